@@ -1,0 +1,117 @@
+"""The driver: keeps every env runner busy, feeds the learner, hands out new weights."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Any
+
+import torch
+from ray.rllib.algorithms.algorithm import Algorithm
+from ray.rllib.utils.metrics import (
+    ENV_RUNNER_RESULTS,
+    EPISODE_LEN_MEAN,
+    EPISODE_RETURN_MAX,
+    EPISODE_RETURN_MEAN,
+    EPISODE_RETURN_MIN,
+    LEARNER_RESULTS,
+    NUM_ENV_STEPS_SAMPLED_LIFETIME,
+    NUM_EPISODES_LIFETIME,
+    SAMPLE_TIMER,
+    TIMERS,
+)
+
+from training.algorithms.impala.config import ImpalaConfig
+from training.algorithms.impala.fragment import Episode, Fragment
+
+WAIT_SECONDS = 0.01
+"""How long an idle driver waits for a fragment before it looks again. RLlib's default of 0 spins,
+which costs the env runners most of a core."""
+
+
+class Impala(Algorithm):
+    """Importance Weighted Actor-Learner Architecture (Espeholt et al. 2018).
+
+    Env runners sample without pause under slightly old weights; V-trace corrects for it. Every
+    fragment is trained on: while the learner is busy finished fragments wait here, and no more
+    requests are sent than `max_requests_in_flight_per_env_runner`, so a slow learner slows the
+    env runners down instead of losing their work.
+    """
+
+    _fragments: list[Fragment]
+    _episodes: deque[Episode]
+
+    @classmethod
+    def get_default_config(cls) -> ImpalaConfig:
+        return ImpalaConfig()
+
+    def setup(self, config: ImpalaConfig) -> None:
+        self._fragments = []
+        self._episodes = deque(maxlen=config.metrics_num_episodes_for_smoothing)
+        # Env runners share the machine; torch would start a thread for every core.
+        torch.set_num_threads(max(1, config.num_cpus_for_main_process))
+        super().setup(config)
+
+    def training_step(self) -> None:
+        """One update of the learner, or a short wait where there is too little data for it."""
+        needed = self.config.fragments_per_batch
+        with self.metrics.log_time((TIMERS, SAMPLE_TIMER)):
+            if len(self._fragments) < needed:
+                self._collect(WAIT_SECONDS)
+            if len(self._fragments) < needed:
+                return
+        batch, self._fragments = self._fragments[:needed], self._fragments[needed:]
+        sampled = self.metrics.peek((ENV_RUNNER_RESULTS, NUM_ENV_STEPS_SAMPLED_LIFETIME), default=0)
+        results = self.learner_group.update(
+            episodes=batch,
+            timesteps={NUM_ENV_STEPS_SAMPLED_LIFETIME: sampled},
+            # A learner that works for half a second would leave the env runners without orders.
+            between_minibatches=self._collect,
+            after_pass=self._send_weights,
+        )
+        self.metrics.aggregate(results, key=LEARNER_RESULTS)
+        self._log_episodes()
+
+    def _send_weights(self) -> None:
+        """Give the env runners the newest weights, also in the middle of an update: data lags less.
+
+        They take them between two fragments.
+        """
+        self.env_runner_group.sync_weights(
+            from_worker_or_learner_group=self.learner_group, inference_only=True
+        )
+
+    def _collect(self, timeout: float = 0.0) -> None:
+        """Take in finished fragments and ask their env runners for more."""
+        # Enough for the next update lies here: let the env runners wait for the learner.
+        if len(self._fragments) >= self.config.fragments_per_batch:
+            return
+        results = self.env_runner_group.foreach_env_runner_async_fetch_ready(
+            func="sample_fragment", tag="sample_fragment", timeout_seconds=timeout
+        )
+        for fragment in results:
+            self._fragments.append(fragment)
+            self._episodes.extend(fragment.episodes)
+            self._log(NUM_ENV_STEPS_SAMPLED_LIFETIME, len(fragment), reduce="lifetime_sum")
+            self._log(NUM_EPISODES_LIFETIME, len(fragment.episodes), reduce="lifetime_sum")
+
+    def _log_episodes(self) -> None:
+        """Exact statistics of the last episodes, whichever env runners played them."""
+        if not self._episodes:
+            return
+        returns = [episode.episode_return for episode in self._episodes]
+        lengths = [episode.length for episode in self._episodes]
+        self._log(EPISODE_RETURN_MEAN, sum(returns) / len(returns), window=1)
+        self._log(EPISODE_RETURN_MIN, min(returns), window=1)
+        self._log(EPISODE_RETURN_MAX, max(returns), window=1)
+        self._log(EPISODE_LEN_MEAN, sum(lengths) / len(lengths), window=1)
+
+    def _log(self, name: str, value: float, **how: Any) -> None:
+        self.metrics.log_value((ENV_RUNNER_RESULTS, name), value, **how)
+
+    def get_state(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        state: dict[str, Any] = super().get_state(*args, **kwargs)
+        return state | {"episodes": [tuple(episode) for episode in self._episodes]}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        super().set_state(state)
+        self._episodes.extend(Episode(*episode) for episode in state.get("episodes", ()))

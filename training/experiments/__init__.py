@@ -1,0 +1,24 @@
+"""The experiments that `savanna train` knows by name."""
+
+from __future__ import annotations
+
+import difflib
+
+from training.errors import UsageError
+from training.experiments.atari import ATARI
+from training.experiments.base import Experiment, Machine
+from training.experiments.cartpole import CARTPOLE
+from training.experiments.pong import PONG
+
+EXPERIMENTS: dict[str, Experiment] = {e.name: e for e in (PONG, CARTPOLE, ATARI)}
+
+__all__ = ["EXPERIMENTS", "Experiment", "Machine", "get_experiment"]
+
+
+def get_experiment(name: str) -> Experiment:
+    """The experiment called `name`; `UsageError` with the nearest names otherwise."""
+    if name in EXPERIMENTS:
+        return EXPERIMENTS[name]
+    close = difflib.get_close_matches(name, EXPERIMENTS, n=1)
+    hint = f" Did you mean {close[0]!r}?" if close else ""
+    raise UsageError(f"unknown experiment {name!r}.{hint} Known: {', '.join(EXPERIMENTS)}.")

@@ -1,0 +1,110 @@
+"""Every metric Savanna records: its name, its meaning, and where RLlib reports it.
+
+This module is the only place that knows RLlib's nested result keys. Console, `metrics.csv`,
+TensorBoard, MLflow, stop rules and the report all use the names below.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+EPISODE_WINDOW = 100
+"""Episodes in the running mean of the return. The `return` stop rule waits for a full window."""
+
+STOP_RULES = {
+    "return": "episode_return_mean",
+    "agent_steps": "agent_steps",
+    "seconds": "seconds",
+    "iterations": "iteration",
+}
+"""Names accepted by `--stop`, and the metric each is compared with (stop when metric >= value)."""
+
+
+@dataclass(frozen=True)
+class IterationResult:
+    """One training iteration, as recorded. `nan` marks a value that does not exist (yet).
+
+    One agent step is one policy decision; in Atari it is four emulator frames.
+    """
+
+    iteration: int
+    agent_steps: int  # sampled since the run began, resumed parts included
+    seconds: float  # training time since the run began, resumed parts included
+    episode_return_mean: float  # mean of the last 100 finished episodes, true rewards
+    episode_return_min: float
+    episode_return_max: float
+    episode_length_mean: float  # agent steps
+    episodes_total: int
+    agent_steps_trained: int  # each sample counted once however often it is reused
+    sampled_per_second: float  # agent steps, in this iteration
+    trained_per_second: float
+    policy_loss: float
+    value_loss: float
+    entropy: float  # nats
+    kl: float  # behaviour to current policy, nats
+    gradient_norm: float  # before clipping
+    learning_rate: float
+    explained_variance: float  # of the value targets; 1 is perfect
+    policy_lag: float  # updates between acting and learning, mean over the batch
+    cpu_percent: float
+    memory_percent: float
+
+    @classmethod
+    def from_rllib(
+        cls, result: Mapping[str, Any], previous: IterationResult | None = None
+    ) -> IterationResult:
+        """Read one RLlib result; `previous` is the iteration before, for the two rates."""
+        runners = result.get("env_runners", {})
+        learners = result.get("learners", {})
+        policy = learners.get("default_policy", {})
+        sampled = int(_number(result, "num_env_steps_sampled_lifetime", 0))
+        trained = int(
+            _number(learners.get("__all_modules__", {}), "num_env_steps_trained_lifetime", sampled)
+        )
+        # RLlib's own algorithms count a sample in every pass over it; PPO makes several.
+        trained = min(trained, sampled)
+        seconds = float(result["time_total_s"])
+        elapsed = float(result.get("time_this_iter_s", 0.0))
+        if previous is not None and seconds > previous.seconds:
+            elapsed = seconds - previous.seconds
+        new_sampled = sampled - (previous.agent_steps if previous else 0)
+        new_trained = trained - (previous.agent_steps_trained if previous else 0)
+        return cls(
+            iteration=int(result["training_iteration"]),
+            agent_steps=sampled,
+            seconds=seconds,
+            episode_return_mean=_number(runners, "episode_return_mean"),
+            episode_return_min=_number(runners, "episode_return_min"),
+            episode_return_max=_number(runners, "episode_return_max"),
+            episode_length_mean=_number(runners, "episode_len_mean"),
+            episodes_total=int(_number(runners, "num_episodes_lifetime", 0)),
+            agent_steps_trained=trained,
+            sampled_per_second=new_sampled / elapsed if elapsed > 0 else math.nan,
+            trained_per_second=new_trained / elapsed if elapsed > 0 else math.nan,
+            policy_loss=_number(policy, "policy_loss"),
+            value_loss=_number(policy, "vf_loss"),
+            entropy=_number(policy, "entropy"),
+            kl=_number(policy, "mean_kl_loss"),
+            gradient_norm=_number(policy, "gradients_default_optimizer_global_norm"),
+            learning_rate=_number(policy, "default_optimizer_learning_rate"),
+            explained_variance=_number(policy, "vf_explained_var"),
+            policy_lag=_number(policy, "policy_lag"),
+            cpu_percent=_number(result.get("perf", {}), "cpu_util_percent"),
+            memory_percent=_number(result.get("perf", {}), "ram_util_percent"),
+        )
+
+    def as_row(self) -> dict[str, float]:
+        """Column name -> value, in the order of `COLUMNS`."""
+        return {name: getattr(self, name) for name in COLUMNS}
+
+
+COLUMNS: tuple[str, ...] = tuple(field.name for field in fields(IterationResult))
+"""Header of `metrics.csv`; also the metric names in TensorBoard and MLflow."""
+
+
+def _number(source: Mapping[str, Any], key: str, default: float = math.nan) -> float:
+    value = source.get(key)
+    return default if value is None else float(value)

@@ -1,0 +1,26 @@
+"""From a request to a finished run, on Ray Tune. Importing this is cheap."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from training.orchestration.request import TrainRequest
+
+if TYPE_CHECKING:
+    from training.run_directory import RunDirectory
+
+__all__ = ["TrainRequest", "plan", "train"]
+
+
+def train(request: TrainRequest) -> RunDirectory:
+    """Run what `request` asks for; see `training.orchestration.trainer.train`."""
+    from training.orchestration.trainer import train as run
+
+    return run(request)
+
+
+def plan(request: TrainRequest) -> dict[str, Any]:
+    """What `train(request)` would do, as the content of `config.json`; trains nothing."""
+    from training.orchestration.trainer import dry_run
+
+    return dry_run(request)

@@ -1,0 +1,89 @@
+"""Starting a local Ray, or joining one that runs."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+from training.errors import SavannaError, UsageError
+from training.experiments import Machine
+
+OBJECT_STORE_BYTES = 512 * 2**20
+"""Of a local Ray. A train batch is 4 to 15 MB and few are under way at once."""
+
+
+@contextlib.contextmanager
+def ray_cluster(address: str | None, log: Path | None = None) -> Iterator[Machine]:
+    """Ray while in the block, and what it offers.
+
+    `address` (or the variable `RAY_ADDRESS`) names a running cluster to join, "auto" the one on
+    this machine. Without either a local Ray is started, with token authentication as Ray does by
+    default, and ended with the block.
+    """
+    address = address or os.environ.get("RAY_ADDRESS")
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    # Set before ray is imported: workers as urgent as this process, none started on suspicion.
+    os.environ.setdefault("RAY_worker_niceness", "0")
+    os.environ.setdefault("RAY_enable_worker_prestart", "0")
+    os.environ.setdefault("RAY_prestart_worker_first_driver", "0")
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    # RLlib takes seconds to import, most of them while Ray's processes start.
+    importing = threading.Thread(target=_import_rllib, daemon=True)
+    importing.start()
+    import ray
+
+    started = not ray.is_initialized()
+    try:
+        if started and address:
+            ray.init(address, log_to_driver=True, logging_level=logging.ERROR)
+        elif started:
+            ray.init(
+                num_cpus=_usable_cpus(),
+                include_dashboard=False,
+                log_to_driver=True,
+                logging_level=logging.ERROR,
+                object_store_memory=OBJECT_STORE_BYTES,
+            )
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        what = f"join the Ray cluster at {address}" if address else "start Ray"
+        raise SavannaError(f"could not {what}: {_first_line(error)}") from error
+    importing.join()
+    try:
+        resources = ray.cluster_resources()
+        yield Machine(cpus=int(resources.get("CPU", 0)), gpus=int(resources.get("GPU", 0)))
+    finally:
+        if started:
+            ray.shutdown()
+
+
+def check_fits(machine: Machine, env_runners: int, gpus: float, cpus_per_runner: float) -> None:
+    """`UsageError` where Tune would wait for ever for resources that do not exist."""
+    if gpus > machine.gpus:
+        raise UsageError(
+            f"{gpus:g} GPU asked for, {machine.gpus} there. Train on the CPU with --num-gpus 0."
+        )
+    needed = 1 + env_runners * cpus_per_runner
+    if needed > machine.cpus and not (machine.cpus == 1 and env_runners <= 1):
+        most = int((machine.cpus - 1) / cpus_per_runner) if cpus_per_runner else env_runners
+        raise UsageError(
+            f"{env_runners} env runners need {needed:g} CPUs, one of them for the learner; there "
+            f"are {machine.cpus}. Use at most --num-env-runners {max(0, most)}."
+        )
+
+
+def _usable_cpus() -> int:
+    """CPUs this process may run on: a container's or a task set's limit counts."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _import_rllib() -> None:
+    with contextlib.suppress(Exception):  # the real import reports what is wrong
+        import ray.rllib.algorithms.algorithm  # noqa: F401
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

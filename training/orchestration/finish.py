@@ -1,0 +1,41 @@
+"""After training: evaluate the kept checkpoints, film the best, write the report."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from training.orchestration.request import TrainRequest
+from training.run_directory import RunDirectory
+
+
+def finish(run: RunDirectory, request: TrainRequest, say: Callable[[str], None]) -> None:
+    """Each step may fail without harm to the run or to the next step."""
+
+    def attempt(what: str, step: Callable[[], object]) -> None:
+        say(f"{what} ...")
+        try:
+            step()
+        except Exception as error:
+            say(f"warning: {what[0].lower()}{what[1:]} failed: {error}")
+
+    def evaluate() -> None:
+        from training.evaluation import evaluate
+
+        evaluate(run, "all", episodes=request.evaluate_episodes)
+
+    def video() -> None:
+        from training.evaluation import record_video
+
+        record_video(run)
+
+    def report() -> None:
+        from training.report import write_report
+
+        write_report(run)
+
+    if run.checkpoints() and request.evaluate_episodes:
+        attempt("Evaluating the kept checkpoints on the same seeds", evaluate)
+    if run.checkpoints() and request.video:
+        attempt("Filming the best one", video)
+    if request.report:
+        attempt("Writing the report", report)

@@ -1,0 +1,124 @@
+"""Ray Tune's callback: turns its events into what a run directory holds."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ray.tune import Callback
+
+from training.errors import SavannaError
+from training.metrics import IterationResult
+from training.orchestration.failure import explain_failure
+from training.orchestration.metadata import now
+from training.orchestration.stopping import StopRequest, reached
+from training.orchestration.storage import Mirror
+from training.recording import MetricsCsv, Recorder
+from training.run_directory import CheckpointInfo, RunDirectory
+
+
+@dataclass
+class TrialRecord:
+    """What is known of one trial while it runs."""
+
+    run: RunDirectory
+    recorders: list[Recorder]
+    stop: dict[str, float]
+    mirror: Mirror | None = None
+    last: IterationResult | None = None
+    reason: str | None = None  # why it stopped, where it did not fail
+    fulfilled: bool = False  # a stop rule was reached
+    status: dict[str, Any] = field(default_factory=dict)
+
+    def write_status(self, state: str, reason: str = "", cause: str | None = None) -> None:
+        ended = None if state == "running" else now()
+        self.status |= {"state": state, "reason": reason, "cause": cause, "ended": ended}
+        self.run.write_json("status.json", self.status)
+
+    def each(self, action: Callable[[Recorder], None]) -> None:
+        """Let every recorder act; one that fails is dropped, unless it is `metrics.csv`."""
+        for recorder in list(self.recorders):
+            try:
+                action(recorder)
+            except Exception as error:
+                if isinstance(recorder, MetricsCsv):
+                    raise
+                self.recorders.remove(recorder)
+                print(f"{type(recorder).__name__} failed and is off: {error}", file=sys.stderr)
+
+
+class RunRecording(Callback):
+    """Records every trial of one `tune.run`.
+
+    `open_record(trial)` makes the run directory of a trial and everything in it.
+    """
+
+    def __init__(self, open_record: Callable[[Any], TrialRecord], request: StopRequest) -> None:
+        self._open_record, self._request = open_record, request
+        self.records: dict[str, TrialRecord] = {}
+
+    def _record(self, trial: Any) -> TrialRecord:
+        if trial.trial_id not in self.records:
+            self.records[trial.trial_id] = self._open_record(trial)
+        return self.records[trial.trial_id]
+
+    def on_trial_start(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
+        self._record(trial)
+
+    def should_stop(self, trial_id: str, result: dict[str, Any]) -> bool:
+        """Tune's question after every result; asked before `on_trial_result` is called."""
+        record = self.records[trial_id]
+        current = IterationResult.from_rllib(result, record.last)
+        rule = reached(current, record.stop)
+        record.fulfilled = rule is not None
+        record.reason = rule or self._request.reason
+        return record.reason is not None
+
+    def on_trial_result(
+        self, iteration: int, trials: Any, trial: Any, result: dict[str, Any], **info: Any
+    ) -> None:
+        record = self._record(trial)
+        if record.last is not None and result["training_iteration"] <= record.last.iteration:
+            record.last = None  # a retry went back to its last checkpoint
+        current = IterationResult.from_rllib(result, record.last)
+        record.last = current
+        record.each(lambda recorder: recorder.record(current))
+
+    def on_checkpoint(
+        self, iteration: int, trials: Any, trial: Any, checkpoint: Any, **info: Any
+    ) -> None:
+        record = self._record(trial)
+        number = int(checkpoint.path.rpartition("_")[2])
+        local = record.run.checkpoint_path(number)
+        if not local.is_dir():  # remote storage: keep a copy, so that evaluating works here
+            checkpoint.to_directory(str(local))
+        # Tune saves after it has processed the result that the checkpoint belongs to.
+        result = IterationResult.from_rllib(trial.last_result)
+        record.run.add_checkpoint(
+            CheckpointInfo(
+                number=number,
+                iteration=result.iteration,
+                agent_steps=result.agent_steps,
+                seconds=result.seconds,
+                episode_return_mean=result.episode_return_mean,
+            )
+        )
+        if record.mirror is not None:
+            record.mirror.push()
+
+    def on_trial_error(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
+        record = self._record(trial)
+        text = Path(trial.error_file).read_text() if trial.error_file else ""
+        cause = explain_failure(None, text, str(record.run.log))
+        record.write_status("failed", reason="an error ended it", cause=cause)
+
+
+def raise_for_failures(records: dict[str, TrialRecord]) -> None:
+    """`SavannaError` with the cause where any trial failed."""
+    causes = [r.status["cause"] or r.status["reason"] for r in records.values() if
+              r.status.get("state") == "failed"]  # fmt: skip
+    if causes:
+        raise SavannaError("\n".join(causes))

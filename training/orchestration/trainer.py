@@ -1,0 +1,228 @@
+"""`train`: the whole of one `savanna train` command."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from training.errors import SavannaError, UsageError
+from training.orchestration.cluster import ray_cluster
+from training.orchestration.finish import finish
+from training.orchestration.logs import quiet
+from training.orchestration.metadata import collect_metadata, now
+from training.orchestration.plan import Plan, check_early, make_plan, with_saved_settings
+from training.orchestration.request import TrainRequest
+from training.orchestration.resume import Resumption, find_resumption, rewind
+from training.orchestration.stopping import Interrupted, StopRequest, handle_signals, hard_limit
+from training.orchestration.storage import Mirror, open_storage
+from training.recording import Console, default_recorders
+from training.run_directory import RunDirectory
+
+
+def dry_run(request: TrainRequest) -> dict[str, Any]:
+    """The content that `config.json` would have. Starts Ray to see the machine, trains nothing."""
+    resumption = find_resumption(request.resume, request.runs_root) if request.resume else None
+    request = with_saved_settings(request, resumption)
+    check_early(request)
+    with tempfile.TemporaryDirectory() as folder, quiet(Path(folder) / "log"):
+        with ray_cluster(request.address) as machine:
+            return make_plan(request, machine).content
+
+
+def train(request: TrainRequest) -> RunDirectory:
+    """Train, evaluate the kept checkpoints, film and report; the (last) run's directory.
+
+    Raises:
+        UsageError: something asked for is wrong or impossible; nothing was started.
+        Interrupted: a signal came; the run was stopped with a checkpoint.
+        SavannaError: the run failed; its cause is the message, its directory holds all there is.
+    """
+    began = time.monotonic()
+    resumption = find_resumption(request.resume, request.runs_root) if request.resume else None
+    request = with_saved_settings(request, resumption)
+    check_early(request)
+    storage = open_storage(request.storage) if request.storage else None
+    stop_request = StopRequest(began, request.max_duration)
+    with _log_file(request, resumption) as log, quiet(log) as terminal:
+
+        def say(text: str) -> None:
+            print(text, file=terminal, flush=True)
+
+        with handle_signals(stop_request, say):
+            say("Joining the Ray cluster ..." if request.address else "Starting Ray ...")
+            with ray_cluster(request.address) as machine:
+                plan = make_plan(request, machine)
+                session = _Session(request, plan, resumption, storage, stop_request, began, terminal)
+                session.log = log
+                runs = session.run()
+            if stop_request.signal is None:
+                for run in runs:
+                    finish(run, request, say)
+        session.conclude(say)
+    return runs[-1]
+
+
+class _Session:
+    """One `tune.run` and what surrounds it."""
+
+    def __init__(
+        self,
+        request: TrainRequest,
+        plan: Plan,
+        resumption: Resumption | None,
+        storage: tuple[Any, str] | None,
+        stop_request: StopRequest,
+        began: float,
+        terminal: Any,
+    ) -> None:
+        from training.orchestration.recording import RunRecording
+
+        self.request, self.plan, self.resumption = request, plan, resumption
+        self.storage, self.stop_request, self.began = storage, stop_request, began
+        self.terminal = terminal
+        self.log: Path | None = None
+        self.recording = RunRecording(self._open_record, stop_request)
+        self._stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+        self._names: dict[str, str] = {}
+
+    def run(self) -> list[RunDirectory]:
+        """Train. Leaves every run directory with its final status."""
+        from training.orchestration.tuning import run_tune
+
+        continued = self.resumption.run if self.resumption else None
+        if continued is not None and self.resumption and self.resumption.counters:
+            rewind(continued, self.resumption.counters)
+        error: BaseException | None = None
+        with hard_limit(self.began, self.request.max_duration, self._last_words):
+            try:
+                run_tune(self)
+            except Exception as caught:  # Tune itself failed: the trials' files must still say so
+                error = caught
+        for record in self.recording.records.values():
+            if record.status.get("state") == "running":
+                self._settle(record, error)
+            record.each(lambda recorder, status=record.status: recorder.finish(status))  # type: ignore[misc]
+            if record.mirror is not None:
+                record.mirror.push()
+        if error is not None:
+            raise SavannaError(f"training failed: {error}") from error
+        return [record.run for record in self.recording.records.values()]
+
+    def conclude(self, say: Any) -> None:
+        """Raise what the command ends with, if it is not success."""
+        from training.orchestration.recording import raise_for_failures
+
+        if self.stop_request.signal is not None:
+            records = list(self.recording.records.values())
+            names = " ".join(f"{r.run.experiment}/{r.run.id}" for r in records) or "(none started)"
+            kept = any(r.run.checkpoints() for r in records)
+            how = f"Go on with: savanna train --resume {names}" if kept else "No checkpoint yet."
+            raise Interrupted(f"Stopped by {self.stop_request.reason}. {how}", self.stop_request.signal)
+        raise_for_failures(self.recording.records)
+
+    def name_of(self, trial: Any) -> str:
+        """The name of a trial's run directory."""
+        if self.resumption and self.resumption.run:
+            return self.resumption.run.id
+        if trial.trial_id not in self._names:
+            base = f"{self._stamp}-s{self.plan.seed}"
+            if self.request.num_samples > 1 or self.request.search:
+                base = f"{base}-{len(self._names):03d}"
+            folder, name, attempt = self.folder, base, 1
+            while (folder / name).exists():
+                attempt += 1
+                name = f"{base}-{attempt}"
+            self._names[trial.trial_id] = name
+        return self._names[trial.trial_id]
+
+    @property
+    def folder(self) -> Path:
+        """Where the run directories of this experiment lie."""
+        if self.resumption and self.resumption.run:
+            return self.resumption.run.path.parent
+        return (self.request.runs_root / self.plan.experiment.name).resolve()
+
+    def _open_record(self, trial: Any) -> Any:
+        from training.orchestration.recording import TrialRecord
+
+        request, plan = self.request, self.plan
+        resumed = self.resumption is not None and self.resumption.run is not None
+        run = RunDirectory(self.folder / self.name_of(trial))
+        run.path.mkdir(parents=True, exist_ok=True)
+        run.mark_latest(request.runs_root)
+        if self.log is not None and self.log.resolve() != run.log.resolve():
+            run.log.unlink(missing_ok=True)
+            os.link(self.log, run.log)
+        content = {**plan.content, "overrides": {**plan.content["overrides"], **self.sampled(trial)}}
+        run.write_json("config.json", content)
+        origin = request.resume if self.resumption else None
+        gpus = plan.content["resources"]["gpus"]
+        metadata = collect_metadata(request.command, plan.seed, gpus, origin)
+        run.write_json("metadata.json", metadata)
+        recorders = default_recorders(
+            content, stop=plan.stop, max_duration=request.max_duration, stream=self.terminal
+        )
+        mirror = None
+        if self.storage is not None:
+            path = f"{self.storage[1]}/{plan.experiment.name}/{run.id}"
+            mirror = Mirror(self.storage[0], path, run)
+        record = TrialRecord(run, recorders, dict(plan.stop), mirror)
+        started = run.status.get("started") if resumed else None
+        record.status = {
+            "started": started or now(), "pid": os.getpid(), "host": socket.gethostname()
+        }  # fmt: skip
+        record.write_status("running")
+        record.each(lambda recorder: recorder.start(run, content, resumed))
+        for recorder in recorders:
+            if isinstance(recorder, Console):
+                recorder.stage("Building env runners and learner")
+        return record
+
+    def sampled(self, trial: Any) -> dict[str, Any]:
+        """The values that the search drew for this trial."""
+        return {key: trial.config.get(key) for key in self.request.search}
+
+    def _settle(self, record: Any, error: BaseException | None) -> None:
+        if error is not None:
+            record.write_status("failed", "Ray Tune failed", str(error))
+        elif record.fulfilled:
+            record.write_status("succeeded", record.reason)
+        else:
+            record.write_status("stopped", record.reason or "the trial ended")
+
+    def _last_words(self) -> None:
+        for record in self.recording.records.values():
+            if record.status.get("state") == "running":
+                record.write_status("failed", "the hard time limit was reached")
+
+
+@contextlib.contextmanager
+def _log_file(request: TrainRequest, resumption: Resumption | None) -> Iterator[Path]:
+    """The log to write from the first moment on; it is linked into the run's directory later."""
+    if resumption and resumption.run:
+        yield resumption.run.log
+        return
+    folder = request.runs_root
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=".log-", dir=folder)
+    except OSError as error:
+        raise UsageError(f"cannot write to --runs-root {folder}: {error.strerror}") from error
+    os.close(handle)
+    log = Path(name)
+    log.chmod(0o644)
+    try:
+        yield log
+    finally:
+        if log.stat().st_nlink == 1 and sys.exc_info()[0] not in (None, UsageError):
+            print(f"savanna: details in {log}", file=sys.stderr)
+        else:
+            log.unlink()

@@ -1,0 +1,227 @@
+"""What the report says in words and tables, read from the run directory only."""
+
+from __future__ import annotations
+
+import json
+import math
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from training.errors import UsageError
+from training.metrics import EPISODE_WINDOW
+from training.recording.text import clock, compact
+from training.report.scales import number
+from training.run_directory import RunDirectory
+
+Rows = Sequence[Mapping[str, float]]
+
+
+@dataclass(frozen=True)
+class Tile:
+    """One number of the headline."""
+
+    name: str
+    value: str
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class CheckpointRow:
+    """One line of the table of checkpoints; a dash where something is unknown."""
+
+    number: int
+    iteration: str
+    agent_steps: str
+    time: str
+    training_return: str
+    evaluated: tuple[tuple[str, str], ...]  # mean, and its interval and number of episodes
+    best: bool
+    kept: bool
+
+
+def random_return(config: Mapping[str, Any]) -> float | None:
+    """The return of random play, if the run's environment is the one that it was measured in."""
+    from training.experiments import get_experiment
+
+    try:
+        experiment = get_experiment(str(config.get("experiment")))
+    except UsageError:
+        return None
+    return experiment.random_return if experiment.env == config.get("env") else None
+
+
+def best_checkpoint(run: RunDirectory) -> int | None:
+    try:
+        return run.checkpoint("best").number
+    except UsageError:
+        return None
+
+
+def tiles(run: RunDirectory, rows: Rows, evaluations: Sequence[Mapping[str, Any]]) -> list[Tile]:
+    """The numbers of the headline, in the order people ask for them."""
+    returns = [(r["episode_return_mean"], r) for r in rows if _known(r, "episode_return_mean")]
+    found = []
+    if returns:
+        final, last = returns[-1]
+        best, at = max(returns, key=lambda pair: pair[0])
+        episodes = min(EPISODE_WINDOW, int(last["episodes_total"]))
+        found.append(
+            Tile("Final return", number(final, even=True), f"mean of the last {episodes} episodes")
+        )
+        found.append(
+            Tile(
+                "Best return",
+                number(best, even=True),
+                f"at {compact(at['agent_steps'])} agent steps",
+            )
+        )
+    best_number = best_checkpoint(run)
+    for entry in evaluations:
+        if entry["checkpoint"] == best_number and not entry.get("explore"):
+            low, high = entry["ci95"]
+            note = f"checkpoint {best_number}, {entry['episodes']} episodes"
+            span = f"95 % interval {number(low, even=True)} to {number(high, even=True)}"
+            found.append(Tile("Evaluated", number(entry["mean"], even=True), f"{span}, {note}"))
+    if rows:
+        last = rows[-1]
+        found.append(
+            Tile(
+                "Agent steps",
+                compact(last["agent_steps"]),
+                f"{last['episodes_total']:,.0f} episodes, {last['iteration']:,.0f} iterations",
+            )
+        )
+        rate = last["agent_steps"] / last["seconds"] if last["seconds"] > 0 else math.nan
+        found.append(
+            Tile("Training time", clock(last["seconds"]), f"{compact(rate)} agent steps a second")
+        )
+    return found
+
+
+def sentence(run: RunDirectory, rows: Rows, random_play: float | None) -> str:
+    """The result in words."""
+    config = run.config
+    returns = [r for r in rows if _known(r, "episode_return_mean")]
+    if not rows:
+        return "No iteration has been recorded."
+    if not returns:
+        return f"No episode has finished in {rows[-1]['agent_steps']:,.0f} agent steps."
+    last = returns[-1]
+    reached = number(last["episode_return_mean"], even=True)
+    text = (
+        f"{config.get('algorithm', 'The agent')} reached a mean return of {reached} after "
+        f"{last['agent_steps']:,.0f} agent steps and {clock(last['seconds'])} of training."
+    )
+    known = []
+    if random_play is not None:
+        known.append(f"random play scores {number(random_play)}")
+    target = dict(config.get("stop") or {}).get("return")
+    if target is not None:
+        known.append(f"the target is {number(float(target))}")
+    if known:
+        clause = " and ".join(known)
+        text += f" {clause[0].upper()}{clause[1:]}."
+    return text
+
+
+def checkpoint_rows(
+    run: RunDirectory, evaluations: Sequence[Mapping[str, Any]]
+) -> list[CheckpointRow]:
+    """Every checkpoint that is kept or was evaluated, oldest first."""
+    best = best_checkpoint(run)
+    kept = {c.number: c for c in run.checkpoints()}
+    found = []
+    for key in sorted({*kept, *(int(e["checkpoint"]) for e in evaluations)}):
+        info = kept.get(key)
+        found.append(
+            CheckpointRow(
+                number=key,
+                iteration=f"{info.iteration:,}" if info else number(math.nan),
+                agent_steps=f"{info.agent_steps:,}" if info else number(math.nan),
+                time=clock(info.seconds if info else math.nan),
+                training_return=number(info.episode_return_mean if info else math.nan, even=True),
+                evaluated=tuple(_evaluated(e) for e in evaluations if e["checkpoint"] == key),
+                best=key == best,
+                kept=info is not None,
+            )
+        )
+    return found
+
+
+def _evaluated(entry: Mapping[str, Any]) -> tuple[str, str]:
+    how = ", sampled actions" if entry.get("explore") else ""
+    mean, low, high = (number(float(v), even=True) for v in (entry["mean"], *entry["ci95"]))
+    return mean, f"{low} to {high}, {entry['episodes']} episodes{how}"
+
+
+def commands(run: RunDirectory) -> list[tuple[str, str]]:
+    """(what for, command) to type next."""
+    config, metadata = run.config, run.metadata
+    name = f"{run.experiment}/{run.id}"
+    git = metadata.get("git") or {}
+    typed = [str(part) for part in metadata.get("command") or ()]
+    found = []
+    if git.get("sha"):
+        found.append(("Get the same code", f"git checkout {shlex.quote(str(git['sha']))}"))
+    found.append(("Reproduce this run", shlex.join(_reproduce(config))))
+    if typed:
+        typed[0] = typed[0].rsplit("/", 1)[-1]
+        found.append(("As it was typed", shlex.join(typed)))
+    found += [
+        (what, shlex.join(["savanna", *rest]))
+        for what, rest in (
+            ("Resume it", ["train", run.experiment, "--resume", name]),
+            ("Evaluate its best checkpoint", ["evaluate", name]),
+            ("Make a film", ["video", name]),
+            ("Take the policy out as ONNX", ["export", name]),
+        )
+    ]
+    return found
+
+
+def _reproduce(config: Mapping[str, Any]) -> list[str]:
+    words = ["savanna", "train", str(config.get("experiment", ""))]
+    words += ["--env", str(config["env"])] if config.get("env") else []
+    words += ["--seed", str(config.get("seed", 0))]
+    for key, value in dict(config.get("overrides") or {}).items():
+        words += ["--set", f"{key}={_compact_json(value)}"]
+    for key, value in dict(config.get("stop") or {}).items():
+        words += ["--stop", f"{key}={value:g}"]
+    return words
+
+
+def pairs(content: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """A mapping as (name, text) rows."""
+    return [(str(key), _compact_json(value)) for key, value in content.items()]
+
+
+def machine(metadata: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Versions and commit are elsewhere; this is the hardware in words."""
+    hardware = dict(metadata.get("hardware") or {})
+    gpus = hardware.pop("gpus", None)
+    memory = hardware.pop("memory_gib", None)
+    found = pairs(hardware)
+    if memory is not None:
+        found.append(("memory", f"{number(float(memory))} GiB"))
+    if gpus is not None:
+        found.append(("gpus", ", ".join(map(str, gpus)) or "none"))
+    return found
+
+
+def moment(text: Any) -> str:
+    """An ISO time as `2026-03-01 08:00 UTC`; other text as it is."""
+    try:
+        return datetime.fromisoformat(str(text)).strftime("%Y-%m-%d %H:%M UTC")
+    except ValueError:
+        return str(text or "")
+
+
+def _compact_json(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _known(row: Mapping[str, float], name: str) -> bool:
+    return math.isfinite(row.get(name, math.nan))
