@@ -157,7 +157,9 @@ class RunDirectory:
     def evaluated_returns(self) -> dict[int, float]:
         """Checkpoint number -> mean evaluated return (the newest evaluation of each)."""
         return {
-            int(e["checkpoint"]): float(e["mean"]) for e in self.read_json("evaluations.json", [])
+            int(e["checkpoint"]): float(e["mean"])
+            for e in self.read_json("evaluations.json", [])
+            if not e["explore"]
         }
 
     def read_json(self, name: str, default: Any = None) -> Any:

@@ -22,10 +22,12 @@ def build_config(env: str, machine: Machine) -> AlgorithmConfig:
             rollout_fragment_length=64,
             # With few CPUs the learner leaves time over on its own: let the emulator use it.
             num_env_threads=2 if machine.cpus <= 2 else 1,
+            # On one machine the driver answers at once; a network needs a request in reserve.
+            max_requests_in_flight_per_env_runner=1 if machine.cpus <= 2 else 2,
         )
         .learners(num_learners=0, num_gpus_per_learner=1 if machine.gpus else 0)
         .training(
-            lr=5e-4,
+            lr=1e-3,
             gamma=0.99,
             lambda_=0.95,
             train_batch_size_per_learner=2048,

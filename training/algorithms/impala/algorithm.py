@@ -6,6 +6,7 @@ from collections import deque
 from typing import Any
 
 import torch
+from ray.exceptions import RayActorError
 from ray.rllib.algorithms.algorithm import Algorithm
 from ray.rllib.utils.metrics import (
     ENV_RUNNER_RESULTS,
@@ -26,6 +27,10 @@ from training.algorithms.impala.fragment import Episode, Fragment
 WAIT_SECONDS = 0.01
 """How long an idle driver waits for a fragment before it looks again. RLlib's default of 0 spins,
 which costs the env runners most of a core."""
+
+
+SAMPLE = "sample_fragment"
+"""The env runner's method, and the tag of requests for it."""
 
 
 class Impala(Algorithm):
@@ -85,14 +90,23 @@ class Impala(Algorithm):
         # Enough for the next update lies here: let the env runners wait for the learner.
         if len(self._fragments) >= self.config.fragments_per_batch:
             return
-        results = self.env_runner_group.foreach_env_runner_async_fetch_ready(
-            func="sample_fragment", tag="sample_fragment", timeout_seconds=timeout
-        )
-        for fragment in results:
+        manager = self.env_runner_group._worker_manager
+        results = manager.fetch_ready_async_reqs(tags=SAMPLE, timeout_seconds=timeout)
+        manager.foreach_actor_async(SAMPLE, tag=SAMPLE)
+        for result in results:
+            if not result.ok:
+                self._tolerate(result.get())
+                continue
+            fragment = result.get()
             self._fragments.append(fragment)
             self._episodes.extend(fragment.episodes)
             self._log(NUM_ENV_STEPS_SAMPLED_LIFETIME, len(fragment), reduce="lifetime_sum")
             self._log(NUM_EPISODES_LIFETIME, len(fragment.episodes), reduce="lifetime_sum")
+
+    def _tolerate(self, error: Exception) -> None:
+        """A lost env runner is restarted by RLlib; an error in one would come again and again."""
+        if not isinstance(error, RayActorError) or not self.config.restart_failed_env_runners:
+            raise error
 
     def _log_episodes(self) -> None:
         """Exact statistics of the last episodes, whichever env runners played them."""

@@ -1,0 +1,142 @@
+"""`savanna train`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from training.cli.legacy import translate
+from training.cli.parser import Parser
+from training.cli.values import duration, literal, pairs, stop_rules
+from training.experiments import EXPERIMENTS
+
+EXAMPLES = """examples:
+  savanna train pong
+  savanna train pong --stop return=20 --seed 3 --set lr=5e-4
+  savanna train atari --env BreakoutNoFrameskip-v4 --stop agent_steps=5e6
+  savanna train cartpole --set 'lr=loguniform(1e-4,1e-2)' --num-samples 4
+  savanna train --resume latest
+The options of the retired Azure ML Reinforcement Learning scripts are translated."""
+
+
+def add_parser(commands: Any) -> None:
+    listed = "; ".join(f"{e.name}: {e.summary}" for e in EXPERIMENTS.values())
+    parser: Parser = commands.add_parser(
+        "train",
+        help="train an experiment",
+        description=f"Train an experiment. {listed}.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("experiment", nargs="?", help="name of the experiment (default: pong)")
+    what = parser.add_argument_group("what to train")
+    what.add_argument("--env", help="Gymnasium id of the environment, e.g. ALE/Breakout-v5")
+    what.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", dest="settings",
+        help="an RLlib setting, e.g. lr=1e-4 or model_config.encoder=small; or a search space: "
+        "uniform(a,b), loguniform(a,b), randint(a,b), choice(a,b,...), grid(a,b,...)",
+    )  # fmt: skip
+    what.add_argument("--seed", type=int, help="random seed (default: 0)")
+    what.add_argument("--num-samples", type=int, default=1, help="runs, drawn from search spaces; default 1")
+    what.add_argument("--resume", metavar="RUN", help="go on with a run (RUN or RUN@CHECKPOINT), or start from a checkpoint folder")
+    until = parser.add_argument_group("how long")
+    until.add_argument(
+        "--stop", action="append", default=[], metavar="RULE=NUMBER",
+        help="return (mean of the last 100 episodes), agent_steps, seconds (of training) or "
+        "iterations; replaces the experiment's rule of that name; `none` drops the others",
+    )  # fmt: skip
+    until.add_argument("--max-duration", type=duration, metavar="TIME", help="hard limit on the whole command, e.g. 3600, 90s, 2h; a stop with checkpoint comes before it")
+    until.add_argument("--max-failures", type=int, default=0, help="retries from the last checkpoint; default 0")
+    keep = parser.add_argument_group("what is kept")
+    keep.add_argument("--checkpoint-freq", type=int, metavar="N", help="iterations between checkpoints, 0 for none (default: the experiment's)")
+    keep.add_argument("--checkpoint-at-end", action=argparse.BooleanOptionalAction, default=True, help="a checkpoint when training ends; on by default")
+    keep.add_argument("--keep", type=int, default=5, help="best checkpoints kept, the newest always; default 5")
+    keep.add_argument("--storage", metavar="URI", help="where checkpoints and results go as well: a folder or any pyarrow or fsspec location")
+    keep.add_argument("--runs-root", type=Path, default=Path("runs"), metavar="DIR", help="folder of the run directories; default runs")
+    keep.add_argument("--evaluate-episodes", type=int, default=10, metavar="N", help="episodes that every kept checkpoint is evaluated on after training, 0 for none; default 10")
+    keep.add_argument("--no-video", dest="video", action="store_false", help="make no film")
+    keep.add_argument("--no-report", dest="report", action="store_false", help="write no report")
+    where = parser.add_argument_group("where")
+    where.add_argument("--address", help="of a running Ray cluster to join; `auto` for this node's (default: RAY_ADDRESS, else a Ray of our own)")
+    where.add_argument("--num-env-runners", type=int, metavar="N", help="sampling processes (default: all CPUs but one)")
+    where.add_argument("--num-gpus", type=int, metavar="N", help="GPUs for the learner, 0 or 1 (default: 1 where there is one)")
+    add("--dry-run", action="store_true", help="print the resolved configuration and resources, train nothing")
+    add("--json", action="store_true", help="with --dry-run: as JSON")
+    parser.set_defaults(run=run)
+
+
+def arguments(argv: list[str]) -> list[str]:
+    """`argv` after `train` with the retired service's options translated, which is shown."""
+    translated, lines = translate(argv)
+    for line in lines:
+        print(f"translated: {line}", file=sys.stderr)
+    return translated
+
+
+def run(options: argparse.Namespace) -> int:
+    from training.orchestration import TrainRequest, plan, train
+    from training.orchestration.search_space import is_search_space
+
+    settings = pairs("--set", options.settings)
+    rules, keep_default_stop = stop_rules(options.stop)
+    request = TrainRequest(
+        experiment=options.experiment or "pong",
+        env=options.env,
+        seed=options.seed,
+        overrides={k: literal(v) for k, v in settings.items() if not is_search_space(v)},
+        search={k: v for k, v in settings.items() if is_search_space(v)},
+        stop=rules,
+        keep_default_stop=keep_default_stop,
+        checkpoint_freq=options.checkpoint_freq,
+        checkpoint_at_end=options.checkpoint_at_end,
+        keep=options.keep,
+        storage=options.storage,
+        runs_root=options.runs_root,
+        max_duration=options.max_duration,
+        max_failures=options.max_failures,
+        num_samples=options.num_samples,
+        address=options.address,
+        resume=options.resume,
+        num_env_runners=options.num_env_runners,
+        num_gpus=options.num_gpus,
+        evaluate_episodes=options.evaluate_episodes,
+        video=options.video,
+        report=options.report,
+        command=tuple(options.command_line),
+    )
+    if options.dry_run:
+        show_plan(plan(request), as_json=options.json)
+        return 0
+    finished = train(request)
+    status, name = finished.status, f"{finished.experiment}/{finished.id}"
+    print(
+        f"{status['state']}: {status['reason']}\n"
+        f"  report       {finished.path / 'report.html'}\n"
+        f"  evaluate     savanna evaluate {name}\n"
+        f"  take it out  savanna export {name}",
+        file=sys.stderr,
+    )
+    print(finished.path)
+    return 0
+
+
+def show_plan(content: dict[str, Any], *, as_json: bool) -> None:
+    """Print what `--dry-run` found."""
+    if as_json:
+        print(json.dumps(content, indent=2))
+        return
+    resources = content["resources"]
+    print(f"experiment   {content['experiment']} ({content['algorithm']}, {content['env']})")
+    print(f"seed         {content['seed']}")
+    print("stop         " + ", ".join(f"{k} {v:g}" for k, v in content["stop"].items()))
+    print(
+        f"resources    {resources['env_runners']} env runners and one learner on "
+        f"{resources['learner_device']}, of {resources['cpus']} CPUs, {resources['gpus']} GPUs"
+    )
+    settings = {**content["preset"], **content["overrides"]}
+    for key in sorted(settings):
+        print(f"  {key} = {settings[key]}" + ("   (--set)" if key in content["overrides"] else ""))
