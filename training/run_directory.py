@@ -1,14 +1,14 @@
 """The run directory: everything one run leaves behind, readable without Ray.
 
-    runs/<experiment>/<utc time>-s<seed>/
-        config.json        what was run: experiment, env, resolved RLlib config, stop rules
-        metadata.json      versions, git commit, hardware, seed, command; never the environment
-        status.json        state, reason, times; rewritten as the run goes on
-        metrics.csv        one row an iteration (training.metrics.COLUMNS)
-        checkpoints.json   an index of the checkpoints that exist
-        checkpoint_000000/ written by Ray Tune
-        evaluations.json   what `savanna evaluate` measured
-        tensorboard/  videos/  train.log  report.html
+runs/<experiment>/<utc time>-s<seed>/
+    config.json        what was run: experiment, env, resolved RLlib config, stop rules
+    metadata.json      versions, git commit, hardware, seed, command; never the environment
+    status.json        state, reason, times; rewritten as the run goes on
+    metrics.csv        one row an iteration (training.metrics.COLUMNS)
+    checkpoints.json   an index of the checkpoints that exist
+    checkpoint_000000/ written by Ray Tune
+    evaluations.json   what `savanna evaluate` measured
+    tensorboard/  videos/  train.log  report.html
 """
 
 from __future__ import annotations

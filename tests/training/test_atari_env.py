@@ -101,8 +101,9 @@ def test_starts_vary_and_a_seed_repeats_them():
 
 def test_the_colour_screen_shows_the_same_game():
     shared = {"env": "PongNoFrameskip-v4", "num_envs": 1}
-    small, large = make_atari_vector_env(**shared), make_atari_vector_env(
-        **shared, colour=True, frame_stack=1
+    small, large = (
+        make_atari_vector_env(**shared),
+        make_atari_vector_env(**shared, colour=True, frame_stack=1),
     )
     small.reset(seed=3), large.reset(seed=3)
     rng = np.random.default_rng(0)

@@ -108,6 +108,7 @@ def test_same_observations_actions_rewards_and_ends_as_rllibs_runner():
 
     assert sum(e["done"] for e in ours) >= 1
     assert sum(e["done"] for e in ours) == sum(e["done"] for e in stock_episodes)
+
     def order(episode):
         return (not episode["done"], episode["rewards"].tolist(), episode["actions"].tolist())
 

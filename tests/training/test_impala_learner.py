@@ -12,6 +12,7 @@ from ray.rllib.core.learner.training_data import TrainingData
 from ray.rllib.utils.metrics import NUM_ENV_STEPS_SAMPLED_LIFETIME
 
 from training.algorithms.impala import ImpalaConfig
+from training.algorithms.impala.batch import TrainBatch
 from training.algorithms.impala.fragment import Fragment
 from training.algorithms.impala.learner import select_rows
 from training.algorithms.impala.loss import Samples, impala_loss
@@ -140,6 +141,19 @@ def test_it_counts_samples_once_however_often_they_are_used():
     assert statistic(results, "default_optimizer_learning_rate") == pytest.approx(5e-4)
 
 
+def test_the_weight_is_truncated_and_corrects_for_lag():
+    """Samples of a policy half as fond of its actions weigh at most 1, of one twice as fond 1/2."""
+    learner = make_learner()
+    base = make_fragment(np.random.default_rng(0))
+    found = []
+    for shift in (-np.log(2), 0.0, np.log(2)):
+        given = dataclasses.replace(base, log_probs=base.log_probs + np.float32(shift))
+        batch = TrainBatch.from_fragments([given], torch.device("cpu"))
+        chosen, _ = learner._samples(batch, learner._observations(batch), lambda: None)
+        found.append(float(chosen.weights.mean()))
+    assert found == pytest.approx([1.0, 1.0, 0.5], abs=0.02)
+
+
 def test_lag_is_counted_in_updates_and_every_pass_makes_new_weights():
     learner = make_learner(num_epochs=4)
     rng = np.random.default_rng(0)
@@ -157,9 +171,7 @@ def version(learner):
 
 
 def test_schedules_follow_the_agent_steps():
-    learner = make_learner(
-        lr=[[0, 1e-3], [1000, 1e-4]], entropy_coeff=[[0, 0.02], [1000, 0.0]]
-    )
+    learner = make_learner(lr=[[0, 1e-3], [1000, 1e-4]], entropy_coeff=[[0, 0.02], [1000, 0.0]])
     rng = np.random.default_rng(0)
     results = learner.update(
         training_data=TrainingData(episodes=[make_fragment(rng)]),
@@ -169,12 +181,13 @@ def test_schedules_follow_the_agent_steps():
     assert statistic(results, "default_optimizer_learning_rate") == pytest.approx(5.5e-4)
 
 
-def samples(ratio_log, advantages):
+def samples(ratio_log, advantages, weights=1.0):
     count = len(advantages)
     return Samples(
         rows=torch.arange(count),
         actions=torch.zeros(count, dtype=torch.long),
         log_probs=torch.log(torch.tensor(0.5)) - torch.tensor(ratio_log),
+        weights=torch.full((count,), weights),
         targets=torch.ones(count),
         advantages=torch.tensor(advantages),
     )
@@ -192,7 +205,6 @@ def test_the_clip_stops_only_what_pushes_further(ratio_log, advantage, moves):
         logits,
         values,
         clip=0.2,
-        clip_rho=1.0,
         vf_loss_coeff=0.5,
         entropy_coeff=0.0,
     )
@@ -200,20 +212,19 @@ def test_the_clip_stops_only_what_pushes_further(ratio_log, advantage, moves):
     assert bool(logits.grad.abs().sum() > 0) is moves
 
 
-def test_without_a_clip_the_weight_is_truncated_and_held_constant():
+def test_without_a_clip_it_is_the_weighted_policy_gradient():
     logits = torch.zeros(1, 2, requires_grad=True)
     loss, statistics = impala_loss(
-        samples([1.0], [2.0]),  # ratio e, truncated to 1
+        samples([1.0], [2.0], weights=0.75),
         logits,
         torch.zeros(1),
         clip=None,
-        clip_rho=1.0,
         vf_loss_coeff=0.5,
         entropy_coeff=0.0,
     )
     loss.backward()
-    # d/dlogit of -1 * 2 * log softmax at (0, 0): -2 * (1 - 0.5), +2 * 0.5
-    torch.testing.assert_close(logits.grad, torch.tensor([[-1.0, 1.0]]))
+    # d/dlogit of -0.75 * 2 * log softmax at (0, 0): -1.5 * (1 - 0.5), +1.5 * 0.5
+    torch.testing.assert_close(logits.grad, torch.tensor([[-0.75, 0.75]]))
     torch.testing.assert_close(statistics[2], torch.tensor(0.5))
 
 

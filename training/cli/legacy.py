@@ -74,7 +74,9 @@ class _Translation:
             self.add(old, "--seed", str(value))
         elif key == "model" and isinstance(value, dict) and set(value) <= {"dim"}:
             if value.get("dim") not in (42, 84):
-                self.problems.append(f"{flag}: dim {value.get('dim')} is not supported, use 42 or 84.")
+                self.problems.append(
+                    f"{flag}: dim {value.get('dim')} is not supported, use 42 or 84."
+                )
             else:
                 self.add(old, "--set", f"env_config.frame_size={value['dim']}")
         elif key in CONFIG:

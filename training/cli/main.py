@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import argparse
+import difflib
 import os
 import sys
 import traceback
+from collections.abc import Mapping
 
 from training import __version__
 from training.cli import results, train
@@ -54,17 +57,13 @@ def main(argv: list[str] | None = None) -> int:
         return _fail(error, 1, debug, hint=" (--debug shows where)")
 
 
-def _parse(parser: Parser, argv: list[str]) -> object:
+def _parse(parser: Parser, argv: list[str]) -> argparse.Namespace:
     """Parse with the subcommand's own parser, so that its options are what is suggested."""
-    import argparse
-
-    choices = next(
+    choices: Mapping[str, Parser] = next(
         a.choices for a in parser._actions if isinstance(a, argparse._SubParsersAction)
     )
     if argv and not argv[0].startswith("-"):
         if argv[0] not in choices:
-            import difflib
-
             close = difflib.get_close_matches(argv[0], choices, n=1)
             hint = f" Did you mean {close[0]!r}?" if close else ""
             raise UsageError(f"unknown command {argv[0]!r}.{hint} Known: {', '.join(choices)}.")

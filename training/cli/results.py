@@ -18,11 +18,17 @@ DEFAULT_SEED = 10_000
 
 
 def add_parsers(commands: Any) -> None:
-    evaluate = _command(commands, "evaluate", "play episodes with fixed seeds and measure", run_evaluate)
+    evaluate = _command(
+        commands, "evaluate", "play episodes with fixed seeds and measure", run_evaluate
+    )
     evaluate.add_argument("--checkpoint", default="best", help="best, last, all or a number")
     evaluate.add_argument("--episodes", type=int, default=10, help="episodes to play")
-    evaluate.add_argument("--seed", type=int, default=DEFAULT_SEED, help="seed of the first episode")
-    evaluate.add_argument("--explore", action="store_true", help="draw actions instead of taking the most probable")
+    evaluate.add_argument(
+        "--seed", type=int, default=DEFAULT_SEED, help="seed of the first episode"
+    )
+    evaluate.add_argument(
+        "--explore", action="store_true", help="draw actions instead of taking the most probable"
+    )
     evaluate.add_argument("--json", action="store_true", help="print JSON")
     video = _command(commands, "video", "film an episode, to mp4", run_video)
     video.add_argument("--checkpoint", default="best", help="best, last or a number")
@@ -32,16 +38,38 @@ def add_parsers(commands: Any) -> None:
     export = _command(commands, "export", "write the policy as ONNX", run_export)
     export.add_argument("--checkpoint", default="best", help="best, last or a number")
     export.add_argument("--output", type=Path, help="folder to write to (default: the run's)")
-    runs = commands.add_parser("runs", help="list the runs", description="List the runs, newest first.")
-    runs.add_argument("--runs-root", type=Path, default=Path("runs"), metavar="DIR", help="folder of the run directories")
+    runs = commands.add_parser(
+        "runs", help="list the runs", description="List the runs, newest first."
+    )
+    runs.add_argument(
+        "--runs-root",
+        type=Path,
+        default=Path("runs"),
+        metavar="DIR",
+        help="folder of the run directories",
+    )
     runs.add_argument("--json", action="store_true", help="print JSON")
     runs.set_defaults(run=run_runs)
 
 
 def _command(commands: Any, name: str, text: str, run: Any) -> Parser:
-    parser: Parser = commands.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
-    parser.add_argument("reference", nargs="?", default="latest", metavar="RUN", help="a run: its folder, id, experiment/id or `latest` (the default)")
-    parser.add_argument("--runs-root", type=Path, default=Path("runs"), metavar="DIR", help="folder of the run directories")
+    parser: Parser = commands.add_parser(
+        name, help=text, description=f"{text[0].upper()}{text[1:]}."
+    )
+    parser.add_argument(
+        "reference",
+        nargs="?",
+        default="latest",
+        metavar="RUN",
+        help="a run: its folder, id, experiment/id or `latest` (the default)",
+    )
+    parser.add_argument(
+        "--runs-root",
+        type=Path,
+        default=Path("runs"),
+        metavar="DIR",
+        help="folder of the run directories",
+    )
     parser.set_defaults(run=run)
     return parser
 
@@ -57,12 +85,18 @@ def run_evaluate(options: argparse.Namespace) -> int:
         raise UsageError(f"--episodes {options.episodes}: must be at least 1.")
     run = _find(options)
     found = evaluate(
-        run, options.checkpoint, episodes=options.episodes, seed=options.seed, explore=options.explore
+        run,
+        options.checkpoint,
+        episodes=options.episodes,
+        seed=options.seed,
+        explore=options.explore,
     )
     if options.json:
         print(json.dumps([asdict(e) for e in found], indent=2))
         return 0
-    print(f"{'checkpoint':>10} {'mean':>8} {'95 % CI':>18} {'min':>7} {'median':>7} {'max':>7} {'length':>7}")
+    print(
+        f"{'checkpoint':>10} {'mean':>8} {'95 % CI':>18} {'min':>7} {'median':>7} {'max':>7} {'length':>7}"
+    )
     for e in found:
         interval = f"{e.ci95[0]:.2f} to {e.ci95[1]:.2f}"
         print(
@@ -109,7 +143,9 @@ def run_runs(options: argparse.Namespace) -> int:
         print(f"no runs in {options.runs_root}/ yet; `savanna train` makes one")
         return 0
     width = max(len(row["run"]) for row in rows)
-    print(f"{'run':<{width}} {'state':<12} {'return':>8} {'agent steps':>12} {'seconds':>8} {'best':>5}")
+    print(
+        f"{'run':<{width}} {'state':<12} {'return':>8} {'agent steps':>12} {'seconds':>8} {'best':>5}"
+    )
     for row in rows:
         number = "-" if row["best_checkpoint"] is None else row["best_checkpoint"]
         mean = "-" if row["return"] is None else f"{row['return']:.2f}"
@@ -132,7 +168,11 @@ def summary(run: RunDirectory) -> dict[str, Any]:
     status, rows = run.status, run.metrics()
     last = rows[-1] if rows else {}
     state = status.get("state", "unknown")
-    if state == "running" and status.get("host") == socket.gethostname() and not _alive(status["pid"]):
+    if (
+        state == "running"
+        and status.get("host") == socket.gethostname()
+        and not _alive(status["pid"])
+    ):
         state = "interrupted"
     mean = last.get("episode_return_mean")
     checkpoints = run.checkpoints()

@@ -41,30 +41,88 @@ def add_parser(commands: Any) -> None:
         "uniform(a,b), loguniform(a,b), randint(a,b), choice(a,b,...), grid(a,b,...)",
     )  # fmt: skip
     what.add_argument("--seed", type=int, help="random seed (default: 0)")
-    what.add_argument("--num-samples", type=int, default=1, help="runs, drawn from search spaces; default 1")
-    what.add_argument("--resume", metavar="RUN", help="go on with a run (RUN or RUN@CHECKPOINT), or start from a checkpoint folder")
+    what.add_argument(
+        "--num-samples", type=int, default=1, help="runs, drawn from search spaces; default 1"
+    )
+    what.add_argument(
+        "--resume",
+        metavar="RUN",
+        help="go on with a run (RUN or RUN@CHECKPOINT), or start from a checkpoint folder",
+    )
     until = parser.add_argument_group("how long")
     until.add_argument(
         "--stop", action="append", default=[], metavar="RULE=NUMBER",
         help="return (mean of the last 100 episodes), agent_steps, seconds (of training) or "
         "iterations; replaces the experiment's rule of that name; `none` drops the others",
     )  # fmt: skip
-    until.add_argument("--max-duration", type=duration, metavar="TIME", help="hard limit on the whole command, e.g. 3600, 90s, 2h; a stop with checkpoint comes before it")
-    until.add_argument("--max-failures", type=int, default=0, help="retries from the last checkpoint; default 0")
+    until.add_argument(
+        "--max-duration",
+        type=duration,
+        metavar="TIME",
+        help="hard limit on the whole command, e.g. 3600, 90s, 2h; a stop with checkpoint comes before it",
+    )
+    until.add_argument(
+        "--max-failures", type=int, default=0, help="retries from the last checkpoint; default 0"
+    )
     keep = parser.add_argument_group("what is kept")
-    keep.add_argument("--checkpoint-freq", type=int, metavar="N", help="iterations between checkpoints, 0 for none (default: the experiment's)")
-    keep.add_argument("--checkpoint-at-end", action=argparse.BooleanOptionalAction, default=True, help="a checkpoint when training ends; on by default")
-    keep.add_argument("--keep", type=int, default=5, help="best checkpoints kept, the newest always; default 5")
-    keep.add_argument("--storage", metavar="URI", help="where checkpoints and results go as well: a folder or any pyarrow or fsspec location")
-    keep.add_argument("--runs-root", type=Path, default=Path("runs"), metavar="DIR", help="folder of the run directories; default runs")
-    keep.add_argument("--evaluate-episodes", type=int, default=10, metavar="N", help="episodes that every kept checkpoint is evaluated on after training, 0 for none; default 10")
+    keep.add_argument(
+        "--checkpoint-freq",
+        type=int,
+        metavar="N",
+        help="iterations between checkpoints, 0 for none (default: the experiment's)",
+    )
+    keep.add_argument(
+        "--checkpoint-at-end",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="a checkpoint when training ends; on by default",
+    )
+    keep.add_argument(
+        "--keep", type=int, default=5, help="best checkpoints kept, the newest always; default 5"
+    )
+    keep.add_argument(
+        "--storage",
+        metavar="URI",
+        help="where checkpoints and results go as well: a folder or any pyarrow or fsspec location",
+    )
+    keep.add_argument(
+        "--runs-root",
+        type=Path,
+        default=Path("runs"),
+        metavar="DIR",
+        help="folder of the run directories; default runs",
+    )
+    keep.add_argument(
+        "--evaluate-episodes",
+        type=int,
+        default=10,
+        metavar="N",
+        help="episodes that every kept checkpoint is evaluated on after training, 0 for none; default 10",
+    )
     keep.add_argument("--no-video", dest="video", action="store_false", help="make no film")
     keep.add_argument("--no-report", dest="report", action="store_false", help="write no report")
     where = parser.add_argument_group("where")
-    where.add_argument("--address", help="of a running Ray cluster to join; `auto` for this node's (default: RAY_ADDRESS, else a Ray of our own)")
-    where.add_argument("--num-env-runners", type=int, metavar="N", help="sampling processes (default: all CPUs but one)")
-    where.add_argument("--num-gpus", type=int, metavar="N", help="GPUs for the learner, 0 or 1 (default: 1 where there is one)")
-    add("--dry-run", action="store_true", help="print the resolved configuration and resources, train nothing")
+    where.add_argument(
+        "--address",
+        help="of a running Ray cluster to join; `auto` for this node's (default: RAY_ADDRESS, else a Ray of our own)",
+    )
+    where.add_argument(
+        "--num-env-runners",
+        type=int,
+        metavar="N",
+        help="sampling processes (default: all CPUs but one)",
+    )
+    where.add_argument(
+        "--num-gpus",
+        type=int,
+        metavar="N",
+        help="GPUs for the learner, 0 or 1 (default: 1 where there is one)",
+    )
+    add(
+        "--dry-run",
+        action="store_true",
+        help="print the resolved configuration and resources, train nothing",
+    )
     add("--json", action="store_true", help="with --dry-run: as JSON")
     parser.set_defaults(run=run)
 

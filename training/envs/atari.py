@@ -23,7 +23,9 @@ FRAME_SIZES = (42, 84)
 FRAME_SKIP = 4
 """Emulator frames per agent step."""
 
-_NAME = re.compile(r"^(?P<ale>ALE/)?(?P<game>[A-Za-z0-9]+?)(?P<kind>NoFrameskip)?-(?P<version>v\d)$")
+_NAME = re.compile(
+    r"^(?P<ale>ALE/)?(?P<game>[A-Za-z0-9]+?)(?P<kind>NoFrameskip)?-(?P<version>v\d)$"
+)
 
 
 @dataclass(frozen=True)

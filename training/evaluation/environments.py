@@ -11,7 +11,9 @@ from gymnasium.vector import VectorEnv
 from training.envs.atari import is_atari, make_atari_vector_env
 
 
-def make_vector_env(config: dict[str, Any], num_envs: int, **atari: Any) -> VectorEnv:
+def make_vector_env(
+    config: dict[str, Any], num_envs: int, **atari: Any
+) -> VectorEnv[Any, Any, Any]:
     """`num_envs` environments of a run's `config.json`; `atari` is for `make_atari_vector_env`.
 
     All reset in the step after an episode's end (NEXT_STEP).

@@ -76,7 +76,7 @@ def evaluate(
 
 
 def play(
-    policy: Policy, envs: VectorEnv, seed: int, explore: bool
+    policy: Policy, envs: VectorEnv[Any, Any, Any], seed: int, explore: bool
 ) -> tuple[list[float], list[int]]:
     """One episode in every slot: their returns and lengths.
 

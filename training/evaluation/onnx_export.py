@@ -107,11 +107,12 @@ def _real_play(policy: Policy, config: dict[str, Any]) -> NDArray[Any]:
     envs = make_vector_env(config, 4)
     rng = np.random.default_rng(0)
     observations, _ = envs.reset(seed=0)
-    seen = []
+    seen: list[NDArray[Any]] = []
+    choices = int(envs.action_space.nvec[0])  # type: ignore[attr-defined]
     while len(seen) * 4 < CHECKED:
         seen.append(observations)
         for _ in range(8):
-            random = rng.integers(0, envs.single_action_space.n, 4)
+            random = rng.integers(0, choices, 4)
             actions = np.where(rng.random(4) < 0.2, random, policy.act(observations))
             observations, *_ = envs.step(actions)
     envs.close()

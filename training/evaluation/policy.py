@@ -37,7 +37,7 @@ class Policy:
         """Observations `[B, ...]` -> actions `[B]`: the most probable, or drawn with `rng`."""
         logits = self.logits(observations)
         if rng is not None:
-            logits = logits + rng.gumbel(size=logits.shape)
+            return np.argmax(logits + rng.gumbel(size=logits.shape), axis=1)
         return np.argmax(logits, axis=1)
 
 

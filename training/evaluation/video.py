@@ -144,9 +144,7 @@ def _caption(shot: Shot, checkpoint: CheckpointInfo) -> Picture:
     canvas = Image.new("RGB", (width + width % 2, height + height % 2 + CAPTION), "black")
     canvas.paste(Image.fromarray(shot.picture), (0, CAPTION))
     text = f"{checkpoint.agent_steps / 1000:,.0f}k steps trained   score {shot.score:+.0f}"
-    ImageDraw.Draw(canvas).text(
-        (8, 4), text, fill="white", font=ImageFont.load_default(size=15)
-    )
+    ImageDraw.Draw(canvas).text((8, 4), text, fill="white", font=ImageFont.load_default(size=15))
     return np.asarray(canvas)
 
 

@@ -84,7 +84,9 @@ class AtariModule(TorchRLModule, ValueFunctionAPI):
             nn.ReLU(),
         ]
         # Channels last is what CPU (AMX, AVX-512) and GPU convolutions in bfloat16 want.
-        self.encoder = nn.Sequential(*layers).to(memory_format=torch.channels_last)
+        self.encoder = nn.Sequential(*layers).to(
+            memory_format=torch.channels_last  # type: ignore[call-overload]
+        )
         self.policy_head = _orthogonal(nn.Linear(hidden, self.action_space.n), 0.01)
         self.value_head = _orthogonal(nn.Linear(hidden, 1), 1.0)
         self._bfloat16: bool | None = self.model_config.get("bfloat16")

@@ -21,7 +21,9 @@ def explain_failure(error: BaseException | None, text: str, log: str) -> str:
     what = "An env runner" if runner else "The learner's process (the trial's)"
     where = f" on node {address[1]}" if address else ""
     which = f" (process {pid[1]})" if pid else ""
-    died = "died" if re.search(r"ActorDiedError|ActorUnavailable|SIGKILL|worker died", whole) else ""
+    died = (
+        "died" if re.search(r"ActorDiedError|ActorUnavailable|SIGKILL|worker died", whole) else ""
+    )
     parts = [f"{what}{which}{where} {died or 'failed'}: {last_error(whole)}"]
     if any(sign in whole for sign in _OUT_OF_MEMORY):
         parts.append(

@@ -46,8 +46,7 @@ def problem(config: AlgorithmConfig, key: str, value: Any) -> str | None:
         current = known[key]
     if not _same_kind(current, value):
         return (
-            f"--set {key}={value}: expected {_kind(current)} as in {current!r}, "
-            f"not {_kind(value)}."
+            f"--set {key}={value}: expected {_kind(current)} as in {current!r}, not {_kind(value)}."
         )
     return None
 
@@ -83,7 +82,7 @@ def _same_kind(current: Any, value: Any) -> bool:
         return isinstance(current, bool) and isinstance(value, bool)
     numbers = (int, float)
     if isinstance(current, int) and isinstance(value, float):
-        return value.is_integer() is False and current in (0, 1) or value.is_integer()
+        return (value.is_integer() is False and current in (0, 1)) or value.is_integer()
     if isinstance(current, numbers):
         return isinstance(value, (*numbers, list))  # a list is a schedule
     if isinstance(current, (list, tuple)):

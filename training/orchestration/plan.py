@@ -110,7 +110,9 @@ def make_plan(request: TrainRequest, machine: Machine) -> Plan:
     try:
         config.validate()
     except (ValueError, NotImplementedError) as error:
-        raise UsageError(f"the configuration is not valid: {' '.join(str(error).split())}") from error
+        raise UsageError(
+            f"the configuration is not valid: {' '.join(str(error).split())}"
+        ) from error
 
     content = {
         "experiment": experiment.name,

@@ -29,9 +29,13 @@ def find_resumption(reference: str, runs_root: Path) -> Resumption:
     counters = run.checkpoint(number or "last")
     path = run.checkpoint_path(counters.number)
     if not _readable(path):
-        others = [str(c.number) for c in run.checkpoints() if _readable(run.checkpoint_path(c.number))]
+        others = [
+            str(c.number) for c in run.checkpoints() if _readable(run.checkpoint_path(c.number))
+        ]
         hint = f" Try --resume {name}@{others[-1]}." if others else " No other is left."
-        raise SavannaError(f"checkpoint {counters.number} of run {run.id} is damaged: {path}.{hint}")
+        raise SavannaError(
+            f"checkpoint {counters.number} of run {run.id} is damaged: {path}.{hint}"
+        )
     return Resumption(path, run, counters)
 
 
@@ -60,12 +64,15 @@ def rewind(run: RunDirectory, to: CheckpointInfo) -> None:
 
 def _readable(path: Path) -> bool:
     """Whether the parts are there and the small ones can be read; the rest shows on loading."""
-    import pickle
     import json
+    import pickle
 
     try:
         json.loads((path / "rllib_checkpoint.json").read_text())
-        for name in ("algorithm_state.pkl", "learner_group/learner/rl_module/default_policy/module_state.pkl"):
+        for name in (
+            "algorithm_state.pkl",
+            "learner_group/learner/rl_module/default_policy/module_state.pkl",
+        ):
             file = path / name
             if name.startswith("learner") and not file.exists():
                 return False

@@ -20,7 +20,7 @@ def make_trainable(
     checkpoint's weights. New checkpoints are numbered after those that the run has already.
     """
 
-    class Trainable(algorithm):  # type: ignore[misc, valid-type]
+    class Trainable(algorithm):
         def setup(self, config: Any) -> None:
             super().setup(config)
             if restore_from is not None:

@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from training.errors import SavannaError, UsageError
 from training.orchestration.cluster import ray_cluster
@@ -60,8 +60,9 @@ def train(request: TrainRequest) -> RunDirectory:
             say("Joining the Ray cluster ..." if request.address else "Starting Ray ...")
             with ray_cluster(request.address) as machine:
                 plan = make_plan(request, machine)
-                session = _Session(request, plan, resumption, storage, stop_request, began, terminal)
-                session.log = log
+                session = _Session(
+                    request, plan, resumption, storage, stop_request, began, terminal, log
+                )
                 runs = session.run()
             if stop_request.signal is None:
                 for run in runs:
@@ -81,14 +82,14 @@ class _Session:
         storage: tuple[Any, str] | None,
         stop_request: StopRequest,
         began: float,
-        terminal: Any,
+        terminal: TextIO,
+        log: Path,
     ) -> None:
         from training.orchestration.recording import RunRecording
 
         self.request, self.plan, self.resumption = request, plan, resumption
         self.storage, self.stop_request, self.began = storage, stop_request, began
-        self.terminal = terminal
-        self.log: Path | None = None
+        self.terminal, self.log = terminal, log
         self.recording = RunRecording(self._open_record, stop_request)
         self._stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
         self._names: dict[str, str] = {}
@@ -125,7 +126,8 @@ class _Session:
             names = " ".join(f"{r.run.experiment}/{r.run.id}" for r in records) or "(none started)"
             kept = any(r.run.checkpoints() for r in records)
             how = f"Go on with: savanna train --resume {names}" if kept else "No checkpoint yet."
-            raise Interrupted(f"Stopped by {self.stop_request.reason}. {how}", self.stop_request.signal)
+            why = f"Stopped: {self.stop_request.reason}."
+            raise Interrupted(f"{why} {how}", self.stop_request.signal)
         raise_for_failures(self.recording.records)
 
     def name_of(self, trial: Any) -> str:
@@ -158,10 +160,11 @@ class _Session:
         run = RunDirectory(self.folder / self.name_of(trial))
         run.path.mkdir(parents=True, exist_ok=True)
         run.mark_latest(request.runs_root)
-        if self.log is not None and self.log.resolve() != run.log.resolve():
+        if self.log.resolve() != run.log.resolve():
             run.log.unlink(missing_ok=True)
             os.link(self.log, run.log)
-        content = {**plan.content, "overrides": {**plan.content["overrides"], **self.sampled(trial)}}
+        overrides = {**plan.content["overrides"], **self.sampled(trial)}
+        content = {**plan.content, "overrides": overrides}
         run.write_json("config.json", content)
         origin = request.resume if self.resumption else None
         gpus = plan.content["resources"]["gpus"]

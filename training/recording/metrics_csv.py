@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import os
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -49,7 +48,7 @@ class MetricsCsv:
             writer = csv.DictWriter(handle, COLUMNS, restval="nan", extrasaction="ignore")
             writer.writeheader()
             writer.writerows(kept)
-        os.replace(temporary, file)
+        temporary.replace(file)
         return file.open("a", newline="")
 
 

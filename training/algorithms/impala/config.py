@@ -53,7 +53,6 @@ class ImpalaConfig(AlgorithmConfig):
         self.min_sample_timesteps_per_iteration = 8192
         self.restart_failed_env_runners = True
 
-
     def training(
         self,
         *,

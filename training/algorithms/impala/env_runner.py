@@ -21,6 +21,8 @@ class AtariEnvRunner(SingleAgentEnvRunner):
     per agent step they cost as much as the network does.
     """
 
+    env: Any
+
     def make_env(self) -> None:
         """Create `num_envs_per_env_runner` games; they are reset on the first `sample()`."""
         if self.env is not None:

@@ -146,7 +146,8 @@ class ImpalaLearner(TorchLearner):
         return Samples(
             rows=valid.flatten().nonzero().squeeze(-1),
             actions=batch.actions[valid],
-            log_probs=batch.log_probs[valid],
+            log_probs=log_probs[valid],
+            weights=log_ratios[valid].exp().clamp(max=config.vtrace_clip_rho_threshold),
             targets=targets,
             advantages=advantages,
         ), {
@@ -181,7 +182,6 @@ class ImpalaLearner(TorchLearner):
                 logits,
                 values,
                 clip=config.clip_param,
-                clip_rho=config.vtrace_clip_rho_threshold,
                 vf_loss_coeff=config.vf_loss_coeff,
                 entropy_coeff=entropy_coeff,
             )
@@ -202,9 +202,7 @@ class ImpalaLearner(TorchLearner):
     def _log_steps(self, steps: int) -> None:
         key = ALL_MODULES
         self.metrics.log_value((key, NUM_ENV_STEPS_TRAINED), steps, reduce="sum")
-        self.metrics.log_value(
-            (key, NUM_ENV_STEPS_TRAINED_LIFETIME), steps, reduce="lifetime_sum"
-        )
+        self.metrics.log_value((key, NUM_ENV_STEPS_TRAINED_LIFETIME), steps, reduce="lifetime_sum")
 
     def compute_loss_for_module(self, **kwargs: Any) -> Any:
         """RLlib's hook for learners that keep its `update()`; ours does not call it."""

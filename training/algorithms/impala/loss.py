@@ -14,7 +14,8 @@ class Samples(NamedTuple):
 
     rows: torch.Tensor  # int64 [B], where their observations lie
     actions: torch.Tensor  # int64 [B]
-    log_probs: torch.Tensor  # [B], under the policy that acted
+    log_probs: torch.Tensor  # [B], under the policy at the start of the update
+    weights: torch.Tensor  # [B], ratio of that policy to the one that acted, at most rho-bar
     targets: torch.Tensor  # [B]
     advantages: torch.Tensor  # [B]
 
@@ -31,27 +32,28 @@ def impala_loss(
     values: torch.Tensor,
     *,
     clip: float | None,
-    clip_rho: float,
     vf_loss_coeff: float,
     entropy_coeff: float,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """The loss summed over the samples, and `STATISTICS` summed likewise (no gradient).
 
-    Without `clip` the policy term is IMPALA's, -min(rho-bar, ratio) A log pi(a|x) with the weight
-    held constant (Espeholt et al. 2018, section 4.2). With `clip` it is
-    -min(ratio A, clip(ratio, 1 - clip, 1 + clip) A) (Schulman et al. 2017, equation 7), the ratio
-    being that of the current policy to the one that acted: it corrects for lag as the weight does,
-    and stops a reused sample from pushing further than the clip.
+    The policy term is IMPALA's, -w A log pi(a|x), with the weight w = min(rho-bar, pi/mu) of the
+    policy at the start of the update over the one that acted, held constant (Espeholt et al. 2018,
+    section 4.2). With `clip`, which makes passes after the first safe, log pi(a|x) gives way to
+    min(r A, clip(r, 1 - clip, 1 + clip) A) / A (Schulman et al. 2017, equation 7) with r the ratio
+    of the current policy to that at the start of the update: the weight corrects for lag, the clip
+    bounds the update, and neither uses up the other's room (Hilton et al. 2022, "Batch
+    size-invariance for policy optimization", section 3).
     """
     distribution = logits.log_softmax(-1)
     log_probs = distribution.gather(-1, samples.actions.unsqueeze(-1)).squeeze(-1)
-    ratios = (log_probs - samples.log_probs).exp()
+    advantages = samples.weights * samples.advantages
     if clip is None:
-        weights = ratios.detach().clamp(max=clip_rho)
-        policy = -(weights * samples.advantages * log_probs).sum()
+        policy = -(advantages * log_probs).sum()
     else:
+        ratios = (log_probs - samples.log_probs).exp()
         clipped = ratios.clamp(1 - clip, 1 + clip)
-        policy = -torch.minimum(ratios * samples.advantages, clipped * samples.advantages).sum()
+        policy = -torch.minimum(ratios * advantages, clipped * advantages).sum()
     value = 0.5 * (values - samples.targets).square().sum()
     entropy = -(distribution.exp() * distribution).sum()
     total = policy + vf_loss_coeff * value - entropy_coeff * entropy

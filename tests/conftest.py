@@ -1,0 +1,46 @@
+"""Shared fixtures: the real command in a subprocess, and one tiny run that many tests look at."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+# Before torch is imported anywhere: tests share few cores with Ray's processes.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+
+
+def savanna(*arguments, cwd: Path, timeout: float = 240, **environment: str):
+    """Run the `savanna` command as a user would; its completed process."""
+    return subprocess.run(
+        [sys.executable, "-m", "training", *map(str, arguments)],
+        cwd=cwd,
+        timeout=timeout,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1]), **environment},
+    )
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory) -> Path:
+    """A folder in which `savanna train cartpole` ran for three iterations; do not change it."""
+    folder = tmp_path_factory.mktemp("trained")
+    result = savanna(
+        "train", "cartpole", "--stop", "iterations=3", "--checkpoint-freq", "1", "--seed", "1",
+        "--evaluate-episodes", "3", cwd=folder,
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    (folder / "stdout").write_text(result.stdout)
+    (folder / "stderr").write_text(result.stderr)
+    return folder
+
+
+@pytest.fixture
+def copied(trained, tmp_path) -> Path:
+    """A copy of `trained` to change at will."""
+    shutil.copytree(trained, tmp_path / "copy", symlinks=True)
+    return tmp_path / "copy"

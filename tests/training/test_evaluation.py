@@ -1,0 +1,115 @@
+"""Evaluating, on a real tiny run."""
+
+import json
+import shutil
+
+import gymnasium as gym
+import numpy as np
+import pytest
+from scipy import stats
+
+from training.cli import main
+from training.errors import SavannaError, UsageError
+from training.evaluation import evaluate, load_policy
+from training.evaluation.measure import play, summarize
+from training.evaluation.policy import MODULE
+from training.run_directory import RunDirectory
+
+
+@pytest.fixture
+def run(copied) -> RunDirectory:
+    return RunDirectory.find("latest", copied / "runs")
+
+
+def test_the_same_seeds_give_the_same_returns(run):
+    first = evaluate(run, "last", episodes=4, seed=5)[0]
+    again = evaluate(run, "last", episodes=4, seed=5)[0]
+    other = evaluate(run, "last", episodes=4, seed=99)[0]
+    assert first.returns == again.returns != other.returns
+    assert first.length_mean == np.mean(first.returns), "CartPole pays 1 a step"
+
+
+def test_training_evaluated_every_kept_checkpoint(trained):
+    run = RunDirectory.find("latest", trained / "runs")
+    entries = run.read_json("evaluations.json")
+    assert [e["checkpoint"] for e in entries] == [c.number for c in run.checkpoints()]
+    assert len({e["seed"] for e in entries}) == 1
+    best = max(entries, key=lambda e: e["mean"])
+    assert run.evaluated_returns()[run.checkpoint("best").number] == best["mean"]
+
+
+def test_an_exploring_evaluation_is_kept_apart(run):
+    before = run.evaluated_returns()
+    evaluate(run, "last", episodes=3, seed=5, explore=True)
+    assert run.evaluated_returns() == before
+    assert sum(e["explore"] for e in run.read_json("evaluations.json")) == 1
+
+
+def test_statistics():
+    values = [1.0, 2.0, 2.0, 5.0]
+    e = summarize(3, values, [10, 20, 30, 40], seed=1, explore=False)
+    interval = stats.t.interval(0.95, 3, loc=np.mean(values), scale=stats.sem(values))
+    assert e.ci95 == pytest.approx(interval)
+    assert (e.mean, e.min, e.max, e.length_mean) == (2.5, 1.0, 5.0, 25.0)
+    assert e.percentiles["50"] == 2.0 and e.percentiles["25"] == 1.75
+    assert summarize(0, [3.0], [1], seed=0, explore=False).ci95 == (3.0, 3.0)
+
+
+def test_every_slot_counts_its_first_episode_only():
+    class Countdown(gym.Env):
+        observation_space = gym.spaces.Box(0, 1, (1,))
+        action_space = gym.spaces.Discrete(2)
+
+        def reset(self, *, seed=None, options=None):
+            super().reset(seed=seed)
+            self.left = 2 if seed is None else 3 + seed % 4
+            return np.zeros(1, np.float32), {}
+
+        def step(self, action):
+            self.left -= 1
+            return np.zeros(1, np.float32), 1.0, self.left == 0, False, {}
+
+    class Still:
+        def act(self, observations, rng):
+            return np.zeros(len(observations), int)
+
+    envs = gym.vector.SyncVectorEnv([Countdown] * 4)
+    assert play(Still(), envs, seed=0, explore=False) == ([3, 4, 5, 6], [3, 4, 5, 6])
+
+
+def test_checkpoints_by_name(run):
+    numbers = [c.number for c in run.checkpoints()]
+    assert run.checkpoint("last").number == numbers[-1]
+    assert run.checkpoint(str(numbers[0])).number == numbers[0]
+    with pytest.raises(UsageError, match="has no checkpoint '99'. There are: best, last"):
+        run.checkpoint("99")
+
+
+def test_weights_are_stored_without_a_device(run):
+    """NumPy arrays: a checkpoint made on a GPU loads on a CPU."""
+    import pickle
+
+    path = run.checkpoint_path(run.checkpoint("last").number) / MODULE / "module_state.pkl"
+    state = pickle.loads(path.read_bytes())
+    assert state and all(isinstance(value, np.ndarray) for value in state.values())
+
+
+def test_a_damaged_checkpoint_is_named(run, capsys):
+    path = run.checkpoint_path(run.checkpoint("last").number)
+    (path / MODULE / "module_state.pkl").write_bytes(b"not a pickle")
+    with pytest.raises(SavannaError, match="is damaged or incomplete"):
+        load_policy(path)
+    assert main(["evaluate", str(run.path), "--checkpoint", "last"]) == 1
+    assert len(capsys.readouterr().err.splitlines()) == 1
+    shutil.rmtree(path)
+    with pytest.raises(UsageError, match="no checkpoint at"):
+        load_policy(path)
+
+
+def test_the_table_and_the_json_agree(run, capsys):
+    arguments = ["evaluate", str(run.path), "--checkpoint", "last", "--episodes", "3"]
+    assert main([*arguments, "--json"]) == 0
+    [entry] = json.loads(capsys.readouterr().out)
+    assert main(arguments) == 0
+    assert f"{entry['mean']:.2f}" in capsys.readouterr().out
+    assert entry["episodes"] == 3 and len(entry["returns"]) == 3
