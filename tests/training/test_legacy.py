@@ -45,7 +45,7 @@ def test_the_first_articles_command_line():
         (["--run=IMPALA", "--env=ALE/Breakout-v5"], ["atari", "--env", "ALE/Breakout-v5"]),
         (["--run", "IMPALA"], ["pong"]),
         (["--config", '{"model": {"dim": 84}}'], ["--set", "env_config.frame_size=84"]),
-        (["--config", '{"train_batch_size": 1000}'], ["--set", "train_batch_size_per_learner=1000"]),
+        (["--config", '{"train_batch_size": 100}'], ["--set", "train_batch_size_per_learner=100"]),
         (["--config", '{"num_sgd_iter": 2, "lr": 0.0005}'],
          ["--set", "num_epochs=2", "--set", "lr=0.0005"]),
         (["--config", '{"sample_batch_size": 50}'], ["--set", "rollout_fragment_length=50"]),

@@ -83,8 +83,8 @@ class _Translation:
             self.add(old, "--set", f"{CONFIG[key]}={json.dumps(value)}")
         else:
             self.problems.append(
-                f"{flag}: the setting {key!r} has no counterpart.{_hint(key, CONFIG)} Leave it out, "
-                "or give an RLlib 2.60 setting with --set."
+                f"{flag}: the setting {key!r} has no counterpart.{_hint(key, CONFIG)} "
+                "Leave it out, or give an RLlib 2.60 setting with --set."
             )
 
 

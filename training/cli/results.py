@@ -95,7 +95,8 @@ def run_evaluate(options: argparse.Namespace) -> int:
         print(json.dumps([asdict(e) for e in found], indent=2))
         return 0
     print(
-        f"{'checkpoint':>10} {'mean':>8} {'95 % CI':>18} {'min':>7} {'median':>7} {'max':>7} {'length':>7}"
+        f"{'checkpoint':>10} {'mean':>8} {'95 % CI':>18} "
+        f"{'min':>7} {'median':>7} {'max':>7} {'length':>7}"
     )
     for e in found:
         interval = f"{e.ci95[0]:.2f} to {e.ci95[1]:.2f}"
@@ -144,7 +145,8 @@ def run_runs(options: argparse.Namespace) -> int:
         return 0
     width = max(len(row["run"]) for row in rows)
     print(
-        f"{'run':<{width}} {'state':<12} {'return':>8} {'agent steps':>12} {'seconds':>8} {'best':>5}"
+        f"{'run':<{width}} {'state':<12} {'return':>8} {'agent steps':>12} "
+        f"{'seconds':>8} {'best':>5}"
     )
     for row in rows:
         number = "-" if row["best_checkpoint"] is None else row["best_checkpoint"]

@@ -59,7 +59,7 @@ def add_parser(commands: Any) -> None:
         "--max-duration",
         type=duration,
         metavar="TIME",
-        help="hard limit on the whole command, e.g. 3600, 90s, 2h; a stop with checkpoint comes before it",
+        help="hard limit on the whole command, e.g. 90s or 2h; a graceful stop comes before it",
     )
     until.add_argument(
         "--max-failures", type=int, default=0, help="retries from the last checkpoint; default 0"
@@ -97,14 +97,14 @@ def add_parser(commands: Any) -> None:
         type=int,
         default=10,
         metavar="N",
-        help="episodes that every kept checkpoint is evaluated on after training, 0 for none; default 10",
+        help="episodes to evaluate every kept checkpoint on after training; default 10",
     )
     keep.add_argument("--no-video", dest="video", action="store_false", help="make no film")
     keep.add_argument("--no-report", dest="report", action="store_false", help="write no report")
     where = parser.add_argument_group("where")
     where.add_argument(
         "--address",
-        help="of a running Ray cluster to join; `auto` for this node's (default: RAY_ADDRESS, else a Ray of our own)",
+        help="a running Ray cluster to join, `auto` for this node's (default: RAY_ADDRESS)",
     )
     where.add_argument(
         "--num-env-runners",

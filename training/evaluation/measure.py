@@ -65,7 +65,7 @@ def evaluate(
             returns, lengths = play(policy, envs, seed, explore)
             found.append(summarize(info.number, returns, lengths, seed, explore))
             print(
-                f"checkpoint {info.number}: mean return {found[-1].mean:.2f} over {episodes} episodes",
+                f"checkpoint {info.number}: mean {found[-1].mean:.2f} of {episodes} episodes",
                 file=sys.stderr,
                 flush=True,
             )

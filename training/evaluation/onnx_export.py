@@ -78,7 +78,7 @@ def check(model: Path, policy: Policy, observations: NDArray[Any]) -> float:
     same = (actions == expected.argmax(axis=1)) | ~clear
     if difference > TOLERANCE or not same.all():
         raise SavannaError(
-            f"the exported model does not act as the checkpoint: logits differ by {difference:.2g}, "
+            f"the exported model does not act as the checkpoint: logits off by {difference:.2g}, "
             f"{int((~same).sum())} of {len(same)} actions differ"
         )
     return difference

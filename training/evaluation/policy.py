@@ -56,7 +56,7 @@ def load_policy(checkpoint: Path) -> Policy:
         module = RLModule.from_checkpoint(str((checkpoint / MODULE).resolve()))
     except Exception as error:  # unpickling a damaged file may raise anything
         raise SavannaError(
-            f"the checkpoint {checkpoint} is damaged or incomplete ({type(error).__name__}: {error})"
+            f"checkpoint {checkpoint} is damaged or incomplete ({type(error).__name__}: {error})"
         ) from error
     module.to("cpu")
     module.eval()

@@ -19,7 +19,7 @@ def build_config(env: str, machine: Machine) -> AlgorithmConfig:
         .env_runners(
             num_env_runners=machine.env_runners,
             num_envs_per_env_runner=16,
-            rollout_fragment_length=64,
+            rollout_fragment_length=128,
             # With few CPUs the learner leaves time over on its own: let the emulator use it.
             num_env_threads=2 if machine.cpus <= 2 else 1,
             # On one machine the driver answers at once; a network needs a request in reserve.
@@ -27,13 +27,13 @@ def build_config(env: str, machine: Machine) -> AlgorithmConfig:
         )
         .learners(num_learners=0, num_gpus_per_learner=1 if machine.gpus else 0)
         .training(
-            lr=1e-3,
+            lr=[[0, 1e-3], [1_500_000, 3e-4]],  # over agent steps
             gamma=0.99,
             lambda_=0.95,
             train_batch_size_per_learner=2048,
             minibatch_size=256,
             num_epochs=4,
-            clip_param=0.2,
+            clip_param=0.1,
             vf_loss_coeff=0.5,
             entropy_coeff=0.01,
             grad_clip=0.5,

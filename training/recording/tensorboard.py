@@ -10,7 +10,7 @@ from training.metrics import IterationResult
 from training.run_directory import RunDirectory
 
 if TYPE_CHECKING:
-    from tensorboardX import SummaryWriter  # type: ignore[import-untyped]
+    from tensorboardX import SummaryWriter
 
 FLUSH_SECONDS = 10
 GROUPS = {

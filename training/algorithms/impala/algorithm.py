@@ -67,29 +67,17 @@ class Impala(Algorithm):
         batch, self._fragments = self._fragments[:needed], self._fragments[needed:]
         sampled = self.metrics.peek((ENV_RUNNER_RESULTS, NUM_ENV_STEPS_SAMPLED_LIFETIME), default=0)
         results = self.learner_group.update(
-            episodes=batch,
-            timesteps={NUM_ENV_STEPS_SAMPLED_LIFETIME: sampled},
-            # A learner that works for half a second would leave the env runners without orders.
-            between_minibatches=self._collect,
-            after_pass=self._send_weights,
+            episodes=batch, timesteps={NUM_ENV_STEPS_SAMPLED_LIFETIME: sampled}
         )
         self.metrics.aggregate(results, key=LEARNER_RESULTS)
         self._log_episodes()
-
-    def _send_weights(self) -> None:
-        """Give the env runners the newest weights, also in the middle of an update: data lags less.
-
-        They take them between two fragments.
-        """
+        # Before the next requests go out: what is sampled during an update is one update old.
         self.env_runner_group.sync_weights(
             from_worker_or_learner_group=self.learner_group, inference_only=True
         )
 
-    def _collect(self, timeout: float = 0.0) -> None:
+    def _collect(self, timeout: float) -> None:
         """Take in finished fragments and ask their env runners for more."""
-        # Enough for the next update lies here: let the env runners wait for the learner.
-        if len(self._fragments) >= self.config.fragments_per_batch:
-            return
         manager = self.env_runner_group._worker_manager
         results = manager.fetch_ready_async_reqs(tags=SAMPLE, timeout_seconds=timeout)
         manager.foreach_actor_async(SAMPLE, tag=SAMPLE)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -51,25 +51,20 @@ class ImpalaLearner(TorchLearner):
         *,
         training_data: TrainingData,
         timesteps: dict[str, Any],
-        between_minibatches: Callable[[], None] = lambda: None,
-        after_pass: Callable[[], None] = lambda: None,
         **kwargs: Any,
     ) -> Any:
-        """Train on the fragments in `training_data.episodes`; RLlib's reduced metrics.
-
-        `after_pass` is called when a pass over the batch is done and the weights have a new
-        version number.
-        """
+        """Train on the fragments in `training_data.episodes`; RLlib's reduced metrics."""
         self.before_gradient_based_update(timesteps=timesteps)
         fragments = training_data.episodes
         batch = TrainBatch.from_fragments(fragments, self.device)
         versions = [f.weights_version for f in fragments if f.weights_version > 0]
-        passes = self._weights_seq_no - sum(versions) / len(versions) if versions else 0.0
+        lag = self._weights_seq_no - sum(versions) / len(versions) if versions else 0.0
+        self._weights_seq_no += 1
 
         module = self._atari_module
         module.standardizer.update(batch.frames[:-1])
         observations = self._observations(batch)
-        samples, outlook = self._samples(batch, observations, between_minibatches)
+        samples, outlook = self._samples(batch, observations)
         entropy_coeff = float(
             self._entropy_coeff.update(timestep=timesteps[NUM_ENV_STEPS_SAMPLED_LIFETIME])
         )
@@ -78,14 +73,11 @@ class ImpalaLearner(TorchLearner):
         for _ in range(self.config.num_epochs):
             for minibatch in self._minibatches(len(samples)):
                 norms.append(self._step(samples, observations, minibatch, entropy_coeff, totals))
-                between_minibatches()
-            self._weights_seq_no += 1
-            after_pass()
 
         seen = len(samples) * self.config.num_epochs
         statistics = dict(zip(STATISTICS, (totals / seen).tolist(), strict=True)) | outlook
         statistics["gradients_default_optimizer_global_norm"] = float(torch.stack(norms).mean())
-        statistics["policy_lag"] = passes / self.config.num_epochs
+        statistics["policy_lag"] = lag
         statistics["entropy_coeff"] = entropy_coeff
         for name, value in statistics.items():
             self.metrics.log_value((DEFAULT_MODULE_ID, name), value, window=1)
@@ -111,7 +103,7 @@ class ImpalaLearner(TorchLearner):
         return observations
 
     def _samples(
-        self, batch: TrainBatch, observations: torch.Tensor, between: Callable[[], None]
+        self, batch: TrainBatch, observations: torch.Tensor
     ) -> tuple[Samples, dict[str, float]]:
         """What every sample is to learn, under the policy as it is at the start of the update."""
         module, config = self._atari_module, self.config
@@ -122,7 +114,6 @@ class ImpalaLearner(TorchLearner):
                 logits, values = module.logits_and_values(part)
                 logits_parts.append(logits)
                 value_parts.append(values)
-                between()
         values = torch.cat(value_parts).view(rows, envs).clone()
         log_probs = torch.cat(logits_parts).view(rows, envs, -1)[:-1].log_softmax(-1)
         log_probs = log_probs.gather(-1, batch.actions.unsqueeze(-1)).squeeze(-1).clone()

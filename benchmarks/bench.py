@@ -1,0 +1,89 @@
+"""`make bench`: our speed beside stock RLlib's, in one run, kept in docs/performance.md.
+
+Every candidate runs in processes of its own, in turn, several rounds; medians are compared.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+from training.orchestration.metadata import collect_metadata
+
+CANDIDATES = {
+    "raw": "raw emulator (AtariVectorEnv, all cores, no learning)",
+    "stock": "stock RLlib 2.60, its Pong settings, one pass",
+    "one-pass": "ours, one pass, small network",
+    "preset": "ours, the shipped `pong` preset",
+}
+PAGE = Path(__file__).parents[1] / "docs" / "performance.md"
+BEGIN, END = "<!-- bench: begin -->", "<!-- bench: end -->"
+
+
+def measure(what: str, seconds: float) -> dict[str, float]:
+    print(f"measuring {CANDIDATES[what]} ...", file=sys.stderr, flush=True)
+    command = [sys.executable, "-m", "benchmarks.measure", what, str(seconds)]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    if result.returncode:
+        sys.exit(f"{what} failed:\n{result.stderr[-3000:]}")
+    found: dict[str, float] = json.loads(result.stdout.splitlines()[-1])
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seconds", type=float, default=40, help="of each measurement")
+    parser.add_argument("--rounds", type=int, default=3, help="every candidate once a round")
+    options = parser.parse_args()
+    found: dict[str, list[dict[str, float]]] = {what: [] for what in CANDIDATES}
+    for _ in range(options.rounds):
+        for what in CANDIDATES:
+            found[what].append(measure(what, options.seconds))
+    median = {
+        what: {k: statistics.median(m[k] for m in several) for k in several[0]}
+        for what, several in found.items()
+    }
+    raw = median["raw"]["sampled"]
+    lines = [
+        "| agent steps a second | sampled | trained | trained, of the raw emulator |",
+        "| --- | ---: | ---: | ---: |",
+    ]
+    for what, name in CANDIDATES.items():
+        sampled, trained = median[what]["sampled"], median[what].get("trained")
+        share = "" if trained is None else f"{trained / raw:.0%}"
+        lines.append(f"| {name} | {sampled:,.0f} | {'' if trained is None else f'{trained:,.0f}'} "
+                     f"| {share} |")  # fmt: skip
+    ours, stock = median["one-pass"]["trained"], median["stock"]["trained"]
+    last = f"trained agent steps/s: ours {ours:.0f}, stock {stock:.0f}, ratio {ours / stock:.2f}"
+    print("\n".join(lines))
+    keep("\n".join([*lines, "", last, "", hardware(options)]))
+    print(last)
+
+
+def hardware(options: argparse.Namespace) -> str:
+    """What was measured on, in a sentence."""
+    data = collect_metadata([], 0, 0, None)
+    git, machine, versions = data["git"], data["hardware"], data["versions"]
+    commit = f"{git['sha'][:12]}{' with changes' if git['dirty'] else ''}" if git else "unknown"
+    return (
+        f"Medians of {options.rounds} rounds of {options.seconds:g} s, "
+        f"{datetime.now(UTC):%Y-%m-%d}, {machine['cpus']} cores of {machine['cpu']}, no GPU, "
+        f"ray {versions['ray']}, torch {versions['torch']}, ale-py {versions['ale-py']}, "
+        f"commit {commit}."
+    )
+
+
+def keep(table: str) -> None:
+    """Replace the table in docs/performance.md."""
+    text = PAGE.read_text()
+    before, after = text.partition(BEGIN)[0], text.partition(END)[2]
+    PAGE.write_text(f"{before}{BEGIN}\n{table}\n{END}{after}")
+
+
+if __name__ == "__main__":
+    main()

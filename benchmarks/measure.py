@@ -1,0 +1,89 @@
+"""One measurement in a process of its own; prints one line of JSON."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+WARM_UP_SECONDS = 15.0
+
+
+def raw_emulator(seconds: float) -> dict[str, float]:
+    """`AtariVectorEnv` on every core, random actions, no network: agent steps a second."""
+    import numpy as np
+
+    from training.envs.atari import make_atari_vector_env
+
+    cores = len(os.sched_getaffinity(0))
+    envs = make_atari_vector_env("PongNoFrameskip-v4", 16, num_threads=cores)
+    envs.reset(seed=0)
+    rng = np.random.default_rng(0)
+    began, steps = time.perf_counter(), 0
+    while time.perf_counter() - began < seconds:
+        envs.step(rng.integers(0, 6, 16))
+        steps += 16
+    return {"sampled": steps / (time.perf_counter() - began)}
+
+
+def algorithm(build: Callable[[], Any], seconds: float) -> dict[str, float]:
+    """Sampled and trained agent steps a second of an RLlib algorithm, after a warm-up."""
+    import ray
+
+    cores = len(os.sched_getaffinity(0))
+    os.environ["RAY_worker_niceness"] = "0"
+    # More logical CPUs than real ones: stock RLlib must not be held back by bookkeeping.
+    ray.init(num_cpus=2 * cores + 2, include_dashboard=False, log_to_driver=False,
+             logging_level=logging.ERROR)  # fmt: skip
+    algo = build().build_algo()
+
+    def counters(result: dict[str, Any]) -> tuple[float, float, float]:
+        trained = result["learners"]["__all_modules__"]["num_env_steps_trained_lifetime"]
+        sampled = result["env_runners"]["num_env_steps_sampled_lifetime"]
+        return time.perf_counter(), float(sampled), float(trained)
+
+    began = time.perf_counter()
+    first = last = None
+    while last is None or first is None or last[0] - first[0] < seconds:
+        result = algo.train()
+        if time.perf_counter() - began < WARM_UP_SECONDS or "learners" not in result:
+            continue
+        first, last = first or counters(result), counters(result)
+    algo.stop()
+    ray.shutdown()
+    elapsed = last[0] - first[0]
+    return {"sampled": (last[1] - first[1]) / elapsed, "trained": (last[2] - first[2]) / elapsed}
+
+
+def ours(one_pass: bool) -> Any:
+    """The shipped preset, or the same with one pass over the data and the smallest network."""
+    from training.experiments import Machine
+    from training.experiments.pong import build_config
+
+    config = build_config("PongNoFrameskip-v4", Machine(len(os.sched_getaffinity(0)), 0))
+    if one_pass:
+        config.training(num_epochs=1, clip_param=None)
+        config.rl_module(model_config={**config._model_config, "encoder": "small"})
+    return config.debugging(seed=0)
+
+
+def main() -> None:
+    what, seconds = sys.argv[1], float(sys.argv[2])
+    if what == "raw":
+        found = raw_emulator(seconds)
+    elif what == "stock":
+        from benchmarks.stock import build_config
+
+        cores = len(os.sched_getaffinity(0))
+        found = algorithm(lambda: build_config(max(1, cores)), seconds)
+    else:
+        found = algorithm(lambda: ours(one_pass=what == "one-pass"), seconds)
+    print(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,117 @@
+"""Pong through the real command: it learns, survives lost processes, and resumes."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+from conftest import savanna
+
+from training.run_directory import RunDirectory
+
+RANDOM_RETURN = -20.7
+QUICK = ("--evaluate-episodes", "0", "--no-video", "--no-report")
+
+
+@pytest.fixture(scope="module")
+def learned(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("pong")
+    result = savanna(
+        "train", "pong", "--stop", "return=-18.7", "--stop", "agent_steps=500_000".replace("_", ""),
+        *QUICK, cwd=folder, timeout=600,
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    return folder
+
+
+def test_it_learns_to_clearly_beat_random_play(learned):
+    """The mean of 100 random episodes is -20.7 with a standard error below 0.1."""
+    run = RunDirectory.find("latest", learned / "runs")
+    assert "episode_return_mean" in run.status["reason"], run.status
+    assert run.metrics()[-1]["episode_return_mean"] > RANDOM_RETURN + 1.5
+
+
+def test_every_sample_is_trained_on_and_lag_is_one_update(learned):
+    rows = RunDirectory.find("latest", learned / "runs").metrics()
+    config = RunDirectory.find("latest", learned / "runs").config["rllib"]
+    waiting = rows[-1]["agent_steps"] - rows[-1]["agent_steps_trained"]
+    fragment = config["rollout_fragment_length"] * config["num_envs_per_env_runner"]
+    requests = config["max_requests_in_flight_per_env_runner"] * config["num_env_runners"]
+    assert 0 <= waiting <= 2 * requests * fragment + config["train_batch_size_per_learner"]
+    assert all(row["policy_lag"] <= 2 for row in rows)
+    assert rows[-1]["entropy"] < rows[0]["entropy"]
+
+
+def test_resuming_keeps_what_was_learned(learned):
+    run = RunDirectory.find("latest", learned / "runs")
+    before = run.metrics()[-1]
+    steps = int(before["agent_steps"]) + 15_000
+    result = savanna(
+        "train", "--resume", "latest", "--stop", "none", "--stop", f"agent_steps={steps}", *QUICK,
+        cwd=learned,
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    rows = [r for r in run.metrics() if r["iteration"] > before["iteration"]]
+    assert rows[0]["iteration"] == before["iteration"] + 1
+    assert before["agent_steps"] < rows[0]["agent_steps"] < before["agent_steps"] + 15_000
+    assert rows[0]["seconds"] > before["seconds"]
+    assert rows[0]["episodes_total"] >= before["episodes_total"]
+    # The window of the last 100 episodes goes on; a new network would stand at -20.7.
+    assert abs(rows[0]["episode_return_mean"] - before["episode_return_mean"]) < 1.0
+    assert rows[0]["entropy"] < before["entropy"] + 0.15
+
+
+@pytest.mark.parametrize(
+    ("process", "options"),
+    [("ray::AtariEnvRunner", ()), ("ray::Impala", ("--max-failures", "1"))],
+)
+def test_a_killed_process_does_not_end_the_run(tmp_path, process, options):
+    """A lost env runner is replaced; a lost trial goes on from its last checkpoint."""
+    command = subprocess.Popen(
+        [sys.executable, "-m", "training", "train", "pong", "--stop", "none",
+         "--stop", "iterations=6", "--checkpoint-freq", "1", *options, *QUICK],
+        cwd=tmp_path, stderr=subprocess.PIPE, text=True,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+    )  # fmt: skip
+    deadline = time.monotonic() + 120
+    while not list(tmp_path.glob("runs/pong/*/checkpoint_000000")):
+        assert command.poll() is None and time.monotonic() < deadline
+        time.sleep(0.3)
+    time.sleep(1)
+    [victim] = [
+        p for p in psutil.Process(command.pid).children(recursive=True)
+        if p.cmdline() and p.cmdline()[0].startswith(process)
+    ]  # fmt: skip
+    victim.send_signal(signal.SIGKILL)
+    _, errors = command.communicate(timeout=240)
+    assert command.returncode == 0, errors
+    run = RunDirectory.find("latest", tmp_path / "runs")
+    assert run.status["state"] == "succeeded"
+    rows = run.metrics()
+    assert rows[-1]["iteration"] == 6
+    assert all(b["agent_steps"] > a["agent_steps"] for a, b in zip(rows, rows[1:]))
+
+
+def test_a_killed_trial_without_retries_says_so(tmp_path):
+    command = subprocess.Popen(
+        [sys.executable, "-m", "training", "train", "pong", "--checkpoint-freq", "1", *QUICK],
+        cwd=tmp_path, stderr=subprocess.PIPE, text=True,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+    )  # fmt: skip
+    deadline = time.monotonic() + 120
+    while not list(tmp_path.glob("runs/pong/*/checkpoint_000000")):
+        assert command.poll() is None and time.monotonic() < deadline
+        time.sleep(0.3)
+    for p in psutil.Process(command.pid).children(recursive=True):
+        if p.cmdline() and p.cmdline()[0].startswith("ray::Impala"):
+            p.kill()
+    _, errors = command.communicate(timeout=120)
+    assert command.returncode == 1
+    [line] = [x for x in errors.splitlines() if x.startswith("savanna:")]
+    assert "died" in line and "train.log" in line
+    run = RunDirectory.find("latest", tmp_path / "runs")
+    assert run.status["state"] == "failed" and run.checkpoints()
