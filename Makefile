@@ -79,7 +79,7 @@ $(VENV)/.installed: requirements-dev.txt pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@test -x $(BIN)/uv || $(BIN)/python -m pip install -q uv==0.13.8
 	@echo "Installing the pinned packages into $(VENV) ..."
-	@$(UV) pip install -q --python $(BIN)/python -r requirements-dev.txt
+	@$(UV) pip install -q --compile-bytecode --python $(BIN)/python -r requirements-dev.txt
 	@$(UV) pip install -q --python $(BIN)/python --no-deps -e .
 	@touch $@
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import logging
 import os
 import threading
 from collections.abc import Iterator
-from pathlib import Path
 
 from training.errors import SavannaError, UsageError
 from training.experiments import Machine
@@ -17,22 +17,21 @@ OBJECT_STORE_BYTES = 512 * 2**20
 
 
 @contextlib.contextmanager
-def ray_cluster(address: str | None, log: Path | None = None) -> Iterator[Machine]:
+def ray_cluster(address: str | None, algorithm: str) -> Iterator[Machine]:
     """Ray while in the block, and what it offers.
 
     `address` (or the variable `RAY_ADDRESS`) names a running cluster to join, "auto" the one on
     this machine. Without either a local Ray is started, with token authentication as Ray does by
-    default, and ended with the block.
+    default, and ended with the block. `algorithm` is what its processes are to import at once.
     """
     address = address or os.environ.get("RAY_ADDRESS")
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    # Set before ray is imported: workers as urgent as this process, none started on suspicion.
+    # Set before ray is imported: workers as urgent as this process.
     os.environ.setdefault("RAY_worker_niceness", "0")
-    os.environ.setdefault("RAY_enable_worker_prestart", "0")
-    os.environ.setdefault("RAY_prestart_worker_first_driver", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    # RLlib takes seconds to import, most of them while Ray's processes start.
-    importing = threading.Thread(target=_import_rllib, daemon=True)
+    # RLlib takes seconds to import: here while Ray starts, in its workers while we go on here.
+    os.environ.setdefault("RAY_preload_python_modules", ",".join(_modules(algorithm)))
+    importing = threading.Thread(target=_import, args=(_modules(algorithm),), daemon=True)
     importing.start()
     import ray
 
@@ -80,9 +79,15 @@ def _usable_cpus() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _import_rllib() -> None:
+def _modules(algorithm: str) -> list[str]:
+    own = {"IMPALA": "training.algorithms.impala.learner", "PPO": "ray.rllib.algorithms.ppo"}
+    return ["ray.rllib.algorithms.algorithm", own[algorithm]]
+
+
+def _import(modules: list[str]) -> None:
     with contextlib.suppress(Exception):  # the real import reports what is wrong
-        import ray.rllib.algorithms.algorithm  # noqa: F401
+        for module in modules:
+            importlib.import_module(module)
 
 
 def _first_line(error: BaseException) -> str:

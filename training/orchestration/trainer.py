@@ -10,10 +10,12 @@ import tempfile
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, TextIO
 
 from training.errors import SavannaError, UsageError
+from training.experiments import get_experiment
 from training.orchestration.cluster import ray_cluster
 from training.orchestration.finish import finish
 from training.orchestration.logs import quiet
@@ -23,7 +25,7 @@ from training.orchestration.request import TrainRequest
 from training.orchestration.resume import Resumption, find_resumption, rewind
 from training.orchestration.stopping import Interrupted, StopRequest, handle_signals, hard_limit
 from training.orchestration.storage import Mirror, open_storage
-from training.recording import Console, default_recorders
+from training.recording import Console, Recorder, default_recorders
 from training.run_directory import RunDirectory
 
 
@@ -33,7 +35,8 @@ def dry_run(request: TrainRequest) -> dict[str, Any]:
     request = with_saved_settings(request, resumption)
     check_early(request)
     with tempfile.TemporaryDirectory() as folder, quiet(Path(folder) / "log"):
-        with ray_cluster(request.address) as machine:
+        algorithm = get_experiment(request.experiment).algorithm
+        with ray_cluster(request.address, algorithm) as machine:
             return make_plan(request, machine).content
 
 
@@ -58,7 +61,8 @@ def train(request: TrainRequest) -> RunDirectory:
 
         with handle_signals(stop_request, say):
             say("Joining the Ray cluster ..." if request.address else "Starting Ray ...")
-            with ray_cluster(request.address) as machine:
+            algorithm = get_experiment(request.experiment).algorithm
+            with ray_cluster(request.address, algorithm) as machine:
                 plan = make_plan(request, machine)
                 session = _Session(
                     request, plan, resumption, storage, stop_request, began, terminal, log
@@ -67,6 +71,7 @@ def train(request: TrainRequest) -> RunDirectory:
             if stop_request.signal is None:
                 for run in runs:
                     finish(run, request, say)
+            session.close()
         session.conclude(say)
     return runs[-1]
 
@@ -110,12 +115,19 @@ class _Session:
         for record in self.recording.records.values():
             if record.status.get("state") == "running":
                 self._settle(record, error)
-            record.each(lambda recorder, status=record.status: recorder.finish(status))  # type: ignore[misc]
-            if record.mirror is not None:
-                record.mirror.push()
+            for console in (r for r in record.recorders if isinstance(r, Console)):
+                console.finish(record.status)
         if error is not None:
             raise SavannaError(f"training failed: {error}") from error
         return [record.run for record in self.recording.records.values()]
+
+    def close(self) -> None:
+        """End the recorders and copies, now that films and reports are there to be taken along."""
+        for record in self.recording.records.values():
+            record.recorders = [r for r in record.recorders if not isinstance(r, Console)]
+            record.each(partial(_finish, status=record.status))
+            if record.mirror is not None:
+                record.mirror.push()
 
     def conclude(self, say: Any) -> None:
         """Raise what the command ends with, if it is not success."""
@@ -205,6 +217,10 @@ class _Session:
         for record in self.recording.records.values():
             if record.status.get("state") == "running":
                 record.write_status("failed", "the hard time limit was reached")
+
+
+def _finish(recorder: Recorder, status: dict[str, Any]) -> None:
+    recorder.finish(status)
 
 
 @contextlib.contextmanager
