@@ -18,6 +18,7 @@ from training.orchestration.metadata import collect_metadata
 CANDIDATES = {
     "raw": "raw emulator (AtariVectorEnv, all cores, no learning)",
     "stock": "stock RLlib 2.60, its Pong settings, one pass",
+    "stock-local": "the same, its learner in the driver's process",
     "one-pass": "ours, one pass, small network",
     "preset": "ours, the shipped `pong` preset",
 }

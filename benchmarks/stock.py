@@ -1,8 +1,6 @@
 """Stock RLlib 2.60 IMPALA on Pong: the settings of RLlib's own tuned Pong example, nothing of ours.
 
 Five Python-wrapped 64 x 64 environments an env runner, fragments of 50, batches of 500, one pass.
-Of RLlib's own choices for processes the one that is fastest on a small machine is taken: the
-learner in the driver's process.
 """
 
 from __future__ import annotations
@@ -22,7 +20,8 @@ def make_env(settings: dict[str, Any]) -> gym.Env[Any, Any]:
     return wrap_atari_for_new_api_stack(env, dim=64, framestack=None)
 
 
-def build_config(env_runners: int) -> Any:
+def build_config(num_learners: int) -> Any:
+    """RLlib's default is one learner process; 0 learners, in the driver, suits a small machine."""
     from ray.rllib.algorithms.impala import IMPALAConfig
     from ray.rllib.connectors.env_to_module.frame_stacking import FrameStackingEnvToModule
     from ray.rllib.connectors.learner.frame_stacking import FrameStackingLearner
@@ -34,12 +33,12 @@ def build_config(env_runners: int) -> Any:
         IMPALAConfig()
         .environment("stock-pong", clip_rewards=True)
         .env_runners(
-            num_env_runners=env_runners,
+            num_env_runners=2,  # RLlib's default
             num_envs_per_env_runner=5,
             rollout_fragment_length=50,
             env_to_module_connector=lambda *a, **k: FrameStackingEnvToModule(num_frames=4),
         )
-        .learners(num_learners=0)
+        .learners(num_learners=num_learners)
         .training(
             learner_connector=lambda *a, **k: FrameStackingLearner(num_frames=4),
             train_batch_size_per_learner=500,

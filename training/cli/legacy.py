@@ -34,9 +34,13 @@ CONFIG = {
     "vf_loss_coeff": "vf_loss_coeff",
     "grad_clip": "grad_clip",
 }
-EXPERIMENTS = {("IMPALA", "PongNoFrameskip-v4"): "pong", ("PPO", "CartPole-v1"): "cartpole"}
+CHOICES = {("IMPALA", "PongNoFrameskip-v4"): "pong", ("PPO", "CartPole-v1"): "cartpole"}
 DIRECT = {"--local-dir": "--runs-root", "--restore": "--resume", "--ray-address": "--address"}
 OLD_WORDS = ("--run", "--algorithm", "--config", *DIRECT)
+# Today's options that take no value, and those whose values add up instead of replacing each other.
+BARE = ("--checkpoint-at-end", "--no-checkpoint-at-end", "--no-video", "--no-report", "--dry-run")
+BARE += ("--json", "--debug", "--help", "-h")
+KEYED = ("--set", "--stop")
 
 
 @dataclass
@@ -46,10 +50,28 @@ class _Translation:
     problems: list[str] = field(default_factory=list)
     given: dict[str, str] = field(default_factory=dict)  # what is given once: algorithm, env
     passed: list[str] = field(default_factory=list)  # new-style words, as they are
+    experiment: str | None = None  # the new-style positional
+    claims: dict[str, str] = field(default_factory=dict)  # today's option -> the words that gave it
 
     def add(self, old: str, *new: str) -> None:
+        self._claim(old, *new)
         self.new += new
-        self.lines.append(f"{old} -> {' '.join(new) or '(the default)'}")
+        self.lines.append(f"{old} -> {' '.join(new)}")
+
+    def keep(self, *new: str) -> None:
+        """Today's words; two of them are argparse's business, an old and a new one are ours."""
+        words = " ".join(new)
+        if self.claims.get(_target(*new), words) not in self.passed_words:
+            self._claim(words, *new)
+        self.passed_words.add(words)
+        self.passed += new
+
+    passed_words: set[str] = field(default_factory=set)
+
+    def _claim(self, words: str, *new: str) -> None:
+        first = self.claims.setdefault(_target(*new), words)
+        if first != words:
+            self.problems.append(f"{words}: says the same as {first}, give one of them.")
 
     def once(self, what: str, value: str, flag: str) -> None:
         if self.given.setdefault(what, value) != value:
