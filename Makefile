@@ -6,12 +6,12 @@ EXPERIMENT ?= pong
 RUN ?= latest
 ARGS ?=
 # A folder with a torch wheel, for example a CPU build (a fifth of the size of the default one).
-TORCH_WHEELS ?= $(PIP_FIND_LINKS)
+TORCH_WHEELS ?= $(or $(UV_FIND_LINKS),$(PIP_FIND_LINKS))
 
 VENV := .venv
 BIN := $(VENV)/bin
 PYTHON := $(shell command -v python3.11 || command -v python3)
-UV := UV_FIND_LINKS="$${UV_FIND_LINKS:-$(TORCH_WHEELS)}" UV_LINK_MODE=copy $(BIN)/uv
+UV := UV_FIND_LINKS="$(TORCH_WHEELS)" UV_LINK_MODE=copy $(BIN)/uv
 export MLFLOW_DISABLE_TELEMETRY = true
 
 ##@ Train
@@ -35,6 +35,7 @@ runs: setup ## List the runs
 	@$(BIN)/savanna runs $(ARGS)
 
 ui: setup ## MLflow on the runs so far, at 127.0.0.1:5000
+	@mkdir -p runs
 	$(BIN)/mlflow ui --backend-store-uri sqlite:///runs/mlflow.db --host 127.0.0.1 --port 5000 --workers 1
 
 tensorboard: setup ## TensorBoard on the runs so far, at 127.0.0.1:6006
@@ -44,7 +45,7 @@ tensorboard: setup ## TensorBoard on the runs so far, at 127.0.0.1:6006
 setup: $(VENV)/.installed ## Create .venv with everything pinned (others call it as needed)
 
 test: setup ## Run the tests
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest -q $(ARGS)
 
 lint: setup ## Check style and types
 	@$(BIN)/ruff check .
@@ -61,7 +62,9 @@ bench: setup ## Compare our speed with stock RLlib's in one run; keeps docs/perf
 lock: setup ## Resolve requirements*.in into the pinned requirements*.txt
 	@$(UV) pip compile -q --no-header --no-annotate --no-emit-index-url --no-emit-find-links requirements.in -o requirements.txt
 	@$(UV) pip compile -q --no-header --no-annotate --no-emit-index-url --no-emit-find-links requirements-dev.in -o requirements-dev.txt
-	@sed -i 's/^torch==\([0-9.]*\)+.*/torch==\1/' requirements.txt requirements-dev.txt
+	@# The pins must fit torch's CPU and CUDA builds alike; the CUDA build pins its own libraries.
+	@sed -i -e 's/^torch==\([0-9.]*\)+.*/torch==\1/' -e '/^\(nvidia\|cuda\)-/d' -e '/^triton==/d' \
+	  requirements.txt requirements-dev.txt
 
 clean: ## Remove .venv and caches; runs stay
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info
@@ -77,7 +80,7 @@ $(VENV)/.installed: requirements-dev.txt pyproject.toml
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
 	  { echo "Python's venv module is missing (Debian: apt-get install python3.11-venv)."; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@test -x $(BIN)/uv || $(BIN)/python -m pip install -q uv==0.13.8
+	@test -x $(BIN)/uv || $(BIN)/python -m pip install -qq uv==0.13.8
 	@echo "Installing the pinned packages into $(VENV) ..."
 	@$(UV) pip install -q --compile-bytecode --python $(BIN)/python -r requirements-dev.txt
 	@$(UV) pip install -q --python $(BIN)/python --no-deps -e .

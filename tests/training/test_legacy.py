@@ -55,6 +55,18 @@ def test_the_first_articles_command_line():
         (["--stop__timesteps_total", "500"], ["--stop", "agent_steps=500"]),
         (["--checkpoint__at_end", "False"], ["--no-checkpoint-at-end"]),
         (["--checkpoint__frequency=5", "--seed", "2"], ["--checkpoint-freq", "5", "--seed", "2"]),
+        (['--stop={"episode_reward_mean": 18}'], ["--stop", "return=18"]),
+        (["--stop", ' {"time_total_s": 9.5}'], ["--stop", "seconds=9.5"]),
+        (["--config__model__dim", "42"], ["--set", "env_config.frame_size=42"]),
+        (["--config", '{"env": "CartPole-v1"}'], ["cartpole"]),
+        (["--env", "CartPole-v1", "--config__env", "CartPole-v1"], ["cartpole"]),
+        (["--local-dir", "a", "--dry-run", "pong"], ["pong", "--runs-root", "a", "--dry-run"]),
+        (["atari", "--env", "ALE/Pong-v5", "--restore", "x"],
+         ["atari", "--env", "ALE/Pong-v5", "--resume", "x"]),
+        (["--seed", "2", "--stop__training_iteration", "3", "--stop", "return=4"],
+         ["--stop", "iterations=3", "--seed", "2", "--stop", "return=4"]),
+        (["--config__lr", "1", "--set", "gamma=0.9", "--set=lambda_=1"],
+         ["--set", "lr=1", "--set", "gamma=0.9", "--set=lambda_=1"]),
     ],
 )  # fmt: skip
 def test_every_old_option(old, new):
@@ -63,7 +75,12 @@ def test_every_old_option(old, new):
 
 @pytest.mark.parametrize(
     "today",
-    [["pong", "--stop", "return=18", "--set", "lr=1"], ["cartpole", "--env", "CartPole-v1"], []],
+    [
+        ["pong", "--stop", "return=18", "--set", "lr=1"],
+        ["cartpole", "--env", "CartPole-v1"],
+        ["--runs-root", "my__runs", "--env", "PongNoFrameskip-v4"],
+        [],
+    ],
 )
 def test_todays_options_pass_untouched(today):
     assert translate(today) == (today, [])
@@ -82,6 +99,20 @@ def test_todays_options_pass_untouched(today):
         (["--checkpoint__freq", "3"], "Did you mean '--checkpoint__frequency'"),
         (["--run", "IMPALA", "--algorithm", "PPO"], "already given as IMPALA"),
         (["--run"], "--run needs a value"),
+        (["--config", '{"model": {"dim": 42, "free_log_std": true}}'], "setting 'free_log_std'"),
+        (["pong", "--run", "IMPALA"], "algorithm IMPALA and the experiment pong"),
+        (["pong", "atari", "--restore", "x"], "the experiment was given as pong"),
+        (["--config__num_workers", "3", "--num-env-runners", "5"], "both set --num-env-runners"),
+        (["--config", '{"num_workers": 3}', "--config__num_workers", "5"], "both set --num-env"),
+        (["--local-dir", "a", "--runs-root=b"], "both set --runs-root"),
+        (
+            ["--checkpoint__at_end", "True", "--no-checkpoint-at-end"],
+            "both set --checkpoint-at-end",
+        ),
+        (["--config__lr", "1", "--set", "lr=2"], "both set --set lr"),
+        (["--config__lr", "1", "--set=lr=2"], "both set --set lr"),
+        (["--config", '{"sample_batch_size": 1, "rollout_fragment_length": 2}'], "give one"),
+        (["--stop", '{"episode_reward_mean": 1}', "--stop", "return=2"], "both set --stop return"),
     ],
 )
 def test_what_cannot_be_honoured_is_an_error(old, says):
@@ -91,5 +122,5 @@ def test_what_cannot_be_honoured_is_an_error(old, says):
 
 def test_all_errors_come_at_once():
     with pytest.raises(UsageError) as caught:
-        translate(["--run", "APEX", "--config", '{"a": 1}', "--stop", '{"b": 2}'])
-    assert len(str(caught.value).splitlines()) == 3
+        translate(["--run", "APEX", "--config", '{"a": 1}', "--stop", '{"b": 2}', "--restore"])
+    assert len(str(caught.value).splitlines()) == 4

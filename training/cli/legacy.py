@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Callable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,6 +20,7 @@ STOP = {
     "timesteps_total": "agent_steps",
     "training_iteration": "iterations",
 }
+OPTIONS = {"num_workers": "--num-env-runners", "num_gpus": "--num-gpus", "seed": "--seed"}
 CONFIG = {
     "num_envs_per_worker": "num_envs_per_env_runner",
     "lr": "lr",
@@ -34,44 +35,30 @@ CONFIG = {
     "vf_loss_coeff": "vf_loss_coeff",
     "grad_clip": "grad_clip",
 }
-CHOICES = {("IMPALA", "PongNoFrameskip-v4"): "pong", ("PPO", "CartPole-v1"): "cartpole"}
+KNOWN_CONFIG = (*OPTIONS, *CONFIG, "env", "model")
+EXPERIMENTS = {("IMPALA", "PongNoFrameskip-v4"): "pong", ("PPO", "CartPole-v1"): "cartpole"}
 DIRECT = {"--local-dir": "--runs-root", "--restore": "--resume", "--ray-address": "--address"}
-OLD_WORDS = ("--run", "--algorithm", "--config", *DIRECT)
-# Today's options that take no value, and those whose values add up instead of replacing each other.
-BARE = ("--checkpoint-at-end", "--no-checkpoint-at-end", "--no-video", "--no-report", "--dry-run")
-BARE += ("--json", "--debug", "--help", "-h")
-KEYED = ("--set", "--stop")
+DIRECT |= {"--checkpoint__frequency": "--checkpoint-freq"}
+OLD_FLAGS = ("--run", "--algorithm", "--config", *DIRECT)
+NESTED = ("--config__", "--stop__", "--checkpoint__frequency", "--checkpoint__at_end")
+# How today's options without a value begin; after any other one the next word is its value.
+BARE = ("--checkpoint-at-end", "--no-", "--dry-run", "--json", "--debug", "--help", "-h")
 
 
 @dataclass
 class _Translation:
     new: list[str] = field(default_factory=list)
+    passed: list[str] = field(default_factory=list)  # today's options, as they are
     lines: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
-    given: dict[str, str] = field(default_factory=dict)  # what is given once: algorithm, env
-    passed: list[str] = field(default_factory=list)  # new-style words, as they are
-    experiment: str | None = None  # the new-style positional
-    claims: dict[str, str] = field(default_factory=dict)  # today's option -> the words that gave it
+    given: dict[str, str] = field(default_factory=dict)  # "algorithm" and "environment"
+    experiment: str | None = None  # today's positional
+    origins: dict[str, list[str]] = field(default_factory=dict)  # today's option -> its old forms
 
     def add(self, old: str, *new: str) -> None:
-        self._claim(old, *new)
         self.new += new
         self.lines.append(f"{old} -> {' '.join(new)}")
-
-    def keep(self, *new: str) -> None:
-        """Today's words; two of them are argparse's business, an old and a new one are ours."""
-        words = " ".join(new)
-        if self.claims.get(_target(*new), words) not in self.passed_words:
-            self._claim(words, *new)
-        self.passed_words.add(words)
-        self.passed += new
-
-    passed_words: set[str] = field(default_factory=set)
-
-    def _claim(self, words: str, *new: str) -> None:
-        first = self.claims.setdefault(_target(*new), words)
-        if first != words:
-            self.problems.append(f"{words}: says the same as {first}, give one of them.")
+        self.origins.setdefault(_target(new), []).append(old)
 
     def once(self, what: str, value: str, flag: str) -> None:
         if self.given.setdefault(what, value) != value:
@@ -79,113 +66,131 @@ class _Translation:
 
     def stop(self, flag: str, key: str, value: Any) -> None:
         if key not in STOP:
-            self.problems.append(f"{flag}: unknown stop rule {key!r}.{_hint(key, STOP)}")
+            known = ", ".join(STOP)
+            hint = _hint(key, STOP)
+            self.problems.append(f"{flag}: unknown stop rule {key!r}.{hint} Known: {known}.")
         else:
             self.add(f"{flag} {value}", "--stop", f"{STOP[key]}={value}")
 
     def config(self, flag: str, key: str, value: Any) -> None:
         """One setting of the old `config`."""
-        old = f"{flag} {json.dumps(value) if not isinstance(value, str) else value}"
+        text = value if isinstance(value, str) else json.dumps(value)
         if key == "env":
             self.once("environment", str(value), flag)
-        elif key == "num_workers":
-            self.add(old, "--num-env-runners", str(value))
-        elif key == "num_gpus":
-            self.add(old, "--num-gpus", str(value))
-        elif key == "seed":
-            self.add(old, "--seed", str(value))
-        elif key == "model" and isinstance(value, dict) and set(value) <= {"dim"}:
-            if value.get("dim") not in (42, 84):
-                self.problems.append(
-                    f"{flag}: dim {value.get('dim')} is not supported, use 42 or 84."
-                )
-            else:
-                self.add(old, "--set", f"env_config.frame_size={value['dim']}")
+        elif key in OPTIONS:
+            self.add(f"{flag} {text}", OPTIONS[key], text)
+        elif key == "model" and isinstance(value, dict):
+            for part, setting in value.items():
+                self.model(flag, part, setting)
+        elif key.startswith("model__"):
+            self.model(flag, key.removeprefix("model__"), value)
         elif key in CONFIG:
-            self.add(old, "--set", f"{CONFIG[key]}={json.dumps(value)}")
+            self.add(f"{flag} {text}", "--set", f"{CONFIG[key]}={json.dumps(value)}")
         else:
             self.problems.append(
-                f"{flag}: the setting {key!r} has no counterpart.{_hint(key, CONFIG)} "
+                f"{flag}: the setting {key!r} has no counterpart.{_hint(key, KNOWN_CONFIG)} "
                 "Leave it out, or give an RLlib 2.60 setting with --set."
             )
+
+    def model(self, flag: str, key: str, value: Any) -> None:
+        """One setting of the old `config`'s `model`."""
+        if key != "dim":
+            self.problems.append(
+                f"{flag}: the model setting {key!r} has no counterpart. "
+                "Leave it out, or give one with --set model_config.NAME=VALUE."
+            )
+        elif value not in (42, 84):
+            self.problems.append(f"{flag}: dim {value} is not supported, use 42 or 84.")
+        else:
+            self.add(f"{flag} dim {value}", "--set", f"env_config.frame_size={value}")
 
 
 def translate(argv: list[str]) -> tuple[list[str], list[str]]:
     """Arguments of `savanna train` -> (today's arguments, one "old -> new" line each).
 
     Without an old option the arguments come back untouched. What cannot be honoured is a
-    `UsageError` that names it; all of them in one.
+    `UsageError` that names it; all of them in one, a line each.
     """
-    if not any(_is_old(word, argv, i) for i, word in enumerate(argv)):
+    if not any(_is_old(word, argv[i + 1 : i + 2]) for i, word in enumerate(argv)):
         return argv, []
     result, words = _Translation(), list(argv)
     while words:
         _translate_next(words, result)
     _choose_experiment(result)
+    _find_conflicts(result)
     if result.problems:
         raise UsageError("\n".join(result.problems))
     return result.new + result.passed, result.lines
 
 
-def _is_old(word: str, argv: list[str], index: int) -> bool:
-    name = word.partition("=")[0]
-    after = argv[index + 1] if index + 1 < len(argv) else ""
-    return name in OLD_WORDS or "__" in name or (name == "--stop" and after.startswith("{"))
+def _is_old(word: str, after: list[str]) -> bool:
+    name, equals, inline = word.partition("=")
+    if name == "--stop":
+        return _is_json(inline if equals else "".join(after))
+    return name in OLD_FLAGS or (name.startswith("--") and "__" in name)
+
+
+def _is_json(text: str) -> bool:
+    return text.lstrip().startswith("{")
 
 
 def _translate_next(words: list[str], result: _Translation) -> None:
+    """Take one option, and its value, from the front of `words`."""
     word = words.pop(0)
     flag, equals, inline = word.partition("=")
-
-    def value() -> str:
-        if equals:
-            return inline
-        if not words or words[0].startswith("--"):
-            raise UsageError(f"{flag} needs a value.")
-        return words.pop(0)
-
+    if not word.startswith("-"):
+        if result.experiment is not None:
+            result.problems.append(f"{word}: the experiment was given as {result.experiment}.")
+        result.experiment = word
+        return
+    if flag.startswith(BARE):
+        result.passed.append(word)
+        return
+    if equals:
+        value = inline
+    elif words and not words[0].startswith("--"):
+        value = words.pop(0)
+    else:
+        result.problems.append(f"{flag} needs a value.")
+        return
+    old = f"{flag} {value}"
     if flag in ("--run", "--algorithm"):
-        result.once("algorithm", value(), flag)
+        result.once("algorithm", value, flag)
     elif flag == "--env":
-        result.once("environment", value(), flag)
+        result.once("environment", value, flag)
     elif flag in DIRECT:
-        given = value()
-        result.add(f"{flag} {given}", DIRECT[flag], given)
+        result.add(old, DIRECT[flag], value)
     elif flag == "--config":
-        for key, setting in _json(flag, value(), result).items():
+        for key, setting in _json(flag, value, result).items():
             result.config(f"--config {key}", key, setting)
-    elif flag == "--stop" and (inline or (words[0] if words else "")).startswith("{"):
-        for key, limit in _json(flag, value(), result).items():
+    elif flag == "--stop" and _is_json(value):
+        for key, limit in _json(flag, value, result).items():
             result.stop(f"--stop {key}", key, limit)
     elif flag.startswith("--config__"):
-        key = flag.removeprefix("--config__")
-        result.config(flag, key, _plain(value()))
+        result.config(flag, flag.removeprefix("--config__"), _plain(value))
     elif flag.startswith("--stop__"):
-        result.stop(flag, flag.removeprefix("--stop__"), _plain(value()))
-    elif flag == "--checkpoint__frequency":
-        frequency = value()
-        result.add(f"{flag} {frequency}", "--checkpoint-freq", frequency)
+        result.stop(flag, flag.removeprefix("--stop__"), value)
+    elif flag == "--checkpoint__at_end" and value.lower() in ("true", "false"):
+        on = value.lower() == "true"
+        result.add(old, "--checkpoint-at-end" if on else "--no-checkpoint-at-end")
     elif flag == "--checkpoint__at_end":
-        wanted = value()
-        if wanted not in ("True", "False", "true", "false"):
-            result.problems.append(f"{flag} {wanted}: write True or False.")
-        off = wanted.lower() == "false"
-        result.add(f"{flag} {wanted}", "--no-checkpoint-at-end" if off else "--checkpoint-at-end")
-    elif "__" in flag and flag.startswith("--"):
-        known = ("--config__", "--stop__", "--checkpoint__frequency", "--checkpoint__at_end")
-        result.problems.append(f"{flag}: unknown option.{_hint(flag, known)}")
-        _skip_value(words, equals)
+        result.problems.append(f"{old}: write True or False.")
+    elif "__" in flag:
+        result.problems.append(f"{flag}: unknown option.{_hint(flag, NESTED)}")
     else:
-        result.passed.append(word)
-
-
-def _skip_value(words: list[str], equals: str) -> None:
-    if not equals and words and not words[0].startswith("--"):
-        words.pop(0)
+        result.passed += [word] if equals else [word, value]
 
 
 def _choose_experiment(result: _Translation) -> None:
+    """The experiment that the old algorithm and environment, or today's positional, mean."""
     algorithm, env = result.given.get("algorithm"), result.given.get("environment")
+    if result.experiment is not None:
+        if algorithm is not None:
+            result.problems.append(
+                f"algorithm {algorithm} and the experiment {result.experiment}: give one of them."
+            )
+        result.new = [result.experiment, *(["--env", env] if env else []), *result.new]
+        return
     if algorithm is None and env is None:
         return
     if algorithm not in (None, "IMPALA", "PPO"):
@@ -193,7 +198,7 @@ def _choose_experiment(result: _Translation) -> None:
             f"algorithm {algorithm!r} is not here. IMPALA plays Atari games, PPO plays CartPole-v1."
         )
         return
-    algorithm = algorithm or "IMPALA"
+    algorithm = algorithm or ("PPO" if env == "CartPole-v1" else "IMPALA")
     env = env or ("PongNoFrameskip-v4" if algorithm == "IMPALA" else "CartPole-v1")
     old = " ".join(f"{k} {v}" for k, v in result.given.items())
     if (algorithm, env) in EXPERIMENTS:
@@ -202,6 +207,24 @@ def _choose_experiment(result: _Translation) -> None:
         new = ["atari" if algorithm == "IMPALA" else "cartpole", "--env", env]
     result.new = new + result.new
     result.lines.insert(0, f"{old} -> {' '.join(new)}")
+
+
+def _find_conflicts(result: _Translation) -> None:
+    """One of two values would be ignored silently, where an old option is given twice."""
+    today = [_target(result.passed[i : i + 2]) for i in range(len(result.passed))]
+    for target, origins in result.origins.items():
+        if target in today:
+            origins = [*origins, target]
+        if len(origins) > 1:
+            result.problems.append(f"{' and '.join(origins)}: both set {target}, give one.")
+
+
+def _target(words: Iterable[str]) -> str:
+    """What an option sets: its name, with the key of `--set KEY=...` and `--stop RULE=...`."""
+    name, equals, value = " ".join(words).replace("--no-checkpoint", "--checkpoint").partition("=")
+    if name.startswith(("--set", "--stop")):
+        return name if " " in name or not equals else f"{name} {value.partition('=')[0]}"
+    return name.split(" ")[0]
 
 
 def _json(flag: str, text: str, result: _Translation) -> dict[str, Any]:
@@ -216,13 +239,12 @@ def _json(flag: str, text: str, result: _Translation) -> dict[str, Any]:
 
 
 def _plain(text: str) -> Any:
-    parse: Callable[[str], Any] = json.loads
     try:
-        return parse(text)
+        return json.loads(text)
     except ValueError:
         return text
 
 
-def _hint(word: str, known: Any) -> str:
+def _hint(word: str, known: Iterable[str]) -> str:
     close = difflib.get_close_matches(word, list(known), n=1)
     return f" Did you mean {close[0]!r}?" if close else ""
