@@ -21,7 +21,7 @@ QUICK = ("--evaluate-episodes", "0", "--no-video", "--no-report")
 def learned(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("pong")
     result = savanna(
-        "train", "pong", "--stop", "return=-18.7", "--stop", "agent_steps=500_000".replace("_", ""),
+        "train", "pong", "--stop", "return=-18.7", "--stop", "agent_steps=500000",
         *QUICK, cwd=folder, timeout=600,
     )  # fmt: skip
     assert result.returncode == 0, result.stderr
