@@ -67,7 +67,9 @@ def train(request: TrainRequest) -> RunDirectory:
                 session = _Session(
                     request, plan, resumption, storage, stop_request, began, terminal, log
                 )
-                runs = session.run()
+                # Once more: starting Ray sets a handler of its own for SIGTERM.
+                with handle_signals(stop_request, say):
+                    runs = session.run()
             if stop_request.signal is None:
                 for run in runs:
                     finish(run, request, say)
