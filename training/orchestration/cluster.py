@@ -6,6 +6,7 @@ import contextlib
 import importlib
 import logging
 import os
+import socket
 import threading
 from collections.abc import Iterator
 
@@ -37,6 +38,8 @@ def ray_cluster(address: str | None, algorithm: str) -> Iterator[Machine]:
 
     started = not ray.is_initialized()
     try:
+        if address:
+            _probe(address)
         if started and address:
             ray.init(address, log_to_driver=True, logging_level=logging.ERROR)
         elif started:
@@ -47,9 +50,10 @@ def ray_cluster(address: str | None, algorithm: str) -> Iterator[Machine]:
                 logging_level=logging.ERROR,
                 object_store_memory=OBJECT_STORE_BYTES,
             )
-    except (ConnectionError, RuntimeError, ValueError) as error:
+    except (OSError, RuntimeError, ValueError) as error:
         what = f"join the Ray cluster at {address}" if address else "start Ray"
-        raise SavannaError(f"could not {what}: {_first_line(error)}") from error
+        kind = UsageError if address else SavannaError
+        raise kind(f"could not {what}: {_first_line(error)}") from error
     importing.join()
     try:
         resources = ray.cluster_resources()
@@ -77,6 +81,13 @@ def check_fits(machine: Machine, env_runners: int, gpus: float, cpus_per_runner:
 def _usable_cpus() -> int:
     """CPUs this process may run on: a container's or a task set's limit counts."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _probe(address: str) -> None:
+    """`OSError` at once where nothing listens; Ray itself would try for minutes."""
+    host, _, port = address.rpartition(":")
+    if host and port.isdigit() and "/" not in host:
+        socket.create_connection((host, int(port)), timeout=10).close()
 
 
 def _modules(algorithm: str) -> list[str]:

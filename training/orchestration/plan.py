@@ -14,6 +14,7 @@ from training.orchestration.cluster import check_fits
 from training.orchestration.overrides import apply_overrides
 from training.orchestration.request import TrainRequest
 from training.orchestration.resume import Resumption
+from training.orchestration.search_space import parse_search_space
 
 if TYPE_CHECKING:
     from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
@@ -104,6 +105,9 @@ def make_plan(request: TrainRequest, machine: Machine) -> Plan:
     if request.num_env_runners is not None:
         config.num_env_runners = request.num_env_runners
     apply_overrides(config, request.overrides)
+    for key, text in request.search.items():
+        parse_search_space(key, text)
+        apply_overrides(config.copy(copy_frozen=False), {key: None})  # is there such a setting?
     config.debugging(seed=seed)
     gpus = float(config.num_gpus_per_learner or 0)
     check_fits(machine, config.num_env_runners, gpus, float(config.num_cpus_per_env_runner))
