@@ -117,6 +117,12 @@ class RunDirectory:
                     continue
         return rows
 
+    def node_shares(self) -> dict[str, float]:
+        """Machine (IP address) -> its part of the sampled agent steps; empty where not counted."""
+        steps = self.read_json("nodes.json", {})
+        total = sum(steps.values())
+        return {node: steps[node] / total for node in sorted(steps)} if total else {}
+
     def checkpoints(self) -> list[CheckpointInfo]:
         """The checkpoints still on disk, oldest first."""
         listed = [CheckpointInfo(**entry) for entry in self.read_json("checkpoints.json", [])]

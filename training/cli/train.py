@@ -104,7 +104,8 @@ def add_parser(commands: Any) -> None:
     where = parser.add_argument_group("where")
     where.add_argument(
         "--address",
-        help="a running Ray cluster to join, `auto` for this node's (default: RAY_ADDRESS)",
+        help="a running Ray cluster to join (default: RAY_ADDRESS, else the one this machine is a "
+        "node of), or `local` for a Ray of its own",
     )
     where.add_argument(
         "--num-env-runners",
@@ -171,6 +172,10 @@ def run(options: argparse.Namespace) -> int:
         return 0
     finished = train(request)
     status, name = finished.status, f"{finished.experiment}/{finished.id}"
+    shares = finished.node_shares()
+    if len(shares) > 1:
+        text = ", ".join(f"{node} {share:.0%}" for node, share in shares.items())
+        print(f"sampled on {len(shares)} nodes: {text}", file=sys.stderr)
     print(
         f"{status['state']}: {status['reason']}\n"
         f"  report       {finished.path / 'report.html'}\n"

@@ -9,6 +9,7 @@ import os
 import socket
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 from training.errors import SavannaError, UsageError
 from training.experiments import Machine
@@ -21,11 +22,15 @@ OBJECT_STORE_BYTES = 512 * 2**20
 def ray_cluster(address: str | None, algorithm: str) -> Iterator[Machine]:
     """Ray while in the block, and what it offers.
 
-    `address` (or the variable `RAY_ADDRESS`) names a running cluster to join, "auto" the one on
-    this machine. Without either a local Ray is started, with token authentication as Ray does by
-    default, and ended with the block. `algorithm` is what its processes are to import at once.
+    `address` (or the variable `RAY_ADDRESS`) names a running cluster to join. Without either, the
+    one this machine is a node of is joined, as Ray itself does; where there is none, or with the
+    address "local", a local Ray is started, with token authentication as Ray does by default, and
+    ended with the block. `algorithm` is what its processes are to import at once.
     """
-    address = address or os.environ.get("RAY_ADDRESS")
+    address = address or os.environ.get("RAY_ADDRESS") or _running_here()
+    if address == "local":
+        os.environ.pop("RAY_ADDRESS", None)
+        address = None
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     # Set before ray is imported: workers as urgent as this process.
     os.environ.setdefault("RAY_worker_niceness", "0")
@@ -81,6 +86,17 @@ def check_fits(machine: Machine, env_runners: int, gpus: float, cpus_per_runner:
 def _usable_cpus() -> int:
     """CPUs this process may run on: a container's or a task set's limit counts."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _running_here() -> str | None:
+    """The address of the Ray that `ray start` made this machine a node of, if it answers."""
+    file = Path(os.environ.get("RAY_TMPDIR", "/tmp")) / "ray" / "ray_current_cluster"
+    try:
+        address = file.read_text().strip()
+        _probe(address)
+    except OSError:
+        return None
+    return address or None
 
 
 def _probe(address: str) -> None:

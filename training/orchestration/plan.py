@@ -109,6 +109,8 @@ def make_plan(request: TrainRequest, machine: Machine) -> Plan:
         parse_search_space(key, text)
         apply_overrides(config.copy(copy_frozen=False), {key: None})  # is there such a setting?
     config.debugging(seed=seed)
+    # The learner stays on the head: the machine with the GPU, and the one that is not a spot one.
+    config.resources(custom_resources_for_main_process={"node:__internal_head__": 0.001})
     gpus = float(config.num_gpus_per_learner or 0)
     check_fits(machine, config.num_env_runners, gpus, float(config.num_cpus_per_env_runner))
     try:

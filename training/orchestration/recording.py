@@ -86,6 +86,8 @@ class RunRecording(Callback):
         current = IterationResult.from_rllib(result, record.last)
         record.last = current
         record.each(lambda recorder: recorder.record(current))
+        if "agent_steps_by_node" in result:
+            record.run.write_json("nodes.json", result["agent_steps_by_node"])
 
     def on_checkpoint(
         self, iteration: int, trials: Any, trial: Any, checkpoint: Any, **info: Any

@@ -127,6 +127,14 @@ def sentence(run: RunDirectory, rows: Rows, random_play: float | None) -> str:
     return text
 
 
+def node_shares(run: RunDirectory) -> dict[str, str]:
+    """Where the samples came from, where that was more than one machine."""
+    shares = run.node_shares()
+    if len(shares) < 2:
+        return {}
+    return {f"sampled on {node}": f"{share:.0%}" for node, share in shares.items()}
+
+
 def checkpoint_rows(
     run: RunDirectory, evaluations: Sequence[Mapping[str, Any]]
 ) -> list[CheckpointRow]:

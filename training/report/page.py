@@ -83,7 +83,7 @@ def _context(run: RunDirectory) -> dict[str, Any]:
         "overrides": facts.pairs(config.get("overrides") or {}),
         "preset": facts.pairs(config.get("preset") or {}),
         "stop": facts.pairs(config.get("stop") or {}),
-        "resources": facts.pairs(config.get("resources") or {}),
+        "resources": facts.pairs(dict(config.get("resources") or {}) | facts.node_shares(run)),
         "whole_config": json.dumps(config, indent=2, ensure_ascii=False),
         "versions": facts.pairs(
             {"savanna": metadata.get("savanna", "unknown"), **dict(metadata.get("versions") or {})}

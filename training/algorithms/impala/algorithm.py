@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from typing import Any
 
 import torch
@@ -44,6 +44,7 @@ class Impala(Algorithm):
 
     _fragments: list[Fragment]
     _episodes: deque[Episode]
+    _steps_by_node: Counter[str]
 
     @classmethod
     def get_default_config(cls) -> ImpalaConfig:
@@ -52,6 +53,7 @@ class Impala(Algorithm):
     def setup(self, config: ImpalaConfig) -> None:
         self._fragments = []
         self._episodes = deque(maxlen=config.metrics_num_episodes_for_smoothing)
+        self._steps_by_node = Counter()
         # Env runners share the machine; torch would start a thread for every core.
         torch.set_num_threads(max(1, config.num_cpus_for_main_process))
         super().setup(config)
@@ -90,6 +92,7 @@ class Impala(Algorithm):
             self._episodes.extend(fragment.episodes)
             self._log(NUM_ENV_STEPS_SAMPLED_LIFETIME, len(fragment), reduce="lifetime_sum")
             self._log(NUM_EPISODES_LIFETIME, len(fragment.episodes), reduce="lifetime_sum")
+            self._steps_by_node[fragment.node] += len(fragment)
 
     def _tolerate(self, error: Exception) -> None:
         """A lost env runner is restarted by RLlib; an error in one would come again and again."""
@@ -107,13 +110,22 @@ class Impala(Algorithm):
         self._log(EPISODE_RETURN_MAX, max(returns), window=1)
         self._log(EPISODE_LEN_MEAN, sum(lengths) / len(lengths), window=1)
 
+    def train(self) -> dict[str, Any]:
+        """RLlib's result, and under `agent_steps_by_node` which node sampled how much so far."""
+        result: dict[str, Any] = super().train()
+        return result | {"agent_steps_by_node": dict(self._steps_by_node)}
+
     def _log(self, name: str, value: float, **how: Any) -> None:
         self.metrics.log_value((ENV_RUNNER_RESULTS, name), value, **how)
 
     def get_state(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
         state: dict[str, Any] = super().get_state(*args, **kwargs)
-        return state | {"episodes": [tuple(episode) for episode in self._episodes]}
+        return state | {
+            "episodes": [tuple(episode) for episode in self._episodes],
+            "steps_by_node": dict(self._steps_by_node),
+        }
 
     def set_state(self, state: dict[str, Any]) -> None:
         super().set_state(state)
         self._episodes.extend(Episode(*episode) for episode in state.get("episodes", ()))
+        self._steps_by_node.update(state.get("steps_by_node", {}))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import ray.util
 import torch
 from numpy.typing import NDArray
 from ray.rllib.core.columns import Columns
@@ -39,6 +40,7 @@ class AtariEnvRunner(SingleAgentEnvRunner):
         self.num_envs = self.env.num_envs
         self._needs_initial_reset = True
         self._finished: list[Episode] = []
+        self._node = ray.util.get_node_ip_address()
 
     def make_module(self) -> None:
         torch.set_num_threads(max(1, int(self.config.num_cpus_per_env_runner)))
@@ -110,6 +112,7 @@ class AtariEnvRunner(SingleAgentEnvRunner):
             valid=valid,
             weights_version=self._weights_seq_no,
             episodes=self._finished,
+            node=self._node,
         )
         self._finished = []
         self.num_env_steps_sampled_lifetime += len(fragment)

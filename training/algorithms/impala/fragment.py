@@ -35,6 +35,7 @@ class Fragment:
     valid: NDArray[np.bool_]  # [T, N]
     weights_version: int  # the learner's update count when the weights were made
     episodes: list[Episode]  # those that ended in here
+    node: str = ""  # IP address of the machine that sampled it
 
     def __len__(self) -> int:
         """Agent steps in here; the resetting rows are none."""

@@ -1,0 +1,1 @@
+"""The cluster as code: on one machine's Docker Engine (`infra.local`) and on Azure."""

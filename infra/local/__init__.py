@@ -1,0 +1,1 @@
+"""A Ray cluster of containers on this machine's Docker Engine."""

@@ -1,0 +1,53 @@
+"""`.savanna/`: how commands in this folder find the cluster, and its token."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from pathlib import Path
+
+from infra.facts import facts
+
+FOLDER = Path(".savanna")
+
+
+def token_file(name: str) -> Path:
+    return FOLDER.resolve() / f"{name}.token"
+
+
+def read_token(name: str) -> str | None:
+    file = token_file(name)
+    return file.read_text().strip() or None if file.is_file() else None
+
+
+def keep_token(name: str, token: str | None = None) -> str:
+    """Write `token`, or a new one of 256 bits, to a file that only this user may read."""
+    token = token or secrets.token_hex(32)
+    FOLDER.mkdir(mode=0o700, exist_ok=True)
+    file = token_file(name)
+    file.unlink(missing_ok=True)
+    with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as handle:
+        handle.write(token + "\n")
+    return token
+
+
+def keep_context(name: str, port: int) -> Path:
+    """What `savanna submit` and its like need: where the cluster is and where its token lies."""
+    file = FOLDER.resolve() / "cluster.json"
+    content = {
+        "name": name,
+        "address": f"http://127.0.0.1:{port}",
+        "token_file": str(token_file(name)),
+        "results": facts()["RESULTS_PATH"],
+    }
+    file.write_text(json.dumps(content, indent=2) + "\n")
+    return file
+
+
+def forget(name: str) -> None:
+    """Remove what the functions above wrote for this cluster."""
+    token_file(name).unlink(missing_ok=True)
+    file = FOLDER / "cluster.json"
+    if file.is_file() and json.loads(file.read_text()).get("name") == name:
+        file.unlink()

@@ -1,0 +1,60 @@
+"""Bringing run directories from the head's results volume to a folder here."""
+
+from __future__ import annotations
+
+import io
+import shutil
+import tarfile
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from docker.errors import NotFound
+from docker.models.containers import Container
+
+from infra.facts import facts
+from infra.local.containers import archive_of
+
+
+class _Chunks(io.RawIOBase):
+    """A readable file over an iterator of bytes."""
+
+    def __init__(self, chunks: Iterator[bytes]) -> None:
+        self._chunks, self._rest = chunks, b""
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer) -> int:  # type: ignore[no-untyped-def]
+        data = self._rest or next(self._chunks, b"")
+        count = min(len(buffer), len(data))
+        buffer[:count], self._rest = data[:count], data[count:]
+        return count
+
+
+def fetch_results(head: Container, target: Path) -> list[Path]:
+    """Copy every run directory `experiment/run` of the head into `target`; the paths written.
+
+    A run that is here already is replaced by the head's, which has at least as much of it.
+    """
+    target.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target, prefix=".fetch-") as folder:
+        try:
+            chunks = archive_of(head, facts()["RESULTS_PATH"])
+        except NotFound:
+            return []
+        stream = io.BufferedReader(_Chunks(chunks), 2**20)
+        with tarfile.open(fileobj=stream, mode="r|") as archive:
+            archive.extractall(folder, filter="data")
+        fetched = []
+        root = Path(folder) / Path(facts()["RESULTS_PATH"]).name
+        for status in sorted(root.glob("*/*/status.json")):
+            run = status.parent
+            if run.is_symlink() or run.parent.is_symlink():
+                continue
+            goal = target / run.parent.name / run.name
+            goal.parent.mkdir(exist_ok=True)
+            shutil.rmtree(goal, ignore_errors=True)
+            shutil.move(run, goal)
+            fetched.append(goal)
+    return fetched

@@ -1,0 +1,122 @@
+"""What a local cluster is made of: sizes chosen from the machine, checked before anything starts."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from dataclasses import asdict, dataclass
+
+from infra.facts import number
+
+GIB = 2**30
+LEAST_HEAD_MEMORY = 3 * GIB
+LEAST_WORKER_MEMORY = 3 * GIB // 2
+
+
+class LocalError(Exception):
+    """Something about the local cluster is wrong or went wrong; the message says what to do."""
+
+    exit_code = 1
+
+
+class LocalUsageError(LocalError):
+    """The settings are wrong; nothing was started."""
+
+    exit_code = 2
+
+
+@dataclass(frozen=True)
+class Node:
+    """The size of one container."""
+
+    cpus: int  # that Ray may plan with
+    memory: int  # bytes, a hard limit; shared memory counts
+
+    @property
+    def shm(self) -> int:
+        """Bytes of shared memory, for the object store and some room."""
+        return self.memory * number("SHM_PERCENT") // 100
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything that makes two clusters of one name the same."""
+
+    name: str
+    image: str
+    image_id: str
+    head: Node
+    worker: Node
+    port: int  # of the dashboard and the Jobs API on 127.0.0.1
+    environment: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def digest(self) -> str:
+        """Changes with any setting; kept as a label of every container."""
+        return hashlib.sha256(json.dumps(asdict(self)).encode()).hexdigest()[:16]
+
+
+def check_name(name: str) -> str:
+    if not re.fullmatch(r"[a-z0-9][a-z0-9-]{1,40}", name):
+        raise LocalUsageError(
+            f"name {name!r}: use 2 to 41 lower-case letters, digits and hyphens, such as savanna"
+        )
+    return name
+
+
+def parse_memory(text: str) -> int:
+    """Bytes of `512m`, `4g` and the like."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([mg])i?b?", text.strip().lower())
+    if not match:
+        raise LocalUsageError(f"memory {text!r}: write it as 512m or 4g")
+    return int(float(match[1]) * {"m": 2**20, "g": GIB}[match[2]])
+
+
+def choose_sizes(
+    workers: int,
+    host_cpus: int,
+    host_memory: int,
+    head_cpus: int | None = None,
+    worker_cpus: int | None = None,
+    head_memory: int | None = None,
+    worker_memory: int | None = None,
+) -> tuple[Node, Node]:
+    """Sizes of the head and of each of `workers` workers; what is `None` is chosen.
+
+    The head gets two shares of four fifths of the host's memory (bytes), 6 GiB at most, a worker
+    one, 3 GiB at most. CPUs are shared out evenly, at least two for the head (its learner and an
+    env runner) and one for a worker: few cores are promised more than once.
+    """
+    if workers < 0:
+        raise LocalUsageError(f"workers {workers}: must be at least 0")
+    share = int(host_memory * 0.8 / (workers + 2))
+    head = Node(
+        cpus=max(2, host_cpus // (workers + 1)) if head_cpus is None else head_cpus,
+        memory=min(6 * GIB, 2 * share) if head_memory is None else head_memory,
+    )
+    worker = Node(
+        cpus=max(1, host_cpus // (workers + 1)) if worker_cpus is None else worker_cpus,
+        memory=min(3 * GIB, share) if worker_memory is None else worker_memory,
+    )
+    problems = []
+    for what, node, least in (
+        ("head", head, LEAST_HEAD_MEMORY),
+        ("worker", worker, LEAST_WORKER_MEMORY),
+    ):
+        if node.cpus < 1:
+            problems.append(f"{what} CPUs {node.cpus}: must be at least 1")
+        if node.memory < least:
+            problems.append(
+                f"{what} memory {node.memory / GIB:.1f} GiB: at least {least / GIB:.1f} GiB are "
+                f"needed. Use fewer workers, or set --{what}-memory."
+            )
+    needed = head.memory + workers * worker.memory
+    if not problems and needed > host_memory:
+        problems.append(
+            f"the containers may use {needed / GIB:.1f} GiB together, this machine has "
+            f"{host_memory / GIB:.1f} GiB. Use fewer workers, or less memory for each."
+        )
+    if problems:
+        raise LocalUsageError("\n".join(problems))
+    return head, worker
