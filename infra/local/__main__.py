@@ -58,7 +58,7 @@ def parser() -> argparse.ArgumentParser:
             one.add_argument("-f", "--follow", action="store_true", help="needs a node")
         else:
             one.add_argument("--results", type=Path, default=Path("runs"),
-                             help="folder that gets the cluster's runs (default: runs)")  # fmt: skip
+                             help="folder for the cluster's runs (default: runs)")  # fmt: skip
             one.add_argument("--discard", action="store_true", help="keep no results")
     return top
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import tarfile
 from collections.abc import Iterator
@@ -150,10 +151,8 @@ class Containers:
         return name
 
     def _remove_volume(self, name: str) -> None:
-        try:
+        with contextlib.suppress(NotFound):
             self.client.volumes.get(name).remove(force=True)
-        except NotFound:
-            pass
 
 
 def number_of(container: Container) -> int:

@@ -1,4 +1,4 @@
-"""What a local cluster is made of: sizes chosen from the machine, checked before anything starts."""
+"""What a local cluster is made of: sizes chosen from the machine and checked first."""
 
 from __future__ import annotations
 
