@@ -32,6 +32,8 @@ def ray_cluster(address: str | None, algorithm: str) -> Iterator[Machine]:
         os.environ.pop("RAY_ADDRESS", None)
         address = None
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    if os.environ.get("RAY_AUTH_TOKEN_PATH") or Path("~/.ray/auth_token").expanduser().is_file():
+        os.environ.setdefault("RAY_AUTH_MODE", "token")  # Ray does so only for a Ray of its own
     # Set before ray is imported: workers as urgent as this process.
     os.environ.setdefault("RAY_worker_niceness", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
