@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter, deque
 from typing import Any
 
 import torch
 from ray.exceptions import RayActorError
 from ray.rllib.algorithms.algorithm import Algorithm
+from ray.rllib.env.env_runner_group import EnvRunnerGroup
 from ray.rllib.utils.metrics import (
     ENV_RUNNER_RESULTS,
     EPISODE_LEN_MEAN,
@@ -28,6 +30,9 @@ WAIT_SECONDS = 0.01
 """How long an idle driver waits for a fragment before it looks again. RLlib's default of 0 spins,
 which costs the env runners most of a core."""
 
+
+RESTORE_SECONDS = 5.0
+"""Between two looks whether lost env runners are back."""
 
 SAMPLE = "sample_fragment"
 """The env runner's method, and the tag of requests for it."""
@@ -54,6 +59,7 @@ class Impala(Algorithm):
         self._fragments = []
         self._episodes = deque(maxlen=config.metrics_num_episodes_for_smoothing)
         self._steps_by_node = Counter()
+        self._next_restore = 0.0
         # Env runners share the machine; torch would start a thread for every core.
         torch.set_num_threads(max(1, config.num_cpus_for_main_process))
         super().setup(config)
@@ -93,6 +99,15 @@ class Impala(Algorithm):
             self._log(NUM_ENV_STEPS_SAMPLED_LIFETIME, len(fragment), reduce="lifetime_sum")
             self._log(NUM_EPISODES_LIFETIME, len(fragment.episodes), reduce="lifetime_sum")
             self._steps_by_node[fragment.node] += len(fragment)
+
+    def restore_env_runners(self, env_runner_group: EnvRunnerGroup) -> list[int]:
+        """RLlib's, but now and then: it asks before every training step, and waits for an answer
+        while a lost env runner has no machine to come back on."""
+        if time.monotonic() < self._next_restore:
+            return []
+        restored: list[int] = super().restore_env_runners(env_runner_group)
+        self._next_restore = time.monotonic() + RESTORE_SECONDS
+        return restored
 
     def _tolerate(self, error: Exception) -> None:
         """A lost env runner is restarted by RLlib; an error in one would come again and again."""

@@ -52,6 +52,9 @@ class ImpalaConfig(AlgorithmConfig):
         self.min_time_s_per_iteration = None
         self.min_sample_timesteps_per_iteration = 8192
         self.restart_failed_env_runners = True
+        # The driver learns; it must not wait long for an env runner that is gone.
+        self.env_runner_health_probe_timeout_s = 0.2
+        self.env_runner_restore_timeout_s = 30.0
 
     def training(
         self,
