@@ -8,10 +8,18 @@ ARGS ?=
 # A folder with a torch wheel, for example a CPU build (a fifth of the size of the default one).
 TORCH_WHEELS ?= $(or $(UV_FIND_LINKS),$(PIP_FIND_LINKS))
 
+FLAVOURS ?= cpu gpu
+WORKERS ?= 2
+export DOCKER ?= docker
+export BASE_IMAGE ?= debian:bookworm-slim
+export CA_BUNDLE ?=
+export TORCH_WHEELS
+
 VENV := .venv
 BIN := $(VENV)/bin
 PYTHON := $(shell command -v python3.11 || command -v python3)
 UV := UV_FIND_LINKS="$(TORCH_WHEELS)" UV_LINK_MODE=copy $(BIN)/uv
+LOCAL := $(BIN)/python -m infra.local
 export MLFLOW_DISABLE_TELEMETRY = true
 
 ##@ Train
@@ -41,6 +49,46 @@ ui: setup ## MLflow on the runs so far, at 127.0.0.1:5000
 tensorboard: setup ## TensorBoard on the runs so far, at 127.0.0.1:6006
 	$(BIN)/tensorboard --logdir runs --host 127.0.0.1 --port 6006
 
+##@ Cluster of containers on this machine
+images: setup ## Build the images: FLAVOURS="cpu gpu", BASE_IMAGE=, TORCH_WHEELS=, CA_BUNDLE=
+	@for flavour in $(FLAVOURS); do images/build.sh $$flavour || exit; done
+
+test-images: setup ## Run the tests of the image (part of `make test`)
+	@$(BIN)/python -m pytest -q tests/images $(ARGS)
+
+image-sbom image-provenance: image-%: setup ## List what is inside FLAVOURS, and how it was made
+	@mkdir -p build/images
+	@for flavour in $(FLAVOURS); do \
+	  $(BIN)/python images/describe.py $* savanna-$$flavour:latest > build/images/$$flavour.$*.json || exit; \
+	  echo build/images/$$flavour.$*.json; done
+
+image-scan: ## Scan FLAVOURS for known vulnerabilities, with trivy
+	@command -v trivy >/dev/null || { echo "trivy is missing: https://trivy.dev has its packages"; exit 2; }
+	@for flavour in $(FLAVOURS); do \
+	  trivy image --exit-code 1 --ignore-unfixed --severity CRITICAL savanna-$$flavour:latest || exit; done
+
+image-push image-sign: image-%: ## Push FLAVOURS to REGISTRY and lock their tags; sign them
+	@for flavour in $(FLAVOURS); do images/publish.sh $* $$flavour || exit; done
+
+torch-wheel: ## Fetch TORCH_WHEELS_URL, a CPU wheel of torch, into images/wheelhouse
+	@test -n "$(TORCH_WHEELS_URL)" || { echo "set TORCH_WHEELS_URL to the address of a CPU wheel of torch"; exit 2; }
+	@mkdir -p images/wheelhouse && cd images/wheelhouse && curl --fail --location --remote-name "$(TORCH_WHEELS_URL)"
+
+cluster-up: setup ## Start a head and WORKERS=2, wait until all have joined
+	@$(LOCAL) up --workers $(WORKERS) $(ARGS)
+
+cluster-status: setup ## Which nodes there are and which have joined
+	@$(LOCAL) status $(ARGS)
+
+cluster-logs: setup ## What the containers print; ARGS="-f head" follows one
+	@$(LOCAL) logs $(ARGS)
+
+cluster-scale: setup ## Change the number of workers to WORKERS=n
+	@$(LOCAL) scale --workers $(WORKERS) $(ARGS)
+
+cluster-down: setup ## Keep the results in runs/, remove everything else
+	@$(LOCAL) down $(ARGS)
+
 ##@ Develop
 setup: $(VENV)/.installed ## Create .venv with everything pinned (others call it as needed)
 
@@ -51,6 +99,8 @@ lint: setup ## Check style and types
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+	@shellcheck images/*.sh .ci/run
+	@$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
 
 format: setup ## Rewrite the code in the common style
 	@$(BIN)/ruff check --fix .
@@ -62,6 +112,8 @@ bench: setup ## Compare our speed with stock RLlib's in one run; keeps docs/perf
 lock: setup ## Resolve requirements*.in into the pinned requirements*.txt
 	@$(UV) pip compile -q --no-header --no-annotate --no-emit-index-url --no-emit-find-links requirements.in -o requirements.txt
 	@$(UV) pip compile -q --no-header --no-annotate --no-emit-index-url --no-emit-find-links requirements-dev.in -o requirements-dev.txt
+	@UV_FIND_LINKS= $(BIN)/uv pip compile -q --no-header --no-annotate --no-emit-index-url \
+	  -c requirements.txt images/torch-cpu.txt | grep -E '^(torch|nvidia|cuda|triton)' > images/torch-gpu.txt
 	@# The pins must fit torch's CPU and CUDA builds alike; the CUDA build pins its own libraries.
 	@sed -i -e 's/^torch==\([0-9.]*\)+.*/torch==\1/' -e '/^\(nvidia\|cuda\)-/d' -e '/^triton==/d' \
 	  requirements.txt requirements-dev.txt
@@ -72,7 +124,7 @@ clean: ## Remove .venv and caches; runs stay
 ##@ Help
 help: ## This list
 	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} \
-	  /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	  /^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(VENV)/.installed: requirements-dev.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null || \
@@ -86,4 +138,6 @@ $(VENV)/.installed: requirements-dev.txt pyproject.toml
 	@$(UV) pip install -q --python $(BIN)/python --no-deps -e .
 	@touch $@
 
-.PHONY: train evaluate video report export runs ui tensorboard setup test lint format bench lock clean help
+.PHONY: train evaluate video report export runs ui tensorboard images cluster-up cluster-status \
+  cluster-logs cluster-scale test-images image-sbom image-provenance image-scan image-push \
+  image-sign torch-wheel cluster-down setup test lint format bench lock clean help
