@@ -44,3 +44,11 @@ def copied(trained, tmp_path) -> Path:
     """A copy of `trained` to change at will."""
     shutil.copytree(trained, tmp_path / "copy", symlinks=True)
     return tmp_path / "copy"
+
+
+@pytest.fixture(scope="session")
+def image() -> str:
+    """The CPU image, built from this checkout."""
+    from docker_engine import build_cpu_image
+
+    return build_cpu_image()

@@ -1,0 +1,91 @@
+"""The Docker Engine and our image for tests that need them."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+def docker_command() -> str:
+    """Debian's own client: its built-in BuildKit needs no plug-in."""
+    return "/usr/bin/docker" if Path("/usr/bin/docker").exists() else "docker"
+
+
+def docker(*arguments, check: bool = True, timeout: float = 120, **more):
+    """Run the Docker command; its completed process, output as text."""
+    return subprocess.run(
+        [docker_command(), *map(str, arguments)],
+        check=check,
+        timeout=timeout,
+        capture_output=True,
+        text=True,
+        **more,
+    )
+
+
+def require_engine() -> None:
+    """Skip without a Docker Engine; in CI, which has one, fail."""
+    if shutil.which("docker") and docker("version", check=False).returncode == 0:
+        return
+    reason = "no Docker Engine answers `docker version`"
+    if os.environ.get("CI"):
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+def base_image() -> str:
+    """`BASE_IMAGE`, or the public one, or one made here from Debian's archive."""
+    given = os.environ.get("BASE_IMAGE")
+    local = "savanna-base:bookworm"
+    for name in filter(None, (given, local)):
+        if docker("image", "inspect", name, check=False).returncode == 0:
+            return name
+    if os.geteuid() == 0 and shutil.which("debootstrap"):
+        subprocess.run(
+            [ROOT / "images/base.sh", local],
+            check=True,
+            env={**os.environ, "DOCKER": docker_command()},
+        )
+        return local
+    return given or "debian:bookworm-slim"
+
+
+def torch_wheels() -> Path | None:
+    """A folder that holds a CPU wheel of torch."""
+    for name in ("TORCH_WHEELS", "UV_FIND_LINKS", "PIP_FIND_LINKS"):
+        folder = Path(os.environ.get(name) or "missing")
+        if any(folder.glob("torch-*cp311*x86_64.whl")):
+            return folder
+    own = ROOT / "images/wheelhouse"
+    return own if any(own.glob("torch-*.whl")) else None
+
+
+def build_cpu_image() -> str:
+    """Build the CPU image of this checkout with `images/build.sh`; its name with its tag."""
+    require_engine()
+    wheels = torch_wheels()
+    if wheels is None:
+        pytest.skip("no CPU wheel of torch: set TORCH_WHEELS to a folder that has one")
+    bundle = Path("/etc/ssl/certs/ca-certificates.crt")
+    result = subprocess.run(
+        [ROOT / "images/build.sh", "cpu"],
+        capture_output=True,
+        text=True,
+        timeout=1500,
+        env={
+            **os.environ,
+            "DOCKER": docker_command(),
+            "BASE_IMAGE": base_image(),
+            "TORCH_WHEELS": str(wheels),
+            "CA_BUNDLE": str(bundle) if bundle.exists() else "",
+            "UV": str(Path(sys.executable).with_name("uv")),
+        },
+    )
+    if result.returncode != 0:
+        pytest.fail(f"images/build.sh failed:\n{result.stdout[-3000:]}\n{result.stderr[-6000:]}")
+    return result.stdout.splitlines()[-1].split()[0]
