@@ -87,7 +87,7 @@ def make_single_env(
 ) -> gym.Env[Any, Any]:
     """The environment as PPO sees it: observations float32 `[n]`, episodes of limited length."""
     made = make_raw_env(env, env_config, render_mode)
-    if (made.spec is None or made.spec.max_episode_steps is None) and not _time_limited(made):
+    if not time_limited(made):
         made = gym.wrappers.TimeLimit(made, EPISODE_LIMIT)
     for wrap in flattening(made.observation_space).values():
         made = wrap(made)
@@ -132,7 +132,8 @@ def register(env: str) -> str:
     return env
 
 
-def _time_limited(env: gym.Env[Any, Any]) -> bool:
+def time_limited(env: gym.Env[Any, Any]) -> bool:
+    """Whether a wrapper ends episodes after a number of steps."""
     while isinstance(env, gym.Wrapper):
         if isinstance(env, gym.wrappers.TimeLimit):
             return True
