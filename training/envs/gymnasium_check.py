@@ -12,6 +12,8 @@ from gymnasium.utils.env_checker import check_env
 
 _OURS = (
     (r"boolean", ("flags",)),
+    (r"step API|tuple", ("play",)),
+    (r"Casting", ("observations",)),
     (r"reward", ("numbers",)),
     (r"NaN|inf value", ("numbers",)),
     (r"determinis|random|np_random|equivalent|equal although", ("seeds", "isolation")),
@@ -50,6 +52,7 @@ def _known(text: str, found: Collection[str]) -> bool:
 
 
 def _plain(text: str) -> str:
-    """One line without colours, without the advice to read a web page."""
-    text = " ".join(re.sub(r"\x1b\[[\d;]*m", "", text).split())
+    """One line without colours and advice to read a web page; twins worded alike."""
+    text = " ".join(re.sub(r"\x1b\[[\d;]*m", "", text).split()).replace("`Env.reset`", "reset")
+    text = re.sub(r" Actual default: .*$", "", text)
     return re.sub(r" (See|We recommend|More info)\b.*https?://\S+.*$", "", text)

@@ -58,6 +58,9 @@ class Player:
                 result = _tuple(self.env.step(self._actions.sample()), 5, wanted)
                 event = Event(call, *deepcopy(result[:4]))
                 self._over = bool(np.any(event.terminated) or np.any(event.truncated))
+        except _NotTheApi as error:
+            self.error = f"{call} {error}"
+            return
         except Exception as error:  # whatever the user's code raises
             self.error = f"{call} raised {type(error).__name__}: {' '.join(str(error).split())}"
             return
@@ -125,8 +128,12 @@ def same(one: Any, other: Any) -> bool:
     return np.array_equal(mine, theirs, equal_nan=mine.dtype.kind in "fc")
 
 
+class _NotTheApi(Exception):
+    """What came back is not what Gymnasium asks for."""
+
+
 def _tuple(result: Any, length: int, wanted: str) -> tuple[Any, ...]:
     if not isinstance(result, tuple) or len(result) != length:
         size = f" of {len(result)}" if isinstance(result, tuple) else ""
-        raise TypeError(f"returned a {type(result).__name__}{size}, not {wanted}")
+        raise _NotTheApi(f"returned a {type(result).__name__}{size}, not {wanted}")
     return result

@@ -14,6 +14,7 @@ import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
 
+from training.envs.atari import is_atari
 from training.envs.custom import construct, find_constructor, is_custom, unknown_keyword
 from training.errors import UsageError
 
@@ -69,6 +70,11 @@ def registered(env: str) -> gym.envs.registration.EnvSpec:
         return gym.spec(env)
     except (gym.error.Error, ImportError, ValueError) as error:
         raise UsageError(f"unknown environment {env!r}: {error}") from error
+
+
+def is_registered(env: str) -> bool:
+    """Whether Gymnasium itself has an environment of exactly this id."""
+    return env in gym.registry and not is_atari(env)
 
 
 def takes(env: str, keyword: str) -> str | None:

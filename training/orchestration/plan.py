@@ -172,11 +172,11 @@ def _check_env(experiment: Experiment, env: str, overrides: Mapping[str, Any]) -
             f"the experiment {experiment.name!r} needs an environment: --env with a Gymnasium id "
             "such as Acrobot-v1, or your own as module:Class."
         )
+    from training.envs.single import check_single_env, is_registered
+
     impala = experiment.algorithm == "IMPALA"
-    if impala and is_custom(env):
-        raise UsageError(
-            f"{env} is an environment of your own: train it with `savanna train gym --env {env}`."
-        )
+    if impala and (is_custom(env) or is_registered(env)):
+        raise UsageError(f"{env} is no Atari game: train it with `savanna train gym --env {env}`.")
     if is_atari(env) or impala:
         parse_atari_id(env)
         if not impala:
@@ -184,8 +184,6 @@ def _check_env(experiment: Experiment, env: str, overrides: Mapping[str, Any]) -
                 f"{env} is an Atari game: train it with `savanna train atari --env {env}`."
             )
         return
-    from training.envs.single import check_single_env
-
     prefix = "env_config."
     given = {k.removeprefix(prefix): v for k, v in overrides.items() if k.startswith(prefix)}
     check_single_env(env, given)
