@@ -10,7 +10,7 @@ import traceback
 from collections.abc import Mapping
 
 from training import __version__
-from training.cli import results, train
+from training.cli import check_env, results, train
 from training.cli.parser import Parser
 from training.errors import SavannaError, UsageError
 
@@ -26,6 +26,7 @@ def make_parser() -> Parser:
         dest="command", metavar="COMMAND", required=True, parser_class=Parser
     )
     train.add_parser(commands)
+    check_env.add_parser(commands)
     results.add_parsers(commands)
     return parser
 

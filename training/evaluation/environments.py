@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from typing import Any
 
 import gymnasium as gym
 from gymnasium.vector import VectorEnv
 
 from training.envs.atari import is_atari, make_atari_vector_env
+from training.envs.single import make_single_env
 
 
 def make_vector_env(
@@ -18,9 +20,10 @@ def make_vector_env(
 
     All reset in the step after an episode's end (NEXT_STEP).
     """
+    settings = config.get("env_config", {})
     if not is_atari(config["env"]):
-        return gym.make_vec(config["env"], num_envs=num_envs, vectorization_mode="sync")
-    settings = config["env_config"]
+        make = partial(make_single_env, config["env"], settings)
+        return gym.vector.SyncVectorEnv([make] * num_envs)
     given = {
         "frame_size": settings["frame_size"],
         "frame_stack": settings["frame_stack"],

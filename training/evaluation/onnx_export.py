@@ -16,6 +16,7 @@ from ray.rllib.core.columns import Columns
 
 from training import __version__
 from training.envs.atari import FRAME_SKIP, is_atari, parse_atari_id
+from training.envs.single import flattening, make_raw_env
 from training.errors import SavannaError
 from training.evaluation.environments import make_vector_env
 from training.evaluation.policy import Policy, load_policy
@@ -141,6 +142,10 @@ def _describe(
     }
     if is_atari(config["env"]):
         description["preprocessing"] = atari_preprocessing(config)
+    else:
+        raw = make_raw_env(config["env"], config.get("env_config", {}))
+        description["preprocessing"] = {"steps": list(flattening(raw.observation_space))}
+        raw.close()
     return description
 
 

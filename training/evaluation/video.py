@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from training.envs.atari import is_atari
+from training.envs.single import make_single_env
 from training.errors import SavannaError
 from training.evaluation.environments import make_vector_env
 from training.evaluation.policy import Policy, load_policy
@@ -58,7 +59,7 @@ def record_video(
     if not chosen:
         run.checkpoint(which)  # says that there is none
     config = run.config
-    fps = ATARI_FPS if is_atari(config["env"]) else _fps(config["env"])
+    fps = ATARI_FPS if is_atari(config["env"]) else _fps(config)
     limit = min(max_steps or 10**9, LONGEST_SECONDS * fps)
     shots = [_play(load_policy(run.checkpoint_path(c.number)), config, seed) for c in chosen]
     run.videos.mkdir(exist_ok=True)
@@ -101,7 +102,7 @@ def _play_atari(policy: Policy, config: dict[str, Any], seed: int) -> Iterator[S
 
 
 def _play_other(policy: Policy, config: dict[str, Any], seed: int) -> Iterator[Shot]:
-    env = gym.make(config["env"], render_mode="rgb_array")
+    env = _make_filmed(config)
     observation, _ = env.reset(seed=seed)
     score, steps, over = 0.0, 0, False
     while not over:
@@ -112,9 +113,20 @@ def _play_other(policy: Policy, config: dict[str, Any], seed: int) -> Iterator[S
     env.close()
 
 
-def _fps(env: str) -> int:
-    metadata = gym.make(env, render_mode="rgb_array").metadata
-    return int(metadata.get("render_fps", 30))
+def _make_filmed(config: dict[str, Any]) -> gym.Env[Any, Any]:
+    env = make_single_env(config["env"], config.get("env_config", {}), render_mode="rgb_array")
+    if env.render_mode != "rgb_array":
+        raise SavannaError(
+            f"{config['env']} cannot be filmed: it needs a keyword render_mode that may be "
+            "'rgb_array', and a render() that returns the picture then"
+        )
+    return env
+
+
+def _fps(config: dict[str, Any]) -> int:
+    env = _make_filmed(config)
+    env.close()
+    return int(env.metadata.get("render_fps", 30))
 
 
 def _enlarge(picture: Picture) -> Picture:

@@ -8,9 +8,10 @@ from training.errors import UsageError
 from training.experiments.atari import ATARI
 from training.experiments.base import Experiment, Machine
 from training.experiments.cartpole import CARTPOLE
+from training.experiments.gym import GYM
 from training.experiments.pong import PONG
 
-EXPERIMENTS: dict[str, Experiment] = {e.name: e for e in (PONG, CARTPOLE, ATARI)}
+EXPERIMENTS: dict[str, Experiment] = {e.name: e for e in (PONG, CARTPOLE, ATARI, GYM)}
 
 __all__ = ["EXPERIMENTS", "Experiment", "Machine", "get_experiment"]
 

@@ -33,7 +33,7 @@ class Experiment:
     name: str
     summary: str  # one line, for --help
     algorithm: str  # "IMPALA" or "PPO"
-    env: str  # a Gymnasium id
+    env: str  # a Gymnasium id; empty: --env must be given
     build_config: Callable[[str, Machine], AlgorithmConfig]
     stop: Mapping[str, float]  # default stop rules, keys of training.metrics.STOP_RULES
     checkpoint_frequency: int = 0  # iterations; 0: only at the end

@@ -14,9 +14,11 @@ def build_config(env: str, machine: Machine) -> AlgorithmConfig:
     from ray.rllib.algorithms.ppo import PPOConfig
     from ray.rllib.core.rl_module.default_model_config import DefaultModelConfig
 
+    from training.envs.single import register
+
     return (
         PPOConfig()
-        .environment(env)
+        .environment(register(env))
         .env_runners(num_env_runners=min(machine.env_runners, 4), num_envs_per_env_runner=8)
         .fault_tolerance(restart_failed_env_runners=False)  # an error in an env is no accident
         .learners(num_learners=0, num_gpus_per_learner=0)

@@ -6,6 +6,7 @@ import difflib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from training.envs.atari import is_atari
 from training.errors import UsageError
 
 if TYPE_CHECKING:
@@ -35,6 +36,11 @@ def problem(config: AlgorithmConfig, key: str, value: Any) -> str | None:
     if inner:
         if outer not in NESTED:
             return f"--set {key}: {outer!r} has no settings inside; {', '.join(NESTED)} have."
+        if outer == "env_config" and isinstance(config.env, str) and not is_atari(config.env):
+            from training.envs.single import takes
+
+            hint = takes(config.env, inner)  # the environment's own keywords, of any type
+            return None if hint is None else f"--set {key}: unknown setting of {config.env}.{hint}"
         known = {**(getattr(config, outer, None) or {}), **_dictionary(config, outer)}
         current = known.get(inner)
         if inner not in known:

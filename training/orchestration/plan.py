@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from training.envs.atari import is_atari, parse_atari_id
+from training.envs.custom import is_custom
 from training.errors import UsageError
 from training.experiments import Experiment, Machine, get_experiment
 from training.metrics import STOP_RULES
@@ -79,7 +80,7 @@ def check_early(request: TrainRequest) -> None:
     if request.max_duration is not None and request.max_duration <= 0:
         problems.append(f"--max-duration {request.max_duration:g}: must be above 0 seconds.")
     try:
-        _check_env(experiment, env)
+        _check_env(experiment, env, request.overrides)
     except UsageError as error:
         problems.append(str(error))
     if problems:
@@ -167,20 +168,27 @@ def json_safe(value: Any) -> Any:
     return type(value).__name__ if "object at 0x" in repr(value) else str(value)
 
 
-def _check_env(experiment: Experiment, env: str) -> None:
-    if is_atari(env) or experiment.algorithm == "IMPALA":
+def _check_env(experiment: Experiment, env: str, overrides: Mapping[str, Any]) -> None:
+    if not env:
+        raise UsageError(
+            f"the experiment {experiment.name!r} needs an environment: --env with a Gymnasium id "
+            "such as Acrobot-v1, or your own as module:Class."
+        )
+    from training.envs.single import check_single_env, is_registered
+
+    impala = experiment.algorithm == "IMPALA"
+    if impala and (is_custom(env) or is_registered(env)):
+        raise UsageError(f"{env} is no Atari game: train it with `savanna train gym --env {env}`.")
+    if is_atari(env) or impala:
         parse_atari_id(env)
-        if experiment.algorithm != "IMPALA":
+        if not impala:
             raise UsageError(
                 f"{env} is an Atari game: train it with `savanna train atari --env {env}`."
             )
         return
-    import gymnasium as gym
-
-    try:
-        gym.spec(env)
-    except gym.error.Error as error:
-        raise UsageError(f"unknown environment {env!r}: {error}") from error
+    prefix = "env_config."
+    given = {k.removeprefix(prefix): v for k, v in overrides.items() if k.startswith(prefix)}
+    check_single_env(env, given)
 
 
 def _differences(config: AlgorithmConfig, plain: AlgorithmConfig) -> dict[str, Any]:
