@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from azurite import azurite  # noqa: F401 (a fixture)
 
 # Before torch is imported anywhere: tests share few cores with Ray's processes.
 os.environ.setdefault("OMP_NUM_THREADS", "1")

@@ -83,7 +83,9 @@ def add_parser(commands: Any) -> None:
     keep.add_argument(
         "--storage",
         metavar="URI",
-        help="where checkpoints and results go as well: a folder or any pyarrow or fsspec location",
+        help="where checkpoints and results go as well: a folder, abfss://CONTAINER@ACCOUNT.dfs."
+        "core.windows.net/PATH or another location that pyarrow opens; `none` for none (default: "
+        "SAVANNA_STORAGE)",
     )
     keep.add_argument(
         "--runs-root",

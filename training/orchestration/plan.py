@@ -16,6 +16,7 @@ from training.orchestration.overrides import apply_overrides
 from training.orchestration.request import TrainRequest
 from training.orchestration.resume import Resumption
 from training.orchestration.search_space import parse_search_space
+from training.orchestration.storage import chosen_storage
 
 if TYPE_CHECKING:
     from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
@@ -37,7 +38,7 @@ class Plan:
 def with_saved_settings(request: TrainRequest, resumption: Resumption | None) -> TrainRequest:
     """A resumed run keeps its own settings where the command gives none."""
     if resumption is None or resumption.run is None:
-        return request
+        return replace(request, storage=chosen_storage(request.storage))
     saved = resumption.run.config
     options = saved.get("options", {})
     stop = {**saved.get("stop", {}), **request.stop} if request.keep_default_stop else request.stop
@@ -51,7 +52,7 @@ def with_saved_settings(request: TrainRequest, resumption: Resumption | None) ->
         stop=stop,
         keep_default_stop=False,
         checkpoint_freq=options.get("checkpoint_freq") if frequency is None else frequency,
-        storage=request.storage or options.get("storage"),
+        storage=chosen_storage(request.storage, options.get("storage")),
     )
 
 

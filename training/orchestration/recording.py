@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import shutil
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -14,8 +16,8 @@ from training.errors import SavannaError
 from training.metrics import IterationResult
 from training.orchestration.failure import explain_failure
 from training.orchestration.metadata import now
+from training.orchestration.mirror import Mirror
 from training.orchestration.stopping import StopRequest, reached
-from training.orchestration.storage import Mirror
 from training.recording import MetricsCsv, Recorder
 from training.run_directory import CheckpointInfo, RunDirectory
 
@@ -30,6 +32,7 @@ class TrialRecord:
     mirror: Mirror | None = None
     last: IterationResult | None = None
     reason: str | None = None  # why it stopped, where it did not fail
+    copied: set[int] = field(default_factory=set)  # checkpoints got back from remote storage
     fulfilled: bool = False  # a stop rule was reached
     status: dict[str, Any] = field(default_factory=dict)
 
@@ -109,13 +112,30 @@ class RunRecording(Callback):
             )
         )
         if record.mirror is not None:
-            record.mirror.push()
+            record.copied.add(number)
+            _forget_deleted(record, checkpoint)
+            record.mirror.push_soon()
 
     def on_trial_error(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
         record = self._record(trial)
         text = Path(trial.error_file).read_text() if trial.error_file else ""
         cause = explain_failure(None, text, str(record.run.log))
         record.write_status("failed", reason="an error ended it", cause=cause)
+
+
+def _forget_deleted(record: TrialRecord, newest: Any) -> None:
+    """Delete our copies of checkpoints that Tune, keeping the best, has deleted in the storage."""
+    import pyarrow.fs
+
+    parent = newest.path.rpartition("/")[0]
+    with contextlib.suppress(OSError):
+        found = newest.filesystem.get_file_info(pyarrow.fs.FileSelector(parent))
+        there = {Path(f.path).name for f in found}
+        for number in list(record.copied):
+            copy = record.run.checkpoint_path(number)
+            if copy.name not in there:
+                shutil.rmtree(copy, ignore_errors=True)
+                record.copied.discard(number)
 
 
 def raise_for_failures(records: dict[str, TrialRecord]) -> None:

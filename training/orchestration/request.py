@@ -21,7 +21,7 @@ class TrainRequest:
     checkpoint_freq: int | None = None  # iterations; 0: none on the way
     checkpoint_at_end: bool = True
     keep: int = 5  # checkpoints
-    storage: str | None = None  # a pyarrow or fsspec location
+    storage: str | None = None  # a location; "none": not even SAVANNA_STORAGE's
     runs_root: Path = Path("runs")
     max_duration: float | None = None  # seconds, for the whole command
     max_failures: int = 0

@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import csv
+import json
+import pickle
 from dataclasses import dataclass
 from pathlib import Path
 
 from training.errors import SavannaError, UsageError
 from training.run_directory import CheckpointInfo, RunDirectory
+
+_SMALL_PARTS = (
+    "algorithm_state.pkl",
+    "learner_group/learner/rl_module/default_policy/module_state.pkl",
+)
+_OPTIMIZER = "learner_group/learner/state.pkl"
 
 
 @dataclass(frozen=True)
@@ -28,9 +36,9 @@ def find_resumption(reference: str, runs_root: Path) -> Resumption:
     run = RunDirectory.find(name, runs_root)
     counters = run.checkpoint(number or "last")
     path = run.checkpoint_path(counters.number)
-    if not _readable(path):
+    if not is_whole(path):
         others = [
-            str(c.number) for c in run.checkpoints() if _readable(run.checkpoint_path(c.number))
+            str(c.number) for c in run.checkpoints() if is_whole(run.checkpoint_path(c.number))
         ]
         hint = f" Try --resume {name}@{others[-1]}." if others else " No other is left."
         raise SavannaError(
@@ -62,23 +70,16 @@ def rewind(run: RunDirectory, to: CheckpointInfo) -> None:
     temporary.replace(file)
 
 
-def _readable(path: Path) -> bool:
+def is_whole(checkpoint: Path) -> bool:
     """Whether the parts are there and the small ones can be read; the rest shows on loading."""
-    import json
-    import pickle
-
     try:
-        json.loads((path / "rllib_checkpoint.json").read_text())
-        for name in (
-            "algorithm_state.pkl",
-            "learner_group/learner/rl_module/default_policy/module_state.pkl",
-        ):
-            file = path / name
-            if name.startswith("learner") and not file.exists():
-                return False
-            if file.exists():
-                with file.open("rb") as handle:
-                    pickle.load(handle)
+        json.loads((checkpoint / "rllib_checkpoint.json").read_text())
+        for name in _SMALL_PARTS:
+            with (checkpoint / name).open("rb") as handle:
+                pickle.load(handle)
+        components = [checkpoint / part for part in ("", "learner_group", "learner_group/learner")]
+        parts = [file for file in checkpoint.rglob("*") if file.is_file()]
+        named = all((folder / "class_and_ctor_args.pkl").is_file() for folder in components)
+        return named and all(file.stat().st_size > 0 for file in (*parts, checkpoint / _OPTIMIZER))
     except Exception:  # whatever a damaged file makes of unpickling
         return False
-    return True

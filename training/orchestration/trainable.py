@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -12,29 +16,54 @@ if TYPE_CHECKING:
 
 
 def make_trainable(
-    algorithm: type[Algorithm], restore_from: str | None, counters: CheckpointInfo | None
+    algorithm: type[Algorithm],
+    restore_from: str | None,
+    counters: CheckpointInfo | None,
+    last_number: int = -1,
 ) -> type[Algorithm]:
     """`algorithm`, starting from the checkpoint folder `restore_from` where one is given.
 
     `counters` are those of that checkpoint; without them counting begins anew, with the
-    checkpoint's weights. New checkpoints are numbered after those that the run has already.
+    checkpoint's weights. New checkpoints are numbered after `last_number` and after those in the
+    storage. A folder that this node lacks is taken from there.
     """
 
     class Trainable(algorithm):
         def setup(self, config: Any) -> None:
             super().setup(config)
             if restore_from is not None:
-                self.load_checkpoint(restore_from)
+                with _folder_here(restore_from, self._storage) as folder:
+                    self.load_checkpoint(folder)
                 if counters is not None:
                     self._iteration = counters.iteration
                     self._time_total = counters.seconds
             if self._storage is not None:
                 self._storage.current_checkpoint_index = max(
-                    self._storage.current_checkpoint_index, _last_number(self._storage)
+                    self._storage.current_checkpoint_index,
+                    last_number,
+                    _last_number(self._storage),
                 )
 
     Trainable.__name__ = Trainable.__qualname__ = algorithm.__name__
     return Trainable
+
+
+@contextlib.contextmanager
+def _folder_here(folder: str, storage: Any) -> Iterator[str]:
+    """`folder`, or a copy of what the trial's storage has of that name."""
+    if Path(folder).is_dir() or storage is None:
+        yield folder
+        return
+    import pyarrow.fs
+
+    with tempfile.TemporaryDirectory() as copy:
+        pyarrow.fs.copy_files(
+            f"{storage.trial_fs_path}/{Path(folder).name}",
+            copy,
+            source_filesystem=storage.storage_filesystem,
+            destination_filesystem=pyarrow.fs.LocalFileSystem(),
+        )
+        yield copy
 
 
 def _last_number(storage: Any) -> int:

@@ -8,7 +8,7 @@ import socket
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -20,23 +20,30 @@ from training.orchestration.cluster import ray_cluster
 from training.orchestration.finish import finish
 from training.orchestration.logs import quiet
 from training.orchestration.metadata import collect_metadata, now
+from training.orchestration.mirror import Mirror
 from training.orchestration.plan import Plan, check_early, make_plan, with_saved_settings
+from training.orchestration.remote_runs import find_anywhere, is_local
 from training.orchestration.request import TrainRequest
-from training.orchestration.resume import Resumption, find_resumption, rewind
+from training.orchestration.resume import Resumption, rewind
 from training.orchestration.stopping import Interrupted, StopRequest, handle_signals, hard_limit
-from training.orchestration.storage import Mirror, open_storage
+from training.orchestration.storage import Storage, chosen_storage, open_storage, shared_key
 from training.recording import Console, Recorder, default_recorders
 from training.run_directory import RunDirectory
 
 
 def dry_run(request: TrainRequest) -> dict[str, Any]:
     """The content that `config.json` would have. Starts Ray to see the machine, trains nothing."""
-    resumption = find_resumption(request.resume, request.runs_root) if request.resume else None
-    request = with_saved_settings(request, resumption)
-    check_early(request)
-    with tempfile.TemporaryDirectory() as folder, quiet(Path(folder) / "log"):
+    with tempfile.TemporaryDirectory() as folder:
+        resumption = None
+        if request.resume:
+            here = is_local(request.resume, request.runs_root)
+            root = request.runs_root if here else Path(folder)
+            location = chosen_storage(request.storage)
+            resumption, _ = find_anywhere(request.resume, root, location)
+        request = with_saved_settings(request, resumption)
+        check_early(request)
         algorithm = get_experiment(request.experiment).algorithm
-        with ray_cluster(request.address, algorithm) as machine:
+        with quiet(Path(folder) / "log"), ray_cluster(request.address, algorithm) as machine:
             return make_plan(request, machine).content
 
 
@@ -49,10 +56,14 @@ def train(request: TrainRequest) -> RunDirectory:
         SavannaError: the run failed; its cause is the message, its directory holds all there is.
     """
     began = time.monotonic()
-    resumption = find_resumption(request.resume, request.runs_root) if request.resume else None
+    resumption, storage = None, None
+    if request.resume:
+        location = chosen_storage(request.storage)
+        resumption, storage = find_anywhere(request.resume, request.runs_root, location)
     request = with_saved_settings(request, resumption)
     check_early(request)
-    storage = open_storage(request.storage) if request.storage else None
+    if request.storage and storage is None:
+        storage = open_storage(request.storage)
     stop_request = StopRequest(began, request.max_duration)
     with _log_file(request, resumption) as log, quiet(log) as terminal:
 
@@ -62,19 +73,23 @@ def train(request: TrainRequest) -> RunDirectory:
         with handle_signals(stop_request, say):
             say("Joining the Ray cluster ..." if request.address else "Starting Ray ...")
             algorithm = get_experiment(request.experiment).algorithm
-            with ray_cluster(request.address, algorithm) as machine:
+            with ray_cluster(request.address, algorithm) as machine, shared_key(storage):
                 plan = make_plan(request, machine)
                 session = _Session(
                     request, plan, resumption, storage, stop_request, began, terminal, log
                 )
-                # Once more: starting Ray sets a handler of its own for SIGTERM.
-                with handle_signals(stop_request, say):
-                    runs = session.run()
+                try:
+                    # Once more: starting Ray sets a handler of its own for SIGTERM.
+                    with handle_signals(stop_request, say):
+                        runs = session.run()
+                except BaseException:
+                    session.close(say)
+                    raise
             if stop_request.signal is None:
                 for run in runs:
                     finish(run, request, say)
-            session.close()
-        session.conclude(say)
+            session.close(say)
+        session.conclude()
     return runs[-1]
 
 
@@ -86,7 +101,7 @@ class _Session:
         request: TrainRequest,
         plan: Plan,
         resumption: Resumption | None,
-        storage: tuple[Any, str] | None,
+        storage: Storage | None,
         stop_request: StopRequest,
         began: float,
         terminal: TextIO,
@@ -100,6 +115,8 @@ class _Session:
         self.recording = RunRecording(self._open_record, stop_request)
         self._stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
         self._names: dict[str, str] = {}
+        self._mirror = Mirror(storage, self._warn) if storage else None
+        self._unsaved: str | None = None
 
     def run(self) -> list[RunDirectory]:
         """Train. Leaves every run directory with its final status."""
@@ -123,15 +140,21 @@ class _Session:
             raise SavannaError(f"training failed: {error}") from error
         return [record.run for record in self.recording.records.values()]
 
-    def close(self) -> None:
+    def close(self, say: Callable[[str], None]) -> None:
         """End the recorders and copies, now that films and reports are there to be taken along."""
         for record in self.recording.records.values():
             record.recorders = [r for r in record.recorders if not isinstance(r, Console)]
             record.each(partial(_finish, status=record.status))
-            if record.mirror is not None:
-                record.mirror.push()
+        problem = self._mirror.close() if self._mirror else None
+        if problem is not None:
+            paths = " ".join(str(r.run.path) for r in self.recording.records.values())
+            self._unsaved = (
+                f"the last results could not be copied to {self.request.storage}: {problem}. "
+                f"Results are only in {paths}"
+            )
+            say(f"warning: {self._unsaved}")
 
-    def conclude(self, say: Any) -> None:
+    def conclude(self) -> None:
         """Raise what the command ends with, if it is not success."""
         from training.orchestration.recording import raise_for_failures
 
@@ -143,6 +166,8 @@ class _Session:
             why = f"Stopped: {self.stop_request.reason}."
             raise Interrupted(f"{why} {how}", self.stop_request.signal)
         raise_for_failures(self.recording.records)
+        if self._unsaved is not None:
+            raise SavannaError(self._unsaved)
 
     def name_of(self, trial: Any) -> str:
         """The name of a trial's run directory."""
@@ -187,16 +212,14 @@ class _Session:
         recorders = default_recorders(
             content, stop=plan.stop, max_duration=request.max_duration, stream=self.terminal
         )
-        mirror = None
-        if self.storage is not None:
-            path = f"{self.storage[1]}/{plan.experiment.name}/{run.id}"
-            mirror = Mirror(self.storage[0], path, run)
-        record = TrialRecord(run, recorders, dict(plan.stop), mirror)
+        record = TrialRecord(run, recorders, dict(plan.stop), self._mirror)
         started = run.status.get("started") if resumed else None
         record.status = {
             "started": started or now(), "pid": os.getpid(), "host": socket.gethostname()
         }  # fmt: skip
         record.write_status("running")
+        if self._mirror is not None:
+            self._mirror.add(run, plan.experiment.name, checkpoints=resumed)
         record.each(lambda recorder: recorder.start(run, content, resumed))
         for recorder in recorders:
             if isinstance(recorder, Console):
@@ -214,6 +237,13 @@ class _Session:
             record.write_status("succeeded", record.reason)
         else:
             record.write_status("stopped", record.reason or "the trial ended")
+
+    def _warn(self, text: str) -> None:
+        for record in self.recording.records.values():
+            for console in (r for r in record.recorders if isinstance(r, Console)):
+                console.message(text)
+                return
+        print(text, file=self.terminal, flush=True)
 
     def _last_words(self) -> None:
         for record in self.recording.records.values():

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +13,7 @@ from training.orchestration.search_space import parse_search_space
 from training.orchestration.trainable import make_trainable
 
 if TYPE_CHECKING:
+    from training.orchestration.storage import Storage
     from training.orchestration.trainer import _Session
 
 _STATE_FILES = ("experiment_state-*", "basic-variant-state-*", "searcher-state-*", "trainable.pkl",
@@ -29,19 +32,23 @@ def run_tune(session: _Session) -> None:
     config: dict[str, Any] = plan.config.to_dict()
     for key, text in request.search.items():
         config[key] = parse_search_space(key, text)
+    continued = resumption.run if resumption else None
+    numbers = [c.number for c in continued.checkpoints()] if continued else []
     trainable = make_trainable(
         plan.config.algo_class,
         restore_from=str(resumption.checkpoint) if resumption else None,
         counters=resumption.counters if resumption else None,
+        last_number=max(numbers, default=-1),
     )
-    filesystem, root = session.storage or (None, str(session.folder.parent))
-    name = session.folder.name if session.storage is None else plan.experiment.name
+    storage = session.storage
+    root = str(session.folder.parent) if storage is None else storage.path
+    name = session.folder.name if storage is None else plan.experiment.name
     try:
         tune.run(
             trainable,
             name=name,
             storage_path=root,
-            storage_filesystem=filesystem,
+            storage_filesystem=None if storage is None else storage.filesystem,
             config=config,
             stop=_Here(session.recording.should_stop),
             num_samples=request.num_samples,
@@ -63,6 +70,20 @@ def run_tune(session: _Session) -> None:
         for pattern in _STATE_FILES:
             for file in Path(session.folder).glob(pattern):
                 file.unlink(missing_ok=True)
+        if storage is not None:
+            _delete_state(storage, name)
+
+
+def _delete_state(storage: Storage, experiment: str) -> None:
+    """Delete Tune's files beside the runs in the storage; a failure there costs nothing."""
+    import pyarrow.fs
+
+    selector = pyarrow.fs.FileSelector(f"{storage.path}/{experiment}", allow_not_found=True)
+    with contextlib.suppress(OSError):
+        for file in storage.filesystem.get_file_info(selector):
+            # The last pattern is the marker that runs starting now may be looking for.
+            if any(fnmatch(file.base_name, pattern) for pattern in _STATE_FILES[:-1]):
+                storage.filesystem.delete_file(file.path)
 
 
 class _Here:

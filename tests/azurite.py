@@ -1,0 +1,94 @@
+"""Azurite, Microsoft's emulator of Azure storage, as a fixture."""
+
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+VERSION = "3.35.0"  # the last that runs on the Node.js of Debian 12
+ACCOUNT = "devstoreaccount1"
+# Azurite's documented key, the same for everybody: no secret.
+KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
+
+
+@dataclass(frozen=True)
+class Azurite:
+    """A running emulator."""
+
+    endpoint: str
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What `savanna` needs to use it."""
+        return {"AZURE_STORAGE_KEY": KEY, "AZURE_STORAGE_BLOB_ENDPOINT": self.endpoint}
+
+    @property
+    def filesystem(self) -> Any:
+        """Its blobs, opened without our code."""
+        from pyarrow.fs import AzureFileSystem
+
+        host = self.endpoint.removeprefix("http://")
+        return AzureFileSystem(
+            ACCOUNT, account_key=KEY, blob_storage_authority=host, blob_storage_scheme="http",
+            dfs_storage_authority=host, dfs_storage_scheme="http",
+        )  # fmt: skip
+
+    def uri(self, container: str, path: str) -> str:
+        """A location in a container, which is made."""
+        self.filesystem.create_dir(container)
+        return f"abfss://{container}@{ACCOUNT}.dfs.core.windows.net/{path}"
+
+
+def install() -> Path:
+    """The folder with Azurite's programs, installed outside of the repository if need be."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "savanna-tests"
+    folder = cache / f"azurite-{VERSION}"
+    programs = Path("node_modules") / ".bin"
+    if (folder / programs / "azurite-blob").exists():
+        return folder / programs
+    missing = [name for name in ("node", "npm") if shutil.which(name) is None]
+    if missing:
+        text = f"{' and '.join(missing)} not found: the Azurite emulator needs Node.js and npm"
+        if os.environ.get("CI"):
+            pytest.fail(f"{text} (Debian: apt-get install nodejs npm)")
+        pytest.skip(text)
+    cache.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=cache) as temporary:
+        command = ["npm", "install", "--prefix", temporary, "--no-audit", "--no-fund",
+                   "--ignore-scripts", "--omit=dev", f"azurite@{VERSION}"]  # fmt: skip
+        result = subprocess.run(command, capture_output=True, text=True, timeout=300)
+        assert result.returncode == 0, f"npm could not install Azurite: {result.stderr}"
+        shutil.rmtree(folder, ignore_errors=True)
+        Path(temporary).rename(folder)
+        Path(temporary).mkdir()
+    return folder / programs
+
+
+@pytest.fixture(scope="session")
+def azurite(tmp_path_factory) -> Iterator[Azurite]:
+    """A running Azurite; skipped without Node.js, but failed on CI."""
+    folder = tmp_path_factory.mktemp("azurite")
+    output = folder / "output"
+    with output.open("w") as handle:
+        process = subprocess.Popen(
+            [install() / "azurite-blob", "--blobPort", "0", "--location", folder / "data",
+             "--silent", "--skipApiVersionCheck", "--disableTelemetry"],
+            stdout=handle, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+    try:
+        deadline = time.monotonic() + 60
+        while (found := re.search(r"listens on (http://\S+)", output.read_text())) is None:
+            assert process.poll() is None and time.monotonic() < deadline, output.read_text()
+            time.sleep(0.1)
+        yield Azurite(found[1])
+    finally:
+        process.kill()
+        process.wait()
