@@ -16,6 +16,7 @@ from typing import Any, TextIO
 
 from training.errors import SavannaError, UsageError
 from training.experiments import get_experiment
+from training.orchestration import phases
 from training.orchestration.cluster import ray_cluster
 from training.orchestration.finish import finish
 from training.orchestration.logs import quiet
@@ -59,16 +60,21 @@ def train(request: TrainRequest) -> RunDirectory:
         def say(text: str) -> None:
             print(text, file=terminal, flush=True)
 
-        with handle_signals(stop_request, say):
+        def stopping(text: str) -> None:
+            phases.report("stopping", terminal)
+            say(text)
+
+        with handle_signals(stop_request, stopping):
             say("Joining the Ray cluster ..." if request.address else "Starting Ray ...")
             algorithm = get_experiment(request.experiment).algorithm
             with ray_cluster(request.address, algorithm) as machine:
-                plan = make_plan(request, machine)
-                session = _Session(
-                    request, plan, resumption, storage, stop_request, began, terminal, log
-                )
                 # Once more: starting Ray sets a handler of its own for SIGTERM.
-                with handle_signals(stop_request, say):
+                with handle_signals(stop_request, stopping):
+                    phases.report("starting", terminal)
+                    plan = make_plan(request, machine)
+                    session = _Session(
+                        request, plan, resumption, storage, stop_request, began, terminal, log
+                    )
                     runs = session.run()
             if stop_request.signal is None:
                 for run in runs:
@@ -97,7 +103,7 @@ class _Session:
         self.request, self.plan, self.resumption = request, plan, resumption
         self.storage, self.stop_request, self.began = storage, stop_request, began
         self.terminal, self.log = terminal, log
-        self.recording = RunRecording(self._open_record, stop_request)
+        self.recording = RunRecording(self._open_record, stop_request, self._phase)
         self._stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
         self._names: dict[str, str] = {}
 
@@ -215,7 +221,11 @@ class _Session:
         else:
             record.write_status("stopped", record.reason or "the trial ended")
 
+    def _phase(self, name: str, **details: Any) -> None:
+        phases.report(name, self.terminal, **details)
+
     def _last_words(self) -> None:
+        self._phase("failed", cause="the hard time limit was reached", exit_code=1)
         for record in self.recording.records.values():
             if record.status.get("state") == "running":
                 record.write_status("failed", "the hard time limit was reached")
