@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from pathlib import Path
 from typing import Any
 
 from training.cli.cluster import add_cluster_options, open_jobs
@@ -33,6 +34,12 @@ def add_parsers(commands: Any) -> None:
         "--timeout", type=duration, metavar="TIME", help="give up waiting after it, e.g. 10m"
     )
     wait.add_argument("--json", action="store_true", help="print the job as JSON at the end")
+    fetch = _command(commands, "fetch", "bring a job's run directory here", run_fetch)
+    fetch.add_argument("reference", metavar="JOB|RUN", help="a job, or a run as experiment/id")
+    fetch.add_argument(
+        "--to", type=Path, default=Path("runs"), metavar="DIR", help="folder of the runs here"
+    )
+    fetch.add_argument("--force", action="store_true", help="replace a run that differs")
 
 
 def _command(commands: Any, name: str, text: str, run: Any) -> Parser:
@@ -116,3 +123,15 @@ def run_wait(options: argparse.Namespace) -> int:
         return leave(options.job)
     show_end(job, as_json=options.json)
     return exit_code(job)
+
+
+def run_fetch(options: argparse.Namespace) -> int:
+    from training.jobs.fetch import fetch, open_command, run_of
+
+    jobs = open_jobs(options)
+    run = run_of(jobs, options.reference)
+    path = fetch(jobs, run, options.to, say, force=options.force)
+    print(path)
+    if (path / "report.html").is_file():
+        say(f"  look  {open_command(path)}")
+    return 0

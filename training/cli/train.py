@@ -132,6 +132,24 @@ def add_options(parser: Parser) -> None:
         metavar="N",
         help="GPUs for the learner, 0 or 1 (default: 1 where there is one)",
     )
+    resources.add_argument(
+        "--workers",
+        type=int,
+        metavar="N",
+        help="nodes that are to join the cluster, besides its head, before training starts",
+    )
+    resources.add_argument(
+        "--min-workers",
+        type=int,
+        metavar="N",
+        help="start as soon as so many have joined (default: all of --workers)",
+    )
+    resources.add_argument(
+        "--start-timeout",
+        type=duration,
+        metavar="TIME",
+        help="give up after it if fewer have joined, e.g. 10m (default: 30m)",
+    )
 
 
 def arguments(argv: list[str]) -> list[str]:
@@ -166,6 +184,9 @@ def request_from(options: argparse.Namespace) -> TrainRequest:
         resume=options.resume,
         num_env_runners=options.num_env_runners,
         num_gpus=options.num_gpus,
+        workers=options.workers,
+        min_workers=options.min_workers,
+        start_timeout=options.start_timeout,
         evaluate_episodes=options.evaluate_episodes,
         video=options.video,
         report=options.report,

@@ -8,7 +8,7 @@ import logging
 import os
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from training.errors import SavannaError, UsageError
 from training.experiments import Machine
@@ -18,12 +18,15 @@ OBJECT_STORE_BYTES = 512 * 2**20
 
 
 @contextlib.contextmanager
-def ray_cluster(address: str | None, algorithm: str) -> Iterator[Machine]:
+def ray_cluster(
+    address: str | None, algorithm: str, joined: Callable[[], object] | None = None
+) -> Iterator[Machine]:
     """Ray while in the block, and what it offers.
 
     `address` (or the variable `RAY_ADDRESS`) names a running cluster to join, "auto" the one on
     this machine. Without either a local Ray is started, with token authentication as Ray does by
     default, and ended with the block. `algorithm` is what its processes are to import at once.
+    `joined` is called before the machine is looked at: it may wait for nodes.
     """
     address = address or os.environ.get("RAY_ADDRESS")
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
@@ -56,6 +59,8 @@ def ray_cluster(address: str | None, algorithm: str) -> Iterator[Machine]:
         raise kind(f"could not {what}: {_first_line(error)}") from error
     importing.join()
     try:
+        if joined is not None:
+            joined()
         resources = ray.cluster_resources()
         yield Machine(cpus=int(resources.get("CPU", 0)), gpus=int(resources.get("GPU", 0)))
     finally:

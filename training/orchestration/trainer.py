@@ -21,6 +21,7 @@ from training.orchestration.cluster import ray_cluster
 from training.orchestration.finish import finish
 from training.orchestration.logs import quiet
 from training.orchestration.metadata import collect_metadata, now
+from training.orchestration.nodes import await_workers
 from training.orchestration.plan import Plan, check_early, make_plan, with_saved_settings
 from training.orchestration.request import TrainRequest
 from training.orchestration.resume import Resumption, find_resumption, rewind
@@ -53,6 +54,9 @@ def train(request: TrainRequest) -> RunDirectory:
     resumption = find_resumption(request.resume, request.runs_root) if request.resume else None
     request = with_saved_settings(request, resumption)
     check_early(request)
+    address = request.address or os.environ.get("RAY_ADDRESS")
+    if request.workers and not address:
+        raise UsageError("--workers waits for nodes of a cluster: name it with --address.")
     storage = open_storage(request.storage) if request.storage else None
     stop_request = StopRequest(began, request.max_duration)
     with _log_file(request, resumption) as log, quiet(log) as terminal:
@@ -65,9 +69,10 @@ def train(request: TrainRequest) -> RunDirectory:
             say(text)
 
         with handle_signals(stop_request, stopping):
-            say("Joining the Ray cluster ..." if request.address else "Starting Ray ...")
+            say("Joining the Ray cluster ..." if address else "Starting Ray ...")
             algorithm = get_experiment(request.experiment).algorithm
-            with ray_cluster(request.address, algorithm) as machine:
+            workers = partial(await_workers, request, stop_request, terminal, stopping)
+            with ray_cluster(address, algorithm, joined=workers) as machine:
                 # Once more: starting Ray sets a handler of its own for SIGTERM.
                 with handle_signals(stop_request, stopping):
                     phases.report("starting", terminal)
