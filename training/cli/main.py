@@ -10,7 +10,7 @@ import traceback
 from collections.abc import Mapping
 
 from training import __version__
-from training.cli import check_env, results, train
+from training.cli import check_env, jobs, results, submit, train
 from training.cli.parser import Parser
 from training.errors import SavannaError, UsageError
 
@@ -28,6 +28,7 @@ def make_parser() -> Parser:
     train.add_parser(commands)
     check_env.add_parser(commands)
     results.add_parsers(commands)
+    jobs.add_parsers(commands)
     return parser
 
 
@@ -39,6 +40,8 @@ def main(argv: list[str] | None = None) -> int:
     try:
         if "train" in given[:1]:
             given = ["train", *train.arguments(given[1:])]
+        if "submit" in given[:1]:
+            given = ["submit", *submit.arguments(given[1:])]
         parser = make_parser()
         options = _parse(parser, given)
         options.command_line = ["savanna", *given]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from training.cli.legacy import translate
 from training.cli.parser import Parser
 from training.cli.values import duration, literal, pairs, stop_rules
 from training.experiments import EXPERIMENTS
+from training.orchestration.request import TrainRequest
 
 EXAMPLES = """examples:
   savanna train pong
@@ -31,8 +33,32 @@ def add_parser(commands: Any) -> None:
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    add = parser.add_argument
-    add("experiment", nargs="?", help="name of the experiment (default: pong)")
+    add_options(parser)
+    where = parser.add_argument_group("where")
+    where.add_argument(
+        "--address",
+        help="a running Ray cluster to join (default: RAY_ADDRESS, else the one this machine is a "
+        "node of), or `local` for a Ray of its own",
+    )
+    where.add_argument(
+        "--runs-root",
+        type=Path,
+        default=Path("runs"),
+        metavar="DIR",
+        help="folder of the run directories; default runs",
+    )
+    parser.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="print the resolved configuration and resources, train nothing",
+    )
+    parser.add_argument("--json", action="store_true", help="with --dry-run: as JSON")
+    parser.set_defaults(run=run)
+
+
+def add_options(parser: Parser) -> None:
+    """Everything that `savanna submit` takes as well."""
+    parser.add_argument("experiment", nargs="?", help="name of the experiment (default: pong)")
     what = parser.add_argument_group("what to train")
     what.add_argument("--env", help="Gymnasium id of the environment, e.g. ALE/Breakout-v5")
     what.add_argument(
@@ -88,13 +114,6 @@ def add_parser(commands: Any) -> None:
         "SAVANNA_STORAGE)",
     )
     keep.add_argument(
-        "--runs-root",
-        type=Path,
-        default=Path("runs"),
-        metavar="DIR",
-        help="folder of the run directories; default runs",
-    )
-    keep.add_argument(
         "--evaluate-episodes",
         type=int,
         default=10,
@@ -103,31 +122,37 @@ def add_parser(commands: Any) -> None:
     )
     keep.add_argument("--no-video", dest="video", action="store_false", help="make no film")
     keep.add_argument("--no-report", dest="report", action="store_false", help="write no report")
-    where = parser.add_argument_group("where")
-    where.add_argument(
-        "--address",
-        help="a running Ray cluster to join (default: RAY_ADDRESS, else the one this machine is a "
-        "node of), or `local` for a Ray of its own",
-    )
-    where.add_argument(
+    resources = parser.add_argument_group("resources")
+    resources.add_argument(
         "--num-env-runners",
         type=int,
         metavar="N",
         help="sampling processes (default: all CPUs but one)",
     )
-    where.add_argument(
+    resources.add_argument(
         "--num-gpus",
         type=int,
         metavar="N",
         help="GPUs for the learner, 0 or 1 (default: 1 where there is one)",
     )
-    add(
-        "--dry-run",
-        action="store_true",
-        help="print the resolved configuration and resources, train nothing",
+    resources.add_argument(
+        "--workers",
+        type=int,
+        metavar="N",
+        help="nodes that are to join the cluster, besides its head, before training starts",
     )
-    add("--json", action="store_true", help="with --dry-run: as JSON")
-    parser.set_defaults(run=run)
+    resources.add_argument(
+        "--min-workers",
+        type=int,
+        metavar="N",
+        help="start as soon as so many have joined (default: all of --workers)",
+    )
+    resources.add_argument(
+        "--start-timeout",
+        type=duration,
+        metavar="TIME",
+        help="give up after it if fewer have joined, e.g. 10m (default: 30m)",
+    )
 
 
 def arguments(argv: list[str]) -> list[str]:
@@ -138,13 +163,13 @@ def arguments(argv: list[str]) -> list[str]:
     return translated
 
 
-def run(options: argparse.Namespace) -> int:
-    from training.orchestration import TrainRequest, plan, train
+def request_from(options: argparse.Namespace) -> TrainRequest:
+    """The request that the options of `add_options` make."""
     from training.orchestration.search_space import is_search_space
 
     settings = pairs("--set", options.settings)
     rules, keep_default_stop = stop_rules(options.stop)
-    request = TrainRequest(
+    return TrainRequest(
         experiment=options.experiment or "pong",
         env=options.env,
         seed=options.seed,
@@ -156,23 +181,31 @@ def run(options: argparse.Namespace) -> int:
         checkpoint_at_end=options.checkpoint_at_end,
         keep=options.keep,
         storage=options.storage,
-        runs_root=options.runs_root,
         max_duration=options.max_duration,
         max_failures=options.max_failures,
         num_samples=options.num_samples,
-        address=options.address,
         resume=options.resume,
         num_env_runners=options.num_env_runners,
         num_gpus=options.num_gpus,
+        workers=options.workers,
+        min_workers=options.min_workers,
+        start_timeout=options.start_timeout,
         evaluate_episodes=options.evaluate_episodes,
         video=options.video,
         report=options.report,
         command=tuple(options.command_line),
     )
+
+
+def run(options: argparse.Namespace) -> int:
+    from training.orchestration import plan, train
+    from training.orchestration.phases import outcome
+
     if options.dry_run:
-        show_plan(plan(request), as_json=options.json)
+        show_plan(plan(_request(options)), as_json=options.json)
         return 0
-    finished = train(request)
+    with outcome():
+        finished = train(_request(options))
     status, name = finished.status, f"{finished.experiment}/{finished.id}"
     shares = finished.node_shares()
     if len(shares) > 1:
@@ -187,6 +220,10 @@ def run(options: argparse.Namespace) -> int:
     )
     print(finished.path)
     return 0
+
+
+def _request(options: argparse.Namespace) -> TrainRequest:
+    return replace(request_from(options), address=options.address, runs_root=options.runs_root)
 
 
 def show_plan(content: dict[str, Any], *, as_json: bool) -> None:

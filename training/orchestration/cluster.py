@@ -8,7 +8,7 @@ import logging
 import os
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from training.errors import SavannaError, UsageError
@@ -19,15 +19,18 @@ OBJECT_STORE_BYTES = 512 * 2**20
 
 
 @contextlib.contextmanager
-def ray_cluster(address: str | None, algorithm: str) -> Iterator[Machine]:
+def ray_cluster(
+    address: str | None, algorithm: str, joined: Callable[[], object] | None = None
+) -> Iterator[Machine]:
     """Ray while in the block, and what it offers.
 
     `address` (or the variable `RAY_ADDRESS`) names a running cluster to join. Without either, the
     one this machine is a node of is joined, as Ray itself does; where there is none, or with the
     address "local", a local Ray is started, with token authentication as Ray does by default, and
     ended with the block. `algorithm` is what its processes are to import at once.
+    `joined` is called before the machine is looked at: it may wait for nodes.
     """
-    address = address or os.environ.get("RAY_ADDRESS") or _running_here()
+    address = address or os.environ.get("RAY_ADDRESS") or running_here()
     if address == "local":
         os.environ.pop("RAY_ADDRESS", None)
         address = None
@@ -63,6 +66,8 @@ def ray_cluster(address: str | None, algorithm: str) -> Iterator[Machine]:
         raise kind(f"could not {what}: {_first_line(error)}") from error
     importing.join()
     try:
+        if joined is not None:
+            joined()
         resources = ray.cluster_resources()
         yield Machine(cpus=int(resources.get("CPU", 0)), gpus=int(resources.get("GPU", 0)))
     finally:
@@ -90,7 +95,7 @@ def _usable_cpus() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _running_here() -> str | None:
+def running_here() -> str | None:
     """The address of the Ray that `ray start` made this machine a node of, if it answers."""
     file = Path(os.environ.get("RAY_TMPDIR", "/tmp")) / "ray" / "ray_current_cluster"
     try:

@@ -75,11 +75,17 @@ def check_early(request: TrainRequest) -> None:
         ("--num-env-runners", request.num_env_runners, 0),
         ("--num-gpus", request.num_gpus, 0),
         ("--seed", request.seed, 0),
+        ("--workers", request.workers, 0),
+        ("--min-workers", request.min_workers, 0),
     ):
         if value is not None and value < least:
             problems.append(f"{option} {value}: must be at least {least}.")
     if request.max_duration is not None and request.max_duration <= 0:
         problems.append(f"--max-duration {request.max_duration:g}: must be above 0 seconds.")
+    if request.workers is None and (request.min_workers, request.start_timeout) != (None, None):
+        problems.append("--min-workers and --start-timeout need --workers: how many are to join.")
+    elif (request.min_workers or 0) > (request.workers or 0):
+        problems.append(f"--min-workers {request.min_workers}: more than --workers.")
     try:
         _check_env(experiment, env, request.overrides)
     except UsageError as error:

@@ -34,6 +34,7 @@ class TrialRecord:
     reason: str | None = None  # why it stopped, where it did not fail
     copied: set[int] = field(default_factory=set)  # checkpoints got back from remote storage
     fulfilled: bool = False  # a stop rule was reached
+    told: str = ""  # what `phase` was told of: "", "result", "checkpoint"
     status: dict[str, Any] = field(default_factory=dict)
 
     def write_status(self, state: str, reason: str = "", cause: str | None = None) -> None:
@@ -56,11 +57,17 @@ class TrialRecord:
 class RunRecording(Callback):
     """Records every trial of one `tune.run`.
 
-    `open_record(trial)` makes the run directory of a trial and everything in it.
+    `open_record(trial)` makes the run directory of a trial and everything in it; `phase` is told
+    of the first result and the first checkpoint of every run.
     """
 
-    def __init__(self, open_record: Callable[[Any], TrialRecord], request: StopRequest) -> None:
-        self._open_record, self._request = open_record, request
+    def __init__(
+        self,
+        open_record: Callable[[Any], TrialRecord],
+        request: StopRequest,
+        phase: Callable[..., None],
+    ) -> None:
+        self._open_record, self._request, self._phase = open_record, request, phase
         self.records: dict[str, TrialRecord] = {}
 
     def _record(self, trial: Any) -> TrialRecord:
@@ -87,6 +94,8 @@ class RunRecording(Callback):
         if record.last is not None and result["training_iteration"] <= record.last.iteration:
             record.last = None  # a retry went back to its last checkpoint
         current = IterationResult.from_rllib(result, record.last)
+        if not record.told:
+            self._tell(record)
         record.last = current
         record.each(lambda recorder: recorder.record(current))
         if "agent_steps_by_node" in result:
@@ -111,10 +120,18 @@ class RunRecording(Callback):
                 episode_return_mean=result.episode_return_mean,
             )
         )
+        if record.told == "result":
+            self._tell(record)
         if record.mirror is not None:
             record.copied.add(number)
             _forget_deleted(record, checkpoint)
             record.mirror.push_soon()
+
+    def _tell(self, record: TrialRecord) -> None:
+        kept = bool(record.run.checkpoints())
+        record.told = "checkpoint" if kept else "result"
+        name = f"{record.run.experiment}/{record.run.id}"
+        self._phase("running", run=name, checkpoint=kept)
 
     def on_trial_error(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
         record = self._record(trial)

@@ -27,6 +27,9 @@ class TrainRequest:
     max_failures: int = 0
     num_samples: int = 1
     address: str | None = None  # of a running Ray cluster
+    workers: int | None = None  # nodes of that cluster to wait for, besides the head
+    min_workers: int | None = None  # as many are enough to start
+    start_timeout: float | None = None  # seconds to wait for them
     resume: str | None = None  # a run, run@checkpoint, or a checkpoint folder
     num_env_runners: int | None = None
     num_gpus: int | None = None

@@ -16,11 +16,13 @@ from typing import Any, TextIO
 
 from training.errors import SavannaError, UsageError
 from training.experiments import get_experiment
-from training.orchestration.cluster import ray_cluster
+from training.orchestration import phases
+from training.orchestration.cluster import ray_cluster, running_here
 from training.orchestration.finish import finish
 from training.orchestration.logs import quiet
 from training.orchestration.metadata import collect_metadata, now
 from training.orchestration.mirror import Mirror
+from training.orchestration.nodes import await_workers
 from training.orchestration.plan import Plan, check_early, make_plan, with_saved_settings
 from training.orchestration.remote_runs import find_anywhere, is_local
 from training.orchestration.request import TrainRequest
@@ -64,24 +66,40 @@ def train(request: TrainRequest) -> RunDirectory:
     check_early(request)
     if request.storage and storage is None:
         storage = open_storage(request.storage)
+    address = request.address or os.environ.get("RAY_ADDRESS") or running_here()
+    if request.workers and not address:
+        raise UsageError("--workers waits for nodes of a cluster: name it with --address.")
     stop_request = StopRequest(began, request.max_duration)
     with _log_file(request, resumption) as log, quiet(log) as terminal:
 
         def say(text: str) -> None:
             print(text, file=terminal, flush=True)
 
-        with handle_signals(stop_request, say):
-            say("Joining the Ray cluster ..." if request.address else "Starting Ray ...")
+        def stopping(text: str) -> None:
+            phases.report("stopping", terminal)
+            say(text)
+
+        with handle_signals(stop_request, stopping):
+            say(
+                "Joining the Ray cluster ..."
+                if address not in (None, "local")
+                else "Starting Ray ..."
+            )
             algorithm = get_experiment(request.experiment).algorithm
-            with ray_cluster(request.address, algorithm) as machine, shared_key(storage):
+            workers = partial(await_workers, request, stop_request, terminal, stopping)
+            with (
+                ray_cluster(address, algorithm, joined=workers) as machine,
+                shared_key(storage),
+                # Once more: starting Ray sets a handler of its own for SIGTERM.
+                handle_signals(stop_request, stopping),
+            ):
+                phases.report("starting", terminal)
                 plan = make_plan(request, machine)
                 session = _Session(
                     request, plan, resumption, storage, stop_request, began, terminal, log
                 )
                 try:
-                    # Once more: starting Ray sets a handler of its own for SIGTERM.
-                    with handle_signals(stop_request, say):
-                        runs = session.run()
+                    runs = session.run()
                 except BaseException:
                     session.close(say)
                     raise
@@ -112,7 +130,7 @@ class _Session:
         self.request, self.plan, self.resumption = request, plan, resumption
         self.storage, self.stop_request, self.began = storage, stop_request, began
         self.terminal, self.log = terminal, log
-        self.recording = RunRecording(self._open_record, stop_request)
+        self.recording = RunRecording(self._open_record, stop_request, self._phase)
         self._stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
         self._names: dict[str, str] = {}
         self._mirror = Mirror(storage, self._warn) if storage else None
@@ -245,7 +263,11 @@ class _Session:
                 return
         print(text, file=self.terminal, flush=True)
 
+    def _phase(self, name: str, **details: Any) -> None:
+        phases.report(name, self.terminal, **details)
+
     def _last_words(self) -> None:
+        self._phase("failed", cause="the hard time limit was reached", exit_code=1)
         for record in self.recording.records.values():
             if record.status.get("state") == "running":
                 record.write_status("failed", "the hard time limit was reached")

@@ -1,0 +1,159 @@
+"""The job commands without a cluster: which cluster, checks before sending, files, nodes."""
+
+import json
+
+import pytest
+
+from training.cli import main
+from training.cli.submit import _split, retry_arguments
+from training.errors import SavannaError, UsageError
+from training.jobs.cluster import find_cluster
+from training.jobs.staging import files_of, staged
+from training.orchestration.nodes import Workers, wait_for_workers
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("RAY_API_SERVER_ADDRESS", "RAY_AUTH_TOKEN_PATH", "RAY_ADDRESS"):
+        monkeypatch.delenv(name, raising=False)
+    return tmp_path
+
+
+def write_cluster(folder, **changes):
+    (folder / "token").write_text("secret\n")
+    content = {"name": "mine", "address": "http://127.0.0.1:9", "token_file": f"{folder}/token"}
+    (folder / ".savanna").mkdir(exist_ok=True)
+    (folder / ".savanna/cluster.json").write_text(json.dumps(content | changes))
+
+
+def test_which_cluster(here, monkeypatch):
+    with pytest.raises(UsageError, match=r"make cluster-up.*make tunnel"):
+        find_cluster()
+    write_cluster(here, results="/elsewhere")
+    found = find_cluster()
+    assert (found.name, found.results, found.token()) == ("mine", "/elsewhere", "secret")
+    assert "secret" not in repr(found)
+    other = find_cluster(address="http://host:1/", token_file=here / "token")
+    assert (other.address, other.results) == ("http://host:1", "/results")
+    monkeypatch.setenv("RAY_API_SERVER_ADDRESS", "http://env:2")
+    monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(here / "token"))
+    assert find_cluster().address == "http://env:2"
+    assert find_cluster(here / ".savanna/cluster.json").name == "mine"
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"token_file": "/nowhere/token"}, "cannot read the cluster's token file /nowhere/token"),
+        ({"token_file": "empty"}, "token file empty is empty"),
+        ({"address": ""}, "lacks address"),
+    ],
+)
+def test_a_cluster_that_cannot_be_used(here, changes, says):
+    (here / "empty").write_text("\n")
+    write_cluster(here, **changes)
+    with pytest.raises(UsageError, match=says):
+        find_cluster()
+
+
+@pytest.mark.parametrize(
+    ("argv", "says"),
+    [
+        (["submit", "pnog"], "Did you mean 'pong'?"),
+        (["submit", "--sed", "3"], "unknown option '--sed', did you mean --seed?"),
+        (["submit", "pong", "--keep", "0"], "--keep 0: must be at least 1"),
+        (["submit", "pong", "--stop", "x=1"], "--stop x: unknown rule"),
+        (["submit", "cartpole", "--set", "lrr=1"], "--set lrr: unknown setting"),
+        (["submit", "--env", "PnogNoFrameskip-v4"], "Did you mean 'PongNoFrameskip-v4'"),
+        (["submit", "--dry-run"], "--dry-run is not for submit"),
+        (["submit", "--runs-root=x"], "--runs-root is not for submit"),
+        (["submit", "--address", "auto"], "--address auto: give the URL"),
+        (["submit", "--retries", "1"], "--retries only works with --wait"),
+        (["submit", "--wait", "--retries", "-1"], "--retries -1"),
+        (["submit", "--py-modules", "nowhere.py"], "--py-modules nowhere.py: there is no such"),
+        (["submit", "--min-workers", "1"], "need --workers"),
+        (["submit", "--workers", "1", "--min-workers", "2"], "--min-workers 2: more than"),
+        (["submit", "--workers", "1", "--start-timeout", "soon"], "no duration"),
+        (["train", "--workers", "1"], "name it with --address"),
+        (["submit"], "make cluster-up"),
+        (["status"], "make cluster-up"),
+        (["logs", "j"], "make cluster-up"),
+        (["stop", "j"], "make cluster-up"),
+        (["wait", "j"], "make cluster-up"),
+        (["fetch", "j"], "make cluster-up"),
+        (["wait"], "required: JOB"),
+        (["status", "--cluster", "nowhere.json"], "--cluster nowhere.json: there is no such file"),
+    ],
+)
+def test_a_mistake_is_one_line_and_code_2(argv, says, here, capsys):
+    assert main(argv) == 2
+    printed = capsys.readouterr()
+    assert says in printed.err and len(printed.err.splitlines()) == 1, printed.err
+    assert printed.out == "" and not (here / ".savanna").exists()
+
+
+def test_no_answer_is_one_line_without_the_token(here, capsys):
+    write_cluster(here)
+    assert main(["status"]) == 1
+    printed = capsys.readouterr()
+    assert "the cluster mine at http://127.0.0.1:9 cannot be reached" in printed.err
+    assert "secret" not in printed.err and len(printed.err.splitlines()) == 1
+
+
+def test_options_of_the_job_are_not_passed_on():
+    words = ["--results", "pong", "pong", "--wait", "--seed", "2", "--retries", "2", "--json"]
+    own, train = _split(words)
+    assert train == ["pong", "--seed", "2"]
+    assert own == ["--results", "pong", "--wait", "--retries", "2", "--json"]
+
+
+def test_retries_go_on_with_the_last_run():
+    assert retry_arguments(["pong", "--seed", "1"], None) == ["pong", "--seed", "1"]
+    given = ["--resume", "a/1", "--seed", "1"]
+    assert retry_arguments(given, "a/2") == ["--seed", "1", "--resume", "a/2"]
+    assert retry_arguments(["--resume=a/1"], "a/2") == ["--resume", "a/2"]
+    assert given == ["--resume", "a/1", "--seed", "1"]
+
+
+def test_a_custom_environment_goes_along(here):
+    (here / "game.py").write_text("x = 1")
+    (here / "pack" / "__pycache__").mkdir(parents=True)
+    (here / "pack" / "__init__.py").write_text("")
+    (here / "pack" / "__pycache__" / "x.pyc").write_text("")
+    (here / "other.py").write_text("")
+    with staged(files_of("game:Game", [], here)) as folder:
+        assert [p.name for p in folder.iterdir()] == ["game.py"]
+    with staged(files_of("pack.part:Game", [here / "other.py"], here)) as folder:
+        found = sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file())
+        assert found == ["other.py", "pack/__init__.py"]
+    assert not folder.exists()
+    assert files_of("installed:Game", [], here) == []
+    assert files_of("ALE/Pong-v5", [], here) == []
+
+
+def node(address, alive=True, head=False):
+    resources = {"CPU": 1.0} | ({"node:__internal_head__": 1.0} if head else {})
+    return {"NodeManagerAddress": address, "Alive": alive, "Resources": resources}
+
+
+def test_waiting_for_workers():
+    head, one, dead = node("1", head=True), node("2"), node("3", alive=False)
+    states = [[head], [head], [head, one, dead], [head, one, node("4")]]
+    seen = []
+
+    def nodes():
+        return states.pop(0) if len(states) > 1 else states[0]
+
+    def changed(there, missing):
+        seen.append((there, missing))
+
+    two = Workers(wanted=2, least=2, timeout=60)
+    assert wait_for_workers(two, nodes, changed, lambda: None, interval=0) == ["2", "4"]
+    assert seen == [([], 2), (["2"], 1)], "at first and at every change"
+    fewer = Workers(wanted=2, least=1, timeout=0)
+    assert wait_for_workers(fewer, lambda: [head, one], changed, lambda: None) == ["2"]
+    late = Workers(wanted=2, least=2, timeout=0)
+    with pytest.raises(SavannaError, match=r"1 of 2 workers joined within 0 s: 2; missing 1\."):
+        wait_for_workers(late, lambda: [head, one, dead], changed, lambda: None)
+    assert wait_for_workers(two, lambda: [head], changed, lambda: "SIGTERM received") == []

@@ -1,0 +1,1 @@
+"""Jobs on a cluster, through Ray's Jobs API. Importing this is cheap."""
