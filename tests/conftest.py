@@ -2,28 +2,15 @@
 
 import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from azurite import azurite  # noqa: F401 (a fixture)
+from command import savanna
 
 # Before torch is imported anywhere: tests share few cores with Ray's processes.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
-
-
-def savanna(*arguments, cwd: Path, timeout: float = 240, **environment: str):
-    """Run the `savanna` command as a user would; its completed process."""
-    return subprocess.run(
-        [sys.executable, "-m", "training", *map(str, arguments)],
-        cwd=cwd,
-        timeout=timeout,
-        capture_output=True,
-        text=True,
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1]), **environment},
-    )
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,7 @@ from pathlib import Path
 import gymnasium as gym
 import numpy as np
 import pytest
-from conftest import savanna
+from command import savanna
 
 from training.cli import main
 from training.envs import single

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from conftest import savanna
+from command import savanna
 
 from training.run_directory import RunDirectory
 

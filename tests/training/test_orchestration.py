@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import savanna
+from command import savanna
 
 from training.errors import UsageError
 from training.metrics import COLUMNS, IterationResult

@@ -13,7 +13,7 @@ from pathlib import Path
 import pyarrow.fs
 import pytest
 from azurite import ACCOUNT, KEY
-from conftest import savanna
+from command import savanna
 
 from training.cli import main
 from training.errors import UsageError

@@ -1,0 +1,100 @@
+"""One cluster of a head and two workers for all tests here, in a folder of its own."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from command import savanna
+from docker_engine import ROOT, docker
+
+NAME = "savanna-test"
+PORT = 18265
+SIZES = ("--head-cpus", "2", "--worker-cpus", "1", "--head-memory", "6g", "--worker-memory", "3g")
+
+
+class Cluster:
+    """The cluster, and the commands a user has for it."""
+
+    def __init__(self, image: str, folder: Path) -> None:
+        self.image, self.folder = image, folder
+
+    def local(self, verb, *arguments, timeout=300, name=NAME):
+        """`python -m infra.local VERB`, as the make targets call it."""
+        more = ()
+        if verb in ("up", "scale"):
+            more = ("--image", self.image, "--port", PORT, *SIZES)
+        command = [sys.executable, "-m", "infra.local", verb, "--name", name, *more, *arguments]
+        return subprocess.run(
+            list(map(str, command)),
+            cwd=self.folder,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+        )
+
+    def up(self, workers=2, *arguments):
+        result = self.local("up", "--workers", workers, *arguments)
+        assert result.returncode == 0, result.stderr
+        return result.stderr
+
+    def savanna(self, *arguments, timeout=300, **environment):
+        return savanna(*arguments, cwd=self.folder, timeout=timeout, **environment)
+
+    def submit(self, *arguments):
+        """The job's id; films and the like are left out."""
+        quick = ("--evaluate-episodes", "0", "--no-video", "--no-report")
+        result = self.savanna("submit", *arguments, *quick)
+        assert result.returncode == 0, result.stderr
+        return result.stdout.split()[0]
+
+    def job(self, job):
+        result = self.savanna("status", job, "--json")
+        return json.loads(result.stdout) if result.stdout else {}
+
+    def head(self, *command, check=True):
+        """Run a command in the head; its output."""
+        return docker("exec", f"{NAME}-head", *command, check=check).stdout
+
+    def read(self, run, name):
+        """A JSON file of a run on the head; `None` without it."""
+        text = self.head("bash", "-c", f"cat /results/{run}/{name} 2>/dev/null", check=False)
+        return json.loads(text) if text.strip() else None
+
+    def wait_for(self, what, condition, seconds=120):
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            value = condition()
+            if value:
+                return value
+            time.sleep(1)
+        logs = docker("logs", "--tail", "30", f"{NAME}-head", check=False)
+        pytest.fail(f"{what}: not within {seconds} s\n{logs.stdout}{logs.stderr}")
+
+    def running(self, job):
+        """The run of `job`, once it trains."""
+        return self.wait_for(
+            f"{job} trains", lambda: (j := self.job(job)).get("state") == "running" and j.get("run")
+        )
+
+    def addresses(self):
+        """Container name -> IP address."""
+        names = docker("ps", "--filter", f"label=savanna.cluster={NAME}", "--format", "{{.Names}}")
+        found = {}
+        for name in names.stdout.split():
+            networks = json.loads(docker("inspect", name).stdout)[0]["NetworkSettings"]["Networks"]
+            found[name] = next(iter(networks.values()))["IPAddress"]
+        return found
+
+
+@pytest.fixture(scope="session")
+def cluster(image, tmp_path_factory):
+    made = Cluster(image, tmp_path_factory.mktemp("cluster"))
+    made.local("down", "--discard")
+    made.up()
+    yield made
+    made.local("down", "--discard")

@@ -1,0 +1,217 @@
+"""A real head and two workers: joining, jobs on all of them, losses, scaling."""
+
+import csv
+import io
+import json
+import os
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+
+import pytest
+from docker_engine import ROOT, docker
+
+from infra.facts import facts
+
+NAME, PORT = "savanna-test", 18265
+PONG = ("pong", "--num-env-runners", "3", "--stop", "none")
+
+
+def ids():
+    listed = docker("ps", "-aq", "--no-trunc", "--filter", f"label=savanna.cluster={NAME}")
+    return sorted(listed.stdout.split())
+
+
+def test_up_twice_is_up_once(cluster):
+    before = ids()
+    said = cluster.up()
+    assert ids() == before and len(before) == 3
+    assert "creating" not in said and "all 3 nodes have joined" in said
+    assert "savanna submit pong" in said, "the next command is missing"
+
+
+def test_status_shows_every_node(cluster):
+    result = cluster.local("status", "--json")
+    rows = json.loads(result.stdout)
+    assert result.returncode == 0
+    assert [row["node"] for row in rows] == [
+        f"{NAME}-{n}" for n in ("head", "worker-1", "worker-2")
+    ]
+    assert all(row["joined"] for row in rows) and [row["cpus"] for row in rows] == [2, 1, 1]
+    assert "joined" in cluster.local("status").stdout
+
+
+def test_other_settings_are_refused_with_a_reason(cluster):
+    result = cluster.local("up", "--worker-memory", "2g")
+    assert result.returncode == 1 and "exists with other settings" in result.stderr
+
+
+def test_only_loopback_reaches_it_and_only_with_the_token(cluster):
+    token = (cluster.folder / f".savanna/{NAME}.token").read_text().strip()
+    assert (cluster.folder / f".savanna/{NAME}.token").stat().st_mode & 0o77 == 0
+    for container in ids():
+        text = docker("inspect", container).stdout
+        assert token not in text
+        ports = json.loads(text)[0]["NetworkSettings"]["Ports"] or {}
+        assert {b["HostIp"] for bound in ports.values() for b in bound or []} <= {"127.0.0.1"}
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        urllib.request.urlopen(f"http://127.0.0.1:{PORT}/api/jobs/", timeout=10)
+    assert refused.value.code == 401
+    (cluster.folder / "wrong").write_text("0" * 64)
+    other = cluster.savanna("status", "--token-file", "wrong")
+    assert other.returncode == 1 and "refused the token" in other.stderr
+
+
+def test_pong_samples_on_all_three_nodes(cluster):
+    job = cluster.submit(*PONG, "--stop", "agent_steps=30000", "--checkpoint-freq", "2",
+                         "--workers", "2", "--wait")  # fmt: skip
+    shares = cluster.savanna("fetch", job)
+    assert shares.returncode == 0, shares.stderr
+    run = next((cluster.folder / "runs/pong").glob("2*"))
+    sampled = json.loads((run / "nodes.json").read_text())
+    total = sum(sampled.values())
+    print({node: f"{steps / total:.0%}" for node, steps in sampled.items()})
+    assert set(sampled) == set(cluster.addresses().values())
+    assert all(steps > 0.1 * total for steps in sampled.values()), sampled
+    assert list(run.glob("tensorboard/**/events*")) and list(run.glob("checkpoint_*"))
+    assert json.loads((run / "status.json").read_text())["state"] == "succeeded"
+    assert json.loads((run / "config.json").read_text())["resources"]["cpus"] == 4
+    log = cluster.savanna("logs", job)
+    assert "sampled on 3 nodes" in log.stdout + log.stderr
+
+
+def test_training_in_the_head_joins_the_cluster(cluster):
+    """`docker exec HEAD savanna train` needs neither address nor token."""
+    plan = json.loads(cluster.head("savanna", "train", "pong", "--dry-run", "--json"))
+    assert plan["resources"]["cpus"] == 4 and plan["resources"]["env_runners"] == 3
+
+
+def test_an_environment_of_the_users_own_reaches_every_node(cluster):
+    (cluster.folder / "walk.py").write_text(
+        "import gymnasium as gym, numpy as np, socket\n"
+        "class Walk(gym.Env):\n"
+        "    observation_space = gym.spaces.Box(-1, 1, (1,), np.float32)\n"
+        "    action_space = gym.spaces.Discrete(2)\n"
+        "    def reset(self, *, seed=None, options=None):\n"
+        "        super().reset(seed=seed)\n"
+        "        print('walking on', socket.gethostname(), flush=True)\n"
+        "        self.t = 0\n"
+        "        return np.zeros(1, np.float32), {}\n"
+        "    def step(self, action):\n"
+        "        self.t += 1\n"
+        "        return np.zeros(1, np.float32), float(action), self.t == 500, False, {}\n"
+    )
+    job = cluster.submit("gym", "--env", "walk:Walk", "--stop", "iterations=1", "--stop", "none",
+                         "--num-env-runners", "3", "--wait")  # fmt: skip
+    run = cluster.job(job)["run"]
+    log = cluster.head("cat", f"/results/{run}/train.log")
+    for node in ("head", "worker-1", "worker-2"):
+        assert f"walking on {NAME}-{node}" in log
+
+
+def test_a_killed_worker_costs_samples_but_not_the_run(cluster):
+    job = cluster.submit(*PONG, "--stop", "agent_steps=100000")
+    run = cluster.running(job)
+    steps = lambda node: (cluster.read(run, "nodes.json") or {}).get(node, 0)
+    address = cluster.addresses()[f"{NAME}-worker-1"]
+    cluster.wait_for("worker-1 samples", lambda: steps(address))
+    docker("kill", f"{NAME}-worker-1")
+    lost = steps(address)
+    status = cluster.local("status")
+    assert status.returncode == 1 and "exited" in status.stdout
+    cluster.up()
+    again = cluster.addresses()[f"{NAME}-worker-1"]
+    cluster.wait_for("worker-1 samples again", lambda: steps(again) > lost + 6000)
+    ended = cluster.savanna("wait", job)
+    assert ended.returncode == 0, ended.stderr
+
+
+def test_a_killed_head_is_survived_by_its_run(cluster):
+    """`--retries` goes on from the last checkpoint, with its counters, in the same folder."""
+    command = ["submit", *PONG, "--stop", "agent_steps=80000", "--checkpoint-freq", "1", "--wait",
+               "--retries", "1", "--evaluate-episodes", "0", "--no-video"]  # fmt: skip
+    waiting = subprocess.Popen(
+        [sys.executable, "-m", "training", *command],
+        cwd=cluster.folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    try:
+        job = waiting.stdout.readline().strip()
+        run = cluster.running(job)
+        cluster.wait_for(
+            "two checkpoints", lambda: len(cluster.read(run, "checkpoints.json") or "") > 1
+        )
+        docker("kill", f"{NAME}-head")
+        cluster.up()
+        lost = cluster.savanna("status", job)
+        assert "no longer knows this job" in lost.stdout, lost.stdout
+        said, _ = waiting.communicate(timeout=240)
+    finally:
+        waiting.kill()
+    assert waiting.returncode == 0, said
+    assert f"--resume {run}" in said or run in said
+    rows = list(csv.DictReader(io.StringIO(cluster.head("cat", f"/results/{run}/metrics.csv"))))
+    iterations = [int(float(row["iteration"])) for row in rows]
+    assert iterations == list(range(1, len(rows) + 1))
+    steps = [float(row["agent_steps"]) for row in rows]
+    assert steps == sorted(steps) and steps[-1] >= 80000
+    assert cluster.read(run, "status.json")["state"] == "succeeded"
+
+
+def test_stopping_a_job_keeps_a_checkpoint(cluster):
+    job = cluster.submit(*PONG, "--stop", "agent_steps=10000000")
+    run = cluster.running(job)
+    stopped = cluster.savanna("stop", job)
+    assert cluster.job(job)["state"] == "stopped", stopped.stderr
+    assert cluster.read(run, "checkpoints.json")
+    assert cluster.savanna("wait", job).returncode == 130
+
+
+def test_scaling_from_two_to_none_to_two(cluster):
+    gone = cluster.local("scale", "--workers", "0")
+    assert gone.returncode == 0, gone.stderr
+    assert gone.stderr.count("draining and removing") == 2 and len(ids()) == 1
+    late = cluster.savanna("submit", *PONG, "--stop", "iterations=1", "--workers", "1",
+                           "--start-timeout", "5s", "--wait")  # fmt: skip
+    assert late.returncode == 1 and "0 of 1 worker" in late.stderr, late.stderr
+    back = cluster.local("scale", "--workers", "2")
+    assert back.returncode == 0 and "all 3 nodes have joined" in back.stderr
+
+
+def test_a_stopped_head_lets_its_run_write_a_checkpoint(cluster):
+    job = cluster.submit(*PONG, "--stop", "agent_steps=10000000")
+    run = cluster.running(job)
+    docker("stop", "-t", facts()["STOP_TIMEOUT"], f"{NAME}-head")
+    cluster.up()
+    assert cluster.read(run, "status.json")["state"] == "stopped"
+    assert cluster.read(run, "checkpoints.json")
+    resumed = cluster.submit("--resume", run, "--stop", "iterations=1", "--wait")
+    assert cluster.job(resumed)["run"] == run
+
+
+def test_logs_and_their_mistakes(cluster):
+    assert "starting as worker" in cluster.local("logs", "worker-1").stdout
+    wrong = cluster.local("logs", "worker-9")
+    assert wrong.returncode == 2 and "There are: head, worker-1, worker-2" in wrong.stderr
+    assert "--follow needs a node" in cluster.local("logs", "-f").stderr
+
+
+def test_down_keeps_the_results_and_nothing_else(cluster):
+    """Last: the other tests need the cluster."""
+    existing = {path.name for path in (cluster.folder / "runs/pong").glob("2*")}
+    result = cluster.local("down")
+    assert result.returncode == 0, result.stderr
+    kept = {path.name for path in (cluster.folder / "runs/pong").glob("2*")}
+    assert len(kept) > len(existing) and "kept" in result.stderr
+    for kind in ("container ls -aq", "volume ls -q", "network ls -q"):
+        listed = docker(*kind.split(), "--filter", f"label=savanna.cluster={NAME}").stdout
+        assert listed.split() == [], kind
+    assert not (cluster.folder / ".savanna/cluster.json").exists()
+    assert not list((cluster.folder / ".savanna").glob("*.token"))
+    assert cluster.local("down").returncode == 0, "down twice is down once"
+    assert "there is no cluster" in cluster.local("status").stderr
+    assert "make cluster-up" in cluster.savanna("status").stderr
