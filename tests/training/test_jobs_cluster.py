@@ -80,7 +80,7 @@ def head(tmp_path_factory):
             env=environment, stdout=log, stderr=log, start_new_session=True, cwd=folder,
         )  # fmt: skip
     try:
-        wait_until(lambda: answers(dashboard) or process.poll() is not None)
+        wait_until(lambda: answers(dashboard) or process.poll() is not None, 180)
         assert process.poll() is None, (folder / "head.log").read_text()
         (folder / ".savanna").mkdir()
         cluster = {
@@ -128,7 +128,7 @@ def succeeded(head):
             *TINY, "--wait",
         ],
         cwd=head, env=environment | {"PYTHONPATH": str(REPOSITORY)}, capture_output=True,
-        text=True, timeout=180,
+        text=True, timeout=400,
     )  # fmt: skip
     assert result.returncode == 0, result.stderr
     job, state = result.stdout.split()
@@ -184,19 +184,19 @@ def test_a_killed_job_goes_on_and_a_stopped_one_leaves_a_checkpoint(head, run):
         new = [j for j in states if j["job"] not in known and j["state"] == "running"]
         return new[0] if new and new[0]["resumable"] else None
 
-    first = wait_until(running, 90)
+    first = wait_until(running, 240)
     late = run("wait", first["job"], "--timeout", "0s")
     assert late.returncode == 1 and "it goes on" in late.stderr
     folder = head / "results" / first["run"]
     os.kill(json.loads((folder / "status.json").read_text())["pid"], signal.SIGKILL)
     known.add(first["job"])
 
-    second = wait_until(running, 90)
+    second = wait_until(running, 240)
     assert second["run"] == first["run"], "it goes on where the killed one was"
     stopped = run("stop", second["job"])
     assert (stopped.returncode, stopped.stdout) == (0, "stopped\n"), stopped.stderr
     assert f"savanna submit --resume {first['run']}" in stopped.stderr
-    out, said = process.communicate(timeout=60)
+    out, said = process.communicate(timeout=200)
     assert process.returncode == 130, said
     assert "SIGKILL" in said and f"from the last checkpoint of {first['run']}" in said
     assert json.loads(out)["state"] == "stopped"
@@ -237,10 +237,13 @@ def test_files_go_along(head, run):
     assert submitted.returncode == 0, submitted.stderr
     job = json.loads(submitted.stdout)["job"]
     run("stop", job)
-    from training.jobs.client import JobsClient
+    from training.jobs.client import JobExists, JobsClient
     from training.jobs.cluster import find_cluster
 
-    info = JobsClient(find_cluster(head / ".savanna/cluster.json")).get_job_info(job)
+    client = JobsClient(find_cluster(head / ".savanna/cluster.json"))
+    with pytest.raises(JobExists):
+        client.submit_job(entrypoint="true", submission_id=job)
+    info = client.get_job_info(job)
     assert info.runtime_env["working_dir"].startswith("gcs://")
     assert "--env my_game:Game" in info.entrypoint and "--py-modules" not in info.entrypoint
 

@@ -102,13 +102,13 @@ def run(options: argparse.Namespace) -> int:
     _, train = _split(options.command_line[2:])
     name = experiment_of(options)
 
-    from training.jobs.jobs import wait
+    from training.jobs.follow import wait
 
     jobs = open_jobs(options)
     left = options.retries or 0
     while True:
         with staged(files) as folder:
-            job = jobs.submit(name, train, folder)
+            job = jobs.submit(name, train, folder, say=say)
         if not options.json:
             print(job, flush=True)
         if not options.wait:
