@@ -1,6 +1,7 @@
 """The job commands without a cluster: which cluster, checks before sending, files, nodes."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -9,6 +10,7 @@ from training.cli.submit import _split, retry_arguments
 from training.errors import SavannaError, UsageError
 from training.jobs.cluster import find_cluster
 from training.jobs.staging import files_of, staged
+from training.jobs.states import State
 from training.orchestration.nodes import Workers, wait_for_workers
 
 
@@ -108,12 +110,18 @@ def test_options_of_the_job_are_not_passed_on():
     assert own == ["--results", "pong", "--wait", "--retries", "2", "--json"]
 
 
-def test_retries_go_on_with_the_last_run():
-    assert retry_arguments(["pong", "--seed", "1"], None) == ["pong", "--seed", "1"]
+def test_retries_go_on_with_the_last_run_and_wait_for_its_workers():
+    lost = State("failed", run="a/2", resumable=True)
+    assert retry_arguments(["pong", "--seed", "1"], State("failed")) == ["pong", "--seed", "1"]
     given = ["--resume", "a/1", "--seed", "1"]
-    assert retry_arguments(given, "a/2") == ["--seed", "1", "--resume", "a/2"]
-    assert retry_arguments(["--resume=a/1"], "a/2") == ["--resume", "a/2"]
+    assert retry_arguments(given, lost) == ["--seed", "1", "--resume", "a/2"]
+    assert retry_arguments(["--resume=a/1"], lost) == ["--resume", "a/2"]
     assert given == ["--resume", "a/1", "--seed", "1"]
+    assert retry_arguments(["pong"], replace(lost, run="a/1", resumable=False)) == ["pong"]
+    two = replace(lost, workers=2)
+    assert retry_arguments(["pong"], two) == ["pong", "--workers", "2", "--resume", "a/2"]
+    own = ["pong", "--workers=1"]
+    assert retry_arguments(own, two) == [*own, "--resume", "a/2"]
 
 
 def test_a_custom_environment_goes_along(here):

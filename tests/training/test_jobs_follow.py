@@ -4,9 +4,11 @@ from types import SimpleNamespace
 
 import pytest
 
+from training.cli import main
 from training.errors import SavannaError, UsageError
-from training.jobs.client import UnknownJob, Unreachable
-from training.jobs.jobs import Jobs, follow, wait
+from training.jobs.client import JobExists, UnknownJob, Unreachable
+from training.jobs.follow import follow, wait
+from training.jobs.jobs import Jobs
 from training.jobs.records import Record
 
 PHASE = '::savanna {"phase": "running", "run": "pong/1", "checkpoint": true}\n'
@@ -43,7 +45,7 @@ class FakeClient:
 
 @pytest.fixture(autouse=True)
 def no_pauses(monkeypatch):
-    monkeypatch.setattr("training.jobs.jobs.polling", lambda job: 0.0)
+    monkeypatch.setattr("training.jobs.follow.polling", lambda job: 0.0)
 
 
 def jobs_of(folder, *script):
@@ -134,3 +136,53 @@ def test_a_job_that_was_not_taken_leaves_no_record(tmp_path):
     with pytest.raises(SavannaError, match="did not take the job"):
         jobs.submit("pong", [])
     assert not list(tmp_path.iterdir())
+
+
+def test_a_job_that_arrived_though_its_answer_got_lost_is_one_job(tmp_path, monkeypatch):
+    monkeypatch.setattr("training.jobs.watch.time.sleep", lambda _: None)
+    jobs, ids = jobs_of(tmp_path, ("RUNNING", "")), []
+
+    def lose_the_answer(submission_id, **options):
+        ids.append(submission_id)
+        raise Unreachable("did not answer.") if len(ids) == 1 else JobExists("already")
+
+    jobs.client.submit_job = lose_the_answer
+    assert jobs.submit("pong", []) == ids[0] == ids[1]
+
+
+def test_a_job_lost_with_its_head_is_submitted_again(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("training.jobs.watch.time.sleep", lambda _: None)
+    jobs = jobs_of(
+        tmp_path,
+        ("RUNNING", PHASE),
+        Unreachable("cannot be reached."),
+        UnknownJob("?"),
+        ("RUNNING", ""),
+        ("SUCCEEDED", f"{PHASE}{DONE}"),
+    )
+    monkeypatch.setattr("training.cli.submit.open_jobs", lambda options: jobs)
+    assert main(["submit", "pong", "--seed", "1", "--wait", "--retries", "3"]) == 0
+    first, second = (sent["entrypoint"] for sent in jobs.client.submitted)
+    assert first == "savanna train pong --seed 1 --runs-root /results"
+    assert second == "savanna train pong --seed 1 --resume pong/1 --runs-root /results"
+    printed = capsys.readouterr()
+    assert len(printed.out.splitlines()) == 3 and printed.out.endswith("succeeded\n")
+    assert "restarted or replaced" in printed.err and "retries left after it: 2" in printed.err
+
+
+def test_ctrl_c_leaves_the_job_alone(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    jobs = jobs_of(tmp_path, ("RUNNING", PHASE), KeyboardInterrupt())
+    monkeypatch.setattr("training.cli.jobs.open_jobs", lambda options: jobs)
+    original = jobs.client.get_job_info
+
+    def interrupted(job):
+        if isinstance(jobs.client.script[0], KeyboardInterrupt):
+            raise KeyboardInterrupt
+        return original(job)
+
+    jobs.client.get_job_info = interrupted
+    for command in (["wait", "j"], ["logs", "-f", "j"]):
+        assert main(command) == 130
+        assert "j goes on. `savanna stop j` stops it." in capsys.readouterr().err

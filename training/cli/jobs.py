@@ -71,7 +71,7 @@ def run_status(options: argparse.Namespace) -> int:
 
 
 def run_logs(options: argparse.Namespace) -> int:
-    from training.jobs.jobs import follow
+    from training.jobs.follow import follow
     from training.orchestration.phases import without_phases
 
     jobs = open_jobs(options)
@@ -95,7 +95,7 @@ def run_logs(options: argparse.Namespace) -> int:
 
 
 def run_stop(options: argparse.Namespace) -> int:
-    from training.jobs.jobs import wait
+    from training.jobs.follow import wait
 
     jobs = open_jobs(options)
     job = jobs.look(options.job)
@@ -114,7 +114,7 @@ def run_stop(options: argparse.Namespace) -> int:
 
 
 def run_wait(options: argparse.Namespace) -> int:
-    from training.jobs.jobs import wait
+    from training.jobs.follow import wait
 
     jobs = open_jobs(options)
     try:

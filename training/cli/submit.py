@@ -17,6 +17,7 @@ from training.cli.parser import Parser
 from training.cli.train import add_options, request_from
 from training.cli.train import arguments as translated
 from training.errors import UsageError
+from training.jobs.states import State
 from training.orchestration.request import TrainRequest
 
 EXAMPLES = """examples:
@@ -102,13 +103,13 @@ def run(options: argparse.Namespace) -> int:
     _, train = _split(options.command_line[2:])
     name = experiment_of(options)
 
-    from training.jobs.jobs import wait
+    from training.jobs.follow import wait
 
     jobs = open_jobs(options)
     left = options.retries or 0
     while True:
         with staged(files) as folder:
-            job = jobs.submit(name, train, folder)
+            job = jobs.submit(name, train, folder, say=say)
         if not options.json:
             print(job, flush=True)
         if not options.wait:
@@ -133,14 +134,19 @@ def run(options: argparse.Namespace) -> int:
             return exit_code(ended)
         left -= 1
         say(f"{job} failed: {ended.state.cause}")
-        train = retry_arguments(train, ended.state.run if ended.state.resumable else None)
+        train = retry_arguments(train, ended.state)
         start = f"from the last checkpoint of {ended.state.run}" if ended.state.resumable else ""
         say(f"Submitting again {start or 'from the start'}; retries left after it: {left}.")
 
 
-def retry_arguments(train: list[str], run: str | None) -> list[str]:
-    """Arguments of `savanna train` that go on with `run`, instead of what they resumed before."""
-    if run is None:
+def retry_arguments(train: list[str], state: State) -> list[str]:
+    """Arguments of `savanna train` that go on with the job's run, instead of what they resumed.
+
+    They wait for as many worker nodes as the job had: after a loss those come back one by one.
+    """
+    if state.workers and not any(w.partition("=")[0] == "--workers" for w in train):
+        train = [*train, "--workers", str(state.workers)]
+    if state.run is None or not state.resumable:
         return train
     kept, words = [], list(train)
     while words:
@@ -149,7 +155,7 @@ def retry_arguments(train: list[str], run: str | None) -> list[str]:
             words.pop(0)
         elif not word.startswith("--resume="):
             kept.append(word)
-    return [*kept, "--resume", run]
+    return [*kept, "--resume", state.run]
 
 
 def experiment_of(options: argparse.Namespace) -> str:
@@ -161,14 +167,14 @@ def experiment_of(options: argparse.Namespace) -> str:
 def check(request: TrainRequest) -> None:
     """`UsageError` for whatever can be known here to be wrong; the run itself is on the head."""
     from training.experiments import Machine, get_experiment
-    from training.jobs.staging import module_of
+    from training.jobs.staging import files_of, module_of
     from training.orchestration.logs import quiet
     from training.orchestration.plan import check_early, make_plan
 
     experiment = get_experiment(request.experiment)
-    if module_of(request.env):
-        # Its module may be nowhere but in the cluster's image.
-        request = replace(request, env=None)
+    if module_of(request.env) and not files_of(request.env, [], Path.cwd()):
+        # Its module is nowhere but in the cluster's image: check the rest.
+        request = replace(request, env=experiment.env or "CartPole-v1")
     check_early(request)
     if (request.overrides or request.search) and not request.resume:
         runners = request.num_env_runners or 1

@@ -24,6 +24,10 @@ class UnknownJob(SavannaError):
     """The cluster answers, and does not know the job."""
 
 
+class JobExists(SavannaError):
+    """The cluster has a job of that id already: an earlier request did arrive."""
+
+
 class JobsClient(JobSubmissionClient):
     """`JobSubmissionClient` of one cluster; every method may raise the errors of this module."""
 
@@ -59,6 +63,8 @@ class JobsClient(JobSubmissionClient):
             raise Unreachable(f"{where} {how}. {HINT}") from error
         if response.status_code == 404 and endpoint.startswith("/api/jobs/"):
             raise UnknownJob(f"the cluster {self.cluster.name} knows no such job")
+        if response.status_code >= 400 and method == "POST" and "already exists" in response.text:
+            raise JobExists(f"the cluster {self.cluster.name} has this job already")
         if response.status_code >= 500:
             lines = response.text.strip().splitlines() or [response.reason]
             raise Unreachable(f"{where} answered {response.status_code}: {lines[-1][:300]}")

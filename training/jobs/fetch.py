@@ -13,9 +13,10 @@ from pathlib import Path, PurePosixPath
 
 from training.errors import SavannaError, UsageError
 from training.jobs.client import JobsClient
-from training.jobs.jobs import KIND, Jobs, watch
+from training.jobs.jobs import KIND, Jobs
 from training.jobs.pack import unpack
 from training.jobs.records import new_id
+from training.jobs.watch import watch
 
 TERMINAL = ("SUCCEEDED", "FAILED", "STOPPED")
 

@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import shlex
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from training import __version__
 from training.errors import SavannaError, UsageError
-from training.jobs.client import JobsClient, UnknownJob, Unreachable
+from training.jobs.client import JobExists, JobsClient, UnknownJob
 from training.jobs.records import FOLDER, Record, load, load_all, new_id
 from training.jobs.states import State, state_of
+from training.jobs.watch import watch
 from training.orchestration import phases
 
 STOP_SECONDS = 60
 """From SIGTERM to SIGKILL: time for the iteration to end and for a checkpoint."""
-PATIENCE = 300.0
-"""Seconds without an answer of the cluster after which waiting gives up."""
 KIND = "savanna"  # metadata key: "job" for what users submit, "helper" for our own
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -55,10 +54,19 @@ class Jobs:
     def address(self) -> str:
         return self.client.cluster.address
 
-    def submit(self, experiment: str, arguments: Sequence[str], files: Path | None = None) -> str:
+    def submit(
+        self,
+        experiment: str,
+        arguments: Sequence[str],
+        files: Path | None = None,
+        *,
+        say: Callable[[str], None] = lambda _: None,
+        patience: float = 60.0,
+    ) -> str:
         """Start `savanna train <arguments>` on the head; the id of the job.
 
-        `files` is a folder whose content the job's processes can import.
+        `files` is a folder whose content the job's processes can import. A head that has just
+        started takes no jobs for a moment: it is asked again for up to `patience` seconds.
         """
         job = new_id(experiment)
         words = ["savanna", "train", *arguments, "--runs-root", self.client.cluster.results]
@@ -72,18 +80,22 @@ class Jobs:
         submitted = datetime.now(UTC).isoformat(timespec="seconds")
         record = Record(job, self.address, experiment, entrypoint, submitted)
         record.save(self.folder)
+
+        def send() -> None:
+            # Asked again after an answer that got lost, the cluster has the job already.
+            with contextlib.suppress(JobExists):
+                self.client.submit_job(
+                    entrypoint=entrypoint,
+                    submission_id=job,
+                    runtime_env=environment,
+                    metadata={KIND: "job", "experiment": experiment, "version": __version__},
+                )
+
         try:
-            self.client.submit_job(
-                entrypoint=entrypoint,
-                submission_id=job,
-                runtime_env=environment,
-                metadata={KIND: "job", "experiment": experiment, "version": __version__},
-            )
-        except BaseException as error:
+            next(watch(send, say, patience=patience))
+        except (RuntimeError, ValueError) as error:
             (self.folder / f"{job}.json").unlink(missing_ok=True)
-            if isinstance(error, (RuntimeError, ValueError)):
-                raise SavannaError(f"the cluster did not take the job: {error}") from error
-            raise
+            raise SavannaError(f"the cluster did not take the job: {error}") from error
         return job
 
     def look(self, job: str) -> Job:
@@ -128,7 +140,13 @@ class Jobs:
         )
         if record is not None:
             final = state.as_dict() if state.terminal else None
-            now = replace(record, run=state.run, resumable=state.resumable, final=final)
+            now = replace(
+                record,
+                run=state.run,
+                resumable=state.resumable,
+                workers=state.workers,
+                final=final,
+            )
             if now != record:
                 now.save(self.folder)
         return Job(
@@ -144,7 +162,14 @@ class Jobs:
 
 def _from_record(record: Record) -> Job:
     """A job that the cluster does not know: as it was last seen, if it had ended by then."""
-    known = [{"phase": "running", "run": record.run, "checkpoint": record.resumable}]
+    known = [
+        {
+            "phase": "running",
+            "run": record.run,
+            "checkpoint": record.resumable,
+            "workers": record.workers,
+        }
+    ]
     return Job(
         id=record.id,
         state=record.final_state or state_of(None, known if record.run else []),
@@ -152,86 +177,3 @@ def _from_record(record: Record) -> Job:
         entrypoint=record.entrypoint,
         started=datetime.fromisoformat(record.submitted).timestamp(),
     )
-
-
-def watch(
-    look: Callable[[], T],
-    say: Callable[[str], None],
-    *,
-    interval: Callable[[T], float] = lambda _: 1.0,
-    patience: float = PATIENCE,
-    retry: float = 2.0,
-) -> Iterator[T]:
-    """What `look` returns, again and again. The cluster may be away for up to `patience` s."""
-    away_since: float | None = None
-    while True:
-        try:
-            found = look()
-        except Unreachable as error:
-            now = time.monotonic()
-            if away_since is None:
-                away_since = now
-                say(f"{error} Trying again for up to {patience:.0f} s ...")
-            if now - away_since >= patience:
-                raise
-            time.sleep(retry)
-            continue
-        if away_since is not None:
-            say("The cluster answers again.")
-            away_since = None
-        yield found
-        time.sleep(interval(found))
-
-
-def wait(
-    jobs: Jobs,
-    job: str,
-    say: Callable[[str], None],
-    *,
-    timeout: float | None = None,
-    **options: Any,
-) -> Job:
-    """The job once it has ended; says every change on the way.
-
-    Raises `SavannaError` after `timeout` seconds; the job goes on. `options` are `watch`'s.
-    """
-    began, before = time.monotonic(), ""
-    for seen in watch(lambda: jobs.look(job), say, interval=polling, **options):
-        now = describe(seen.state)
-        if now != before and not seen.state.terminal:
-            say(f"{job}: {now}")
-            before = now
-        if seen.state.terminal:
-            return seen
-        if timeout is not None and time.monotonic() - began >= timeout:
-            raise SavannaError(f"job {job} is still {now} after {timeout:g} s; it goes on.")
-    raise AssertionError("watching ends only by an error")
-
-
-def follow(
-    jobs: Jobs, job: str, write: Callable[[str], None], say: Callable[[str], None], **options: Any
-) -> Job:
-    """Write the job's log, whole lines as they come, until it has ended; the job then."""
-    written = 0  # characters of the log, phase lines included
-    for seen in watch(lambda: jobs.look(job), say, interval=polling, **options):
-        new = seen.log[written:]
-        if not seen.state.terminal:
-            new = new[: new.rfind("\n") + 1]
-        written += len(new)
-        text = phases.without_phases(new)
-        if text:
-            write(text)
-        if seen.state.terminal:
-            return seen
-    raise AssertionError("watching ends only by an error")
-
-
-def polling(job: Job) -> float:
-    """Seconds to the next look: longer for a long log, which comes whole every time."""
-    return min(10.0, 1.0 + len(job.log) / 500_000)
-
-
-def describe(state: State) -> str:
-    """A state in a line: `running (pong/20261121T120000Z-s0)`."""
-    extra = state.detail or state.run
-    return f"{state.name} ({extra})" if extra else state.name

@@ -30,6 +30,7 @@ class Record:
     submitted: str  # UTC, ISO 8601
     run: str | None = None
     resumable: bool = False
+    workers: int | None = None
     final: dict[str, Any] | None = None
 
     def save(self, folder: Path = FOLDER) -> None:

@@ -25,6 +25,7 @@ class State:
     node: str | None = None  # where it failed, if that is known
     run: str | None = None
     resumable: bool = False
+    workers: int | None = None  # worker nodes it trained with
     exit_code: int | None = None
     lost: bool = False
 
@@ -53,7 +54,12 @@ def state_of(
     resumable = any(p.get("checkpoint") for p in phases if p.get("run") == run)
     last = phases[-1] if phases else {}
     said = last.get("phase") if last.get("phase") in FINAL else None
-    common: dict[str, Any] = {"run": run, "resumable": resumable, "exit_code": exit_code}
+    common: dict[str, Any] = {
+        "run": run,
+        "resumable": resumable,
+        "workers": _last(phases, "workers"),
+        "exit_code": exit_code,
+    }
     if status is None:
         return State("failed", cause=LOST, lost=True, **common)
     if status == "PENDING":
@@ -96,5 +102,5 @@ def _explain(message: str | None, exit_code: int | None) -> str:
     return " ".join(lines)[-500:] or "Ray gives no reason"
 
 
-def _last(phases: Sequence[dict[str, Any]], key: str) -> str | None:
+def _last(phases: Sequence[dict[str, Any]], key: str) -> Any:
     return next((p[key] for p in reversed(phases) if p.get(key)), None)

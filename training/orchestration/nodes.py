@@ -35,6 +35,13 @@ def alive_workers(nodes: Sequence[dict[str, Any]]) -> list[str]:
     )
 
 
+def count_workers() -> int:
+    """Worker nodes of the joined cluster now."""
+    import ray
+
+    return len(alive_workers(ray.nodes()))
+
+
 def wait_for_workers(
     workers: Workers,
     nodes: Callable[[], Sequence[dict[str, Any]]],

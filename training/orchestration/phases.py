@@ -2,8 +2,8 @@
 
     ::savanna {"phase": "running", "run": "pong/20261121T120000Z-s0"}
 
-Phases: waiting (there, missing), starting, running (run, checkpoint), stopping, and one of
-succeeded, stopped (exit_code) and failed (cause, node, exit_code) at the end. Only a process
+Phases: waiting (there, missing), starting (workers), running (run, checkpoint), stopping, and one
+of succeeded, stopped (exit_code) and failed (cause, node, exit_code) at the end. Only a process
 that `savanna submit` started reports them: one with the variable `SAVANNA_JOB`.
 """
 

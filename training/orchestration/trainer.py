@@ -22,7 +22,7 @@ from training.orchestration.finish import finish
 from training.orchestration.logs import quiet
 from training.orchestration.metadata import collect_metadata, now
 from training.orchestration.mirror import Mirror
-from training.orchestration.nodes import await_workers
+from training.orchestration.nodes import await_workers, count_workers
 from training.orchestration.plan import Plan, check_early, make_plan, with_saved_settings
 from training.orchestration.remote_runs import find_anywhere, is_local
 from training.orchestration.request import TrainRequest
@@ -93,7 +93,7 @@ def train(request: TrainRequest) -> RunDirectory:
                 # Once more: starting Ray sets a handler of its own for SIGTERM.
                 handle_signals(stop_request, stopping),
             ):
-                phases.report("starting", terminal)
+                phases.report("starting", terminal, workers=count_workers())
                 plan = make_plan(request, machine)
                 session = _Session(
                     request, plan, resumption, storage, stop_request, began, terminal, log
