@@ -83,6 +83,12 @@ BROKEN = {
                 raise KeyError("door")
             return super().step(action)
         """),
+    "a late error": ("play", "wrong", "ZeroDivisionError", """
+        steps = 0
+        def step(self, action):
+            self.steps += 1
+            return super().step(action if self.steps < 900 else 1 // 0)
+        """),
     "no second reset": ("play", "wrong", "reset 2 raised RuntimeError", """
         resets = 0
         def reset(self, *, seed=None, options=None):
@@ -197,6 +203,10 @@ BROKEN = {
     "always the same seed": ("gymnasium", "warning", "should be `None`", """
         def reset(self, *, seed=5, options=None):
             return super().reset(seed=seed, options=options)
+        """),
+    "closed copies": ("close", "wrong", "OSError", """
+        def close(self):
+            raise OSError("no such window")
         """),
     "closing twice": ("close", "wrong", "AttributeError", """
         window = 1

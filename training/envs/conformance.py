@@ -53,8 +53,8 @@ def check_spaces(subject: Subject) -> Result:
 
 
 def check_play(subject: Subject) -> Result:
-    if subject.player.error:
-        return "wrong", subject.player.error, "Random actions must be playable, again after reset."
+    if error := subject.player.error or subject.long_play.error:
+        return "wrong", error, "Random actions must be playable, again after reset."
     return "ok", f"{EVENTS} random steps and resets"
 
 
@@ -192,6 +192,7 @@ def run_checks(subject: Subject) -> list[Finding]:
                 for space in ("observation_space", "action_space")
             ):
                 break  # nothing can be played
+        subject.close_copies()
     return findings
 
 

@@ -18,6 +18,8 @@ from training.envs.subject import Result, Subject, short
 
 def check_process(subject: Subject) -> Result:
     """Env runners import it in a fresh process, and some work in another folder."""
+    if subject.player.error:
+        return "skipped", "not judged, it does not play here either"
     program = (
         "import json, sys\n"
         "from training.envs.subject import Subject\n"
@@ -34,7 +36,7 @@ def check_process(subject: Subject) -> Result:
             )  # fmt: skip
         except subprocess.TimeoutExpired:
             return "wrong", "a fresh process took over 300 seconds to make it", "Load less."
-    if done.returncode and not subject.player.error:
+    if done.returncode:
         said = [line for line in done.stderr.splitlines() if line.strip()] or [
             f"it died with code {done.returncode}"
         ]
@@ -58,10 +60,7 @@ def check_films(subject: Subject) -> Result:
     if is_atari(subject.name):
         return "ok", "films show the emulator's screen"
     if subject.player.error or subject.no_copy:
-        return (
-            "skipped",
-            "not judged, it does not play" if subject.player.error else "no second one",
-        )
+        return "skipped", "not judged, it does not play or there can be no second one"
     fix = "Take a keyword render_mode and list 'rgb_array' in metadata['render_modes']."
     if "rgb_array" not in (subject.env.metadata.get("render_modes") or []):
         return "warning", "no rgb_array rendering: it trains, but there will be no films", fix
@@ -69,7 +68,6 @@ def check_films(subject: Subject) -> Result:
         env = subject.make(render_mode="rgb_array")
         env.reset(seed=0)
         picture: Any = env.render()
-        env.close()
     except Exception as error:  # whatever the user's code raises
         return "wrong", f"rendering failed: {short(error)}", fix
     if env.render_mode != "rgb_array":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Mapping
 from functools import cached_property, partial
@@ -39,9 +40,21 @@ class Subject:
 
     def __init__(self, env: str, env_config: Mapping[str, Any]) -> None:
         self.name, self.env_config = env, dict(env_config)
-        self.env = self.make()
+        self._copies: list[gym.Env[Any, Any]] = []
+        self.env = self._make(None)
 
     def make(self, render_mode: str | None = None) -> gym.Env[Any, Any]:
+        """Another one, closed by `close_copies`."""
+        made = self._make(render_mode)
+        self._copies.append(made)
+        return made
+
+    def close_copies(self) -> None:
+        for env in self._copies:
+            with contextlib.suppress(Exception):  # closing twice is another check's matter
+                env.close()
+
+    def _make(self, render_mode: str | None) -> gym.Env[Any, Any]:
         if is_atari(self.name):
             return construct(self.name, partial(SingleAtari, self.name), self.env_config)
         return make_raw_env(self.name, self.env_config, render_mode)
@@ -54,11 +67,9 @@ class Subject:
     def no_copy(self) -> str | None:
         """Why there cannot be a second one in this process."""
         try:
-            self.make().close()
+            self.make()
         except UsageError as error:
             return str(error)
-        except Exception:  # it was made; closing is another check's matter
-            return None
         return None
 
     @cached_property
