@@ -80,7 +80,8 @@ def azurite(tmp_path_factory) -> Iterator[Azurite]:
     with output.open("w") as handle:
         process = subprocess.Popen(
             [install() / "azurite-blob", "--blobPort", "0", "--location", folder / "data",
-             "--silent", "--skipApiVersionCheck", "--disableTelemetry"],
+             "--silent", "--blobKeepAliveTimeout", "300", "--skipApiVersionCheck",
+             "--disableTelemetry"],
             stdout=handle, stderr=subprocess.STDOUT,
         )  # fmt: skip
     try:

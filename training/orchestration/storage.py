@@ -115,6 +115,8 @@ def explain(problem: str, location: str) -> str:
         return line
     if "DefaultAzureCredential" in problem or "CredentialUnavailable" in problem:
         return "no Azure credentials found. Use a managed identity, `az login` or AZURE_STORAGE_KEY"
+    if "Bearer token authentication is not permitted" in problem:
+        return "AZURE_STORAGE_KEY is not set, and an http:// endpoint takes nothing else"
     if "ContainerNotFound" in problem:
         return "there is no such container. Create it with `az storage container create`"
     if re.search(r"\] 40[13] |Authorization\w*Failure|AuthenticationFailed", problem):

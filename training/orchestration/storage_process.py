@@ -138,8 +138,9 @@ def check(storage: Any, writable: bool) -> None:
         container = path.partition("/")[0]
         if filesystem.get_file_info(container).type == pyarrow.fs.FileType.NotFound:
             raise FileNotFoundError("ContainerNotFound")
-    if writable:
+    elif writable:
         filesystem.create_dir(path, recursive=True)
+    if writable:
         probe = f"{path}/.savanna-{uuid.uuid4().hex}"
         with filesystem.open_output_stream(probe) as stream:
             stream.write(b"probe")

@@ -65,7 +65,8 @@ class Upload:
 
         target = f"{self._target}/{relative}"
         folder = target.rpartition("/")[0]
-        if folder not in self._folders:
+        # Azure needs no folders, and would make a container that is gone anew.
+        if self._filesystem.type_name != "abfs" and folder not in self._folders:
             self._filesystem.create_dir(folder, recursive=True)
             self._folders.add(folder)
         pyarrow.fs.copy_files(
