@@ -69,6 +69,8 @@ shm=$(df --block-size=1 --output=size /dev/shm | tail -1)
 export RAY_JOB_STOP_WAIT_TIME_S=$CHECKPOINT_TIMEOUT RAY_worker_niceness=0
 export RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO=0 AUTOSCALER_METRIC_PORT DASHBOARD_METRIC_PORT
 export RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S=$DRAIN_TIMEOUT
+# A worker whose head is gone ends after this time, so that it can be started anew and join again.
+export RAY_gcs_rpc_server_reconnect_timeout_s=$HEAD_LOST_TIMEOUT
 options=(--block --disable-usage-stats --log-style=record --log-color=false
   --object-store-memory="$store"
   --node-manager-port="$NODE_MANAGER_PORT" --object-manager-port="$OBJECT_MANAGER_PORT"

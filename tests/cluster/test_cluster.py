@@ -64,7 +64,7 @@ def test_only_loopback_reaches_it_and_only_with_the_token(cluster):
 
 
 def test_pong_samples_on_all_three_nodes(cluster):
-    job = cluster.submit(*PONG, "--stop", "agent_steps=30000", "--checkpoint-freq", "2",
+    job = cluster.submit(*PONG, "--stop", "agent_steps=20000", "--checkpoint-freq", "2",
                          "--workers", "2", "--wait")  # fmt: skip
     shares = cluster.savanna("fetch", job)
     assert shares.returncode == 0, shares.stderr
@@ -111,25 +111,32 @@ def test_an_environment_of_the_users_own_reaches_every_node(cluster):
 
 
 def test_a_killed_worker_costs_samples_but_not_the_run(cluster):
-    job = cluster.submit(*PONG, "--stop", "agent_steps=100000")
+    """Its env runner comes back with it; then the job is stopped, and keeps a checkpoint."""
+    job = cluster.submit(*PONG, "--stop", "agent_steps=10000000")
     run = cluster.running(job)
     steps = lambda node: (cluster.read(run, "nodes.json") or {}).get(node, 0)
-    address = cluster.addresses()[f"{NAME}-worker-1"]
-    cluster.wait_for("worker-1 samples", lambda: steps(address))
+    addresses = cluster.addresses()
+    lost, other = addresses[f"{NAME}-worker-1"], addresses[f"{NAME}-worker-2"]
+    cluster.wait_for("worker-1 samples", lambda: steps(lost))
     docker("kill", f"{NAME}-worker-1")
-    lost = steps(address)
+    lost_steps, other_steps = steps(lost), steps(other)
     status = cluster.local("status")
     assert status.returncode == 1 and "exited" in status.stdout
+    cluster.wait_for("worker-2 goes on", lambda: steps(other) > other_steps + 4000)
+    assert steps(lost) < lost_steps + 6000, "more than what was under way"
     cluster.up()
     again = cluster.addresses()[f"{NAME}-worker-1"]
-    cluster.wait_for("worker-1 samples again", lambda: steps(again) > lost + 6000)
-    ended = cluster.savanna("wait", job)
-    assert ended.returncode == 0, ended.stderr
+    cluster.wait_for("worker-1 samples again", lambda: steps(again) > lost_steps + 8000)
+
+    stopped = cluster.savanna("stop", job)
+    assert cluster.job(job)["state"] == "stopped", stopped.stderr
+    assert cluster.read(run, "checkpoints.json")
+    assert cluster.savanna("wait", job).returncode == 130
 
 
 def test_a_killed_head_is_survived_by_its_run(cluster):
     """`--retries` goes on from the last checkpoint, with its counters, in the same folder."""
-    command = ["submit", *PONG, "--stop", "agent_steps=80000", "--checkpoint-freq", "1", "--wait",
+    command = ["submit", *PONG, "--stop", "agent_steps=60000", "--checkpoint-freq", "1", "--wait",
                "--retries", "1", "--evaluate-episodes", "0", "--no-video"]  # fmt: skip
     waiting = subprocess.Popen(
         [sys.executable, "-m", "training", *command],
@@ -158,17 +165,8 @@ def test_a_killed_head_is_survived_by_its_run(cluster):
     iterations = [int(float(row["iteration"])) for row in rows]
     assert iterations == list(range(1, len(rows) + 1))
     steps = [float(row["agent_steps"]) for row in rows]
-    assert steps == sorted(steps) and steps[-1] >= 80000
+    assert steps == sorted(steps) and steps[-1] >= 60000
     assert cluster.read(run, "status.json")["state"] == "succeeded"
-
-
-def test_stopping_a_job_keeps_a_checkpoint(cluster):
-    job = cluster.submit(*PONG, "--stop", "agent_steps=10000000")
-    run = cluster.running(job)
-    stopped = cluster.savanna("stop", job)
-    assert cluster.job(job)["state"] == "stopped", stopped.stderr
-    assert cluster.read(run, "checkpoints.json")
-    assert cluster.savanna("wait", job).returncode == 130
 
 
 def test_scaling_from_two_to_none_to_two(cluster):
