@@ -109,6 +109,9 @@ format: setup ## Rewrite the code in the common style
 bench: setup ## Compare our speed with stock RLlib's in one run; keeps docs/performance.md
 	@$(BIN)/python -m benchmarks.bench $(ARGS)
 
+bench-containers: setup ## Measure what containers cost; needs the cpu image; keeps docs/performance.md
+	@$(BIN)/python -m benchmarks.containers $(ARGS)
+
 lock: setup ## Resolve requirements*.in into the pinned requirements*.txt
 	@$(UV) pip compile -q --no-header --no-annotate --no-emit-index-url --no-emit-find-links requirements.in -o requirements.txt
 	@$(UV) pip compile -q --no-header --no-annotate --no-emit-index-url --no-emit-find-links requirements-dev.in -o requirements-dev.txt
@@ -124,7 +127,7 @@ clean: ## Remove .venv and caches; runs stay
 ##@ Help
 help: ## This list
 	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} \
-	  /^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	  /^[a-z-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(VENV)/.installed: requirements-dev.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null || \
@@ -140,4 +143,4 @@ $(VENV)/.installed: requirements-dev.txt pyproject.toml
 
 .PHONY: train evaluate video report export runs ui tensorboard images cluster-up cluster-status \
   cluster-logs cluster-scale test-images image-sbom image-provenance image-scan image-push \
-  image-sign torch-wheel cluster-down setup test lint format bench lock clean help
+  image-sign torch-wheel cluster-down setup test lint format bench bench-containers lock clean help

@@ -10,10 +10,8 @@ import json
 import statistics
 import subprocess
 import sys
-from datetime import UTC, datetime
-from pathlib import Path
 
-from training.orchestration.metadata import collect_metadata
+from benchmarks.page import hardware, keep
 
 CANDIDATES = {
     "raw": "raw emulator (AtariVectorEnv, all cores, no learning)",
@@ -22,8 +20,6 @@ CANDIDATES = {
     "one-pass": "ours, one pass, small network",
     "preset": "ours, the shipped `pong` preset",
 }
-PAGE = Path(__file__).parents[1] / "docs" / "performance.md"
-BEGIN, END = "<!-- bench: begin -->", "<!-- bench: end -->"
 
 
 def measure(what: str, seconds: float) -> dict[str, float]:
@@ -62,28 +58,9 @@ def main() -> None:
     ours, stock = median["one-pass"]["trained"], median["stock"]["trained"]
     last = f"trained agent steps/s: ours {ours:.0f}, stock {stock:.0f}, ratio {ours / stock:.2f}"
     print("\n".join(lines))
-    keep("\n".join([*lines, "", last, "", hardware(options)]))
+    how = f"Medians of {options.rounds} rounds of {options.seconds:g} s"
+    keep("bench", "\n".join([*lines, "", last, "", hardware(how)]))
     print(last)
-
-
-def hardware(options: argparse.Namespace) -> str:
-    """What was measured on, in a sentence."""
-    data = collect_metadata([], 0, 0, None)
-    git, machine, versions = data["git"], data["hardware"], data["versions"]
-    commit = f"{git['sha'][:12]}{' with changes' if git['dirty'] else ''}" if git else "unknown"
-    return (
-        f"Medians of {options.rounds} rounds of {options.seconds:g} s, "
-        f"{datetime.now(UTC):%Y-%m-%d}, {machine['cpus']} cores of {machine['cpu']}, no GPU, "
-        f"ray {versions['ray']}, torch {versions['torch']}, ale-py {versions['ale-py']}, "
-        f"commit {commit}."
-    )
-
-
-def keep(table: str) -> None:
-    """Replace the table in docs/performance.md."""
-    text = PAGE.read_text()
-    before, after = text.partition(BEGIN)[0], text.partition(END)[2]
-    PAGE.write_text(f"{before}{BEGIN}\n{table}\n{END}{after}")
 
 
 if __name__ == "__main__":
