@@ -86,7 +86,7 @@ def settings_for(options: argparse.Namespace, containers: Containers) -> Setting
         head=head,
         worker=worker,
         port=options.port,
-        environment=tuple(sorted(pairs)),  # type: ignore[arg-type]
+        environment=tuple(sorted(pairs)),
     )
 
 

@@ -9,7 +9,7 @@ import onnxruntime
 import pytest
 
 from training.cli import main
-from training.errors import SavannaError
+from training.errors import SavannaError, UsageError
 from training.evaluation import export, load_policy, record_video
 from training.evaluation import onnx_export as onnx_module
 from training.evaluation.policy import MODULE
@@ -122,3 +122,10 @@ def test_a_model_that_acts_differently_is_refused(pong, tmp_path, monkeypatch):
     with pytest.raises(SavannaError, match="does not act as the checkpoint"):
         export(pong, "last", output=tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+def test_export_without_onnx_says_where_to_do_it(cartpole, monkeypatch):
+    """As in the images, which leave it out."""
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(UsageError, match="savanna fetch"):
+        export(cartpole)

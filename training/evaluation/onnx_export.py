@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import logging
 import warnings
@@ -17,7 +18,7 @@ from ray.rllib.core.columns import Columns
 from training import __version__
 from training.envs.atari import FRAME_SKIP, is_atari, parse_atari_id
 from training.envs.single import flattening, make_raw_env
-from training.errors import SavannaError
+from training.errors import SavannaError, UsageError
 from training.evaluation.environments import make_vector_env
 from training.evaluation.policy import Policy, load_policy
 from training.run_directory import RunDirectory
@@ -45,6 +46,11 @@ def export(run: RunDirectory, which: str = "best", *, output: Path | None = None
     gives `logits` `[batch, actions]` and `action` `[batch]`. It is checked on observations of real
     play: `SavannaError`, and no file, unless it acts as the checkpoint does.
     """
+    if any(importlib.util.find_spec(name) is None for name in ("onnx", "onnxruntime")):
+        raise UsageError(
+            "ONNX is not installed here (the images leave it out): bring the run to your own "
+            "machine with `savanna fetch` and export it there."
+        )
     info = run.checkpoint(which)
     policy = load_policy(run.checkpoint_path(info.number))
     if hasattr(policy.module, "_bfloat16"):
