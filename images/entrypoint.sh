@@ -67,8 +67,6 @@ shm=$(df --block-size=1 --output=size /dev/shm | tail -1)
   die "shared memory is $(mib "$shm"), the object store needs $(mib "$store"): add --shm-size=$((memory * SHM_PERCENT / 100 / 1048576))m to docker run" 2
 
 export RAY_JOB_STOP_WAIT_TIME_S=$CHECKPOINT_TIMEOUT RAY_worker_niceness=0
-# Ray's processes import RLlib, which takes seconds, before there is work for them.
-export RAY_preload_python_modules=training.algorithms.impala.learner
 export RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO=0 AUTOSCALER_METRIC_PORT DASHBOARD_METRIC_PORT
 export RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S=$DRAIN_TIMEOUT
 # A worker whose head is gone ends after this time, so that it can be started anew and join again.
