@@ -10,6 +10,7 @@ TORCH_WHEELS ?= $(or $(UV_FIND_LINKS),$(PIP_FIND_LINKS))
 
 FLAVOURS ?= cpu gpu
 WORKERS ?= 2
+SCANNER := anchore/grype:v0.110.0
 export DOCKER ?= docker
 export BASE_IMAGE ?= debian:bookworm-slim
 export CA_BUNDLE ?=
@@ -18,7 +19,7 @@ export TORCH_WHEELS
 VENV := .venv
 BIN := $(VENV)/bin
 PYTHON := $(shell command -v python3.11 || command -v python3)
-UV := UV_FIND_LINKS="$(TORCH_WHEELS)" UV_LINK_MODE=copy $(BIN)/uv
+UV := UV_FIND_LINKS="$(wildcard $(TORCH_WHEELS))" UV_LINK_MODE=copy $(BIN)/uv
 LOCAL := $(BIN)/python -m infra.local
 export MLFLOW_DISABLE_TELEMETRY = true
 
@@ -62,17 +63,18 @@ image-sbom image-provenance: image-%: setup ## List what is inside FLAVOURS, and
 	  $(BIN)/python images/describe.py $* savanna-$$flavour:latest > build/images/$$flavour.$*.json || exit; \
 	  echo build/images/$$flavour.$*.json; done
 
-image-scan: ## Scan FLAVOURS for known vulnerabilities, with trivy
-	@command -v trivy >/dev/null || { echo "trivy is missing: https://trivy.dev has its packages"; exit 2; }
+image-scan: ## Scan FLAVOURS for known vulnerabilities that have a fix
 	@for flavour in $(FLAVOURS); do \
-	  trivy image --exit-code 1 --ignore-unfixed --severity CRITICAL savanna-$$flavour:latest || exit; done
+	  $(DOCKER) run --rm -v /var/run/docker.sock:/var/run/docker.sock $(SCANNER) --only-fixed \
+	    --fail-on critical docker:savanna-$$flavour:latest || exit; done
 
 image-push image-sign: image-%: ## Push FLAVOURS to REGISTRY and lock their tags; sign them
 	@for flavour in $(FLAVOURS); do images/publish.sh $* $$flavour || exit; done
 
 torch-wheel: ## Fetch TORCH_WHEELS_URL, a CPU wheel of torch, into images/wheelhouse
 	@test -n "$(TORCH_WHEELS_URL)" || { echo "set TORCH_WHEELS_URL to the address of a CPU wheel of torch"; exit 2; }
-	@mkdir -p images/wheelhouse && cd images/wheelhouse && curl --fail --location --remote-name "$(TORCH_WHEELS_URL)"
+	@mkdir -p images/wheelhouse && file=$$(basename "$(TORCH_WHEELS_URL)") && \
+	  curl --fail --location --output "images/wheelhouse/$${file//%2B/+}" "$(TORCH_WHEELS_URL)"
 
 cluster-up: setup ## Start a head and WORKERS=2, wait until all have joined
 	@$(LOCAL) up --workers $(WORKERS) $(ARGS)

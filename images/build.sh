@@ -38,6 +38,9 @@ rm -rf "$context/source"
 cp images/{Dockerfile,entrypoint.sh,healthcheck.py,slim.sh,left-out.txt} "images/torch-$flavour.txt" \
   requirements.txt cluster.env "$context"
 
+# Whatever the caller's umask: the image's user must be able to read these.
+chmod 755 "$context"/*.sh && chmod 644 "$context"/{healthcheck.py,cluster.env,left-out.txt} "$context"/*.txt
+
 arguments=(--build-arg "FLAVOUR=$flavour" --build-arg "BASE_IMAGE=${BASE_IMAGE:-debian:bookworm-slim}"
   --build-arg "UV_VERSION=$(sed -n 's/.*uv==\([0-9.]*\).*/\1/p' Makefile)"
   --build-arg "VERSION=$(sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)"

@@ -22,10 +22,12 @@ if [[ $verb == push ]]; then
   tag=$(git rev-parse --short=12 HEAD)
   "$docker" image inspect "savanna-$flavour:$tag" >/dev/null 2>&1 || fail "savanna-$flavour:$tag is not built: make images"
   az acr login --name "${REGISTRY%%.*}" >/dev/null
-  "$docker" tag "savanna-$flavour:$tag" "$REGISTRY/savanna-$flavour:$tag"
-  "$docker" push --quiet "$REGISTRY/savanna-$flavour:$tag" >/dev/null
-  az acr repository update --name "${REGISTRY%%.*}" --image "savanna-$flavour:$tag" --write-enabled false >/dev/null
-  "$docker" image inspect -f '{{index .RepoDigests 0}}' "$REGISTRY/savanna-$flavour:$tag" | tee "$reference"
+  # With the time: the weekly build of an unchanged commit is another image, and tags are locked.
+  pushed=savanna-$flavour:$tag-$(date -u +%Y%m%d%H%M)
+  "$docker" tag "savanna-$flavour:$tag" "$REGISTRY/$pushed"
+  "$docker" push --quiet "$REGISTRY/$pushed" >/dev/null
+  az acr repository update --name "${REGISTRY%%.*}" --image "$pushed" --write-enabled false >/dev/null
+  "$docker" image inspect -f '{{join .RepoDigests "\n"}}' "$REGISTRY/$pushed" | grep -m1 "^$REGISTRY/" | tee "$reference"
 else
   command -v cosign >/dev/null || fail "cosign is missing"
   [[ -s $reference ]] || fail "nothing was pushed: run make image-push first"

@@ -5,93 +5,30 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import tarfile
 import time
-from pathlib import Path
+
+import requests
+from docker.errors import DockerException
 
 from infra.facts import number
 from infra.local import cluster, context
 from infra.local.containers import Containers, connect
 from infra.local.nodes import Unauthorized
-from infra.local.settings import (
-    GIB,
-    LocalError,
-    LocalUsageError,
-    Settings,
-    check_name,
-    choose_sizes,
-    parse_memory,
-)
+from infra.local.options import parser, settings_for
+from infra.local.settings import GIB, LocalError, LocalUsageError, check_name
 
 
 def say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-def parser() -> argparse.ArgumentParser:
-    top = argparse.ArgumentParser(prog="python -m infra.local", description=__doc__)
-    verbs = top.add_subparsers(dest="verb", required=True)
-    for verb, help_text in (
-        ("up", "create or repair the cluster and wait until every node has joined"),
-        ("status", "which containers there are and which have joined"),
-        ("logs", "what the containers print"),
-        ("scale", "change the number of workers"),
-        ("down", "keep the results and remove everything else"),
-    ):
-        one = verbs.add_parser(verb, help=help_text, allow_abbrev=False)
-        one.add_argument("--name", default="savanna", help="of the cluster (default: savanna)")
-        if verb in ("up", "scale"):
-            one.add_argument("--workers", type=int, default=2, help="containers beside the head")
-            one.add_argument("--image", default="savanna-cpu:latest")
-            one.add_argument("--port", type=int, default=number("DASHBOARD_PORT"),
-                             help="of the dashboard and the Jobs API on 127.0.0.1")  # fmt: skip
-            for node in ("head", "worker"):
-                one.add_argument(f"--{node}-cpus", type=int, help="CPUs Ray may plan with")
-                one.add_argument(f"--{node}-memory", type=parse_memory, help="such as 4g")
-            one.add_argument("--env", action="append", default=[], metavar="NAME=VALUE",
-                             help="a setting for every container; no secrets")  # fmt: skip
-            one.add_argument("--timeout", type=float, default=180, help="seconds to wait")
-        elif verb == "status":
-            one.add_argument("--json", action="store_true")
-        elif verb == "logs":
-            one.add_argument("node", nargs="?", help="head, worker-1, ... (default: all)")
-            one.add_argument("-n", "--tail", type=int, default=50, help="lines of each")
-            one.add_argument("-f", "--follow", action="store_true", help="needs a node")
-        else:
-            one.add_argument("--results", type=Path, default=Path("runs"),
-                             help="folder for the cluster's runs (default: runs)")  # fmt: skip
-            one.add_argument("--discard", action="store_true", help="keep no results")
-    return top
-
-
-def settings_for(options: argparse.Namespace, containers: Containers) -> Settings:
-    head, worker = choose_sizes(
-        # So that scaling does not change the sizes of those that are there.
-        max(2, options.workers),
-        containers.host_cpus,
-        containers.host_memory,
-        options.head_cpus,
-        options.worker_cpus,
-        options.head_memory,
-        options.worker_memory,
-    )
-    if options.workers < 0:
-        raise LocalUsageError(f"workers {options.workers}: must be at least 0")
-    pairs = [tuple(item.split("=", 1)) for item in options.env]
-    if any(len(pair) != 2 for pair in pairs):
-        raise LocalUsageError("--env: write NAME=VALUE")
-    return Settings(
-        name=options.name,
-        image=options.image,
-        image_id=containers.image_id(options.image),
-        head=head,
-        worker=worker,
-        port=options.port,
-        environment=tuple(sorted(pairs)),
-    )
-
-
 def bring_up(options: argparse.Namespace, containers: Containers) -> None:
     began = time.monotonic()
+    if options.verb == "scale":
+        cluster.scale(containers, options.workers, options.timeout, say)
+        say(f"{options.workers} workers after {time.monotonic() - began:.0f} s")
+        return
     settings = settings_for(options, containers)
     promised = settings.head.cpus + options.workers * settings.worker.cpus
     say(
@@ -100,16 +37,15 @@ def bring_up(options: argparse.Namespace, containers: Containers) -> None:
     )
     if promised > containers.host_cpus:
         say(f"note: {promised} CPUs promised to Ray on {containers.host_cpus} cores")
-    if options.verb == "up":
-        cluster.up(containers, settings, options.workers, options.timeout, say)
-    else:
-        cluster.scale(containers, settings, options.workers, options.timeout, say)
+    cluster.up(containers, settings, options.workers, options.timeout, say)
+    name = "" if options.name == "savanna" else f' ARGS="--name {options.name}"'
     say(
         f"ready after {time.monotonic() - began:.0f} s. Next:\n"
         f"  savanna submit pong --workers {options.workers} --wait\n"
-        f"  make cluster-status    the dashboard is at http://127.0.0.1:{settings.port}, token in "
-        f"{context.token_file(options.name)}\n"
-        "  make cluster-down      keeps the results in runs/"
+        f"  make cluster-status{name}\n"
+        f"  make cluster-down{name}      keeps the results in runs/\n"
+        f"The dashboard is at http://127.0.0.1:{settings.port}, its token in "
+        f"{context.token_file(options.name)}"
     )
 
 
@@ -122,7 +58,7 @@ def show_status(options: argparse.Namespace, containers: Containers) -> int:
     bound = head.ports.get(f"{number('DASHBOARD_PORT')}/tcp") if head else None
     port = int(bound[0]["HostPort"]) if bound else 0
     try:
-        there = cluster.joined(containers, port, context.read_token(options.name) or "")
+        there = cluster.joined(containers, port, cluster.token_of(containers) or "")
     except Unauthorized:
         say(f"warning: the head refuses the token in {context.token_file(options.name)}")
         there = {str(c.name): None for c in found}
@@ -184,6 +120,9 @@ def main(argv: list[str] | None = None) -> int:
         for line in str(error).splitlines():
             say(f"cluster: {line}")
         return error.exit_code
+    except (DockerException, requests.RequestException, OSError, tarfile.TarError) as error:
+        say(f"cluster: {getattr(error, 'explanation', None) or error}")
+        return 1
     except KeyboardInterrupt:
         say("interrupted; `make cluster-status` shows what is there")
         return 130

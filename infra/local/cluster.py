@@ -12,12 +12,12 @@ from docker.models.containers import Container
 from infra.facts import facts
 from infra.local import context
 from infra.local.containers import (
-    SPEC,
     Containers,
     address_of,
     last_lines,
     number_of,
     read_file,
+    started_at,
 )
 from infra.local.nodes import RayNode, Unauthorized, list_nodes
 from infra.local.results import fetch_results
@@ -29,30 +29,25 @@ Say = Callable[[str], None]
 def up(containers: Containers, settings: Settings, workers: int, timeout: float, say: Say) -> None:
     """Create what is missing, start what stands still, wait until all have joined.
 
-    Calling it again changes nothing. `LocalError` if the cluster exists with other settings, a
-    container fails, or not all have joined after `timeout` seconds; what was started stays, so
-    that its logs can be read.
+    Calling it again changes nothing. `LocalError` if a container fails, or not all have joined
+    after `timeout` seconds; what was started stays, so that its logs can be read.
     """
-    _check_settings(containers, settings)
     token = _token(containers)
     containers.make_network()
     head = containers.head()
     if head is None:
         say(f"creating {containers.name}-head")
-        head = containers.create("head", 0, settings, token)
-    _start(containers, head, say)
+        head = containers.create("head", 0, settings)
+    _start(containers, head, token, say)
     _set_workers(containers, settings, workers, token, say)
     context.keep_context(containers.name, settings.port)
     wait_until_joined(containers, settings.port, timeout, say)
 
 
-def scale(
-    containers: Containers, settings: Settings, workers: int, timeout: float, say: Say
-) -> None:
+def scale(containers: Containers, workers: int, timeout: float, say: Say) -> None:
     """Make it `workers` workers: the newest leave first, after draining."""
-    _check_settings(containers, settings)
-    head = containers.head()
-    if head is None or head.status != "running":
+    head, settings = containers.head(), containers.settings()
+    if head is None or head.status != "running" or settings is None:
         raise LocalError(f"cluster {containers.name} is not up: run `make cluster-up` first")
     _set_workers(containers, settings, workers, _token(containers), say)
     wait_until_joined(containers, settings.port, timeout, say)
@@ -60,8 +55,15 @@ def scale(
 
 def joined(containers: Containers, port: int, token: str) -> dict[str, RayNode | None]:
     """Container name -> the living Ray node in it, or `None`."""
-    nodes = {node.ip: node for node in list_nodes(port, token) if node.alive}
-    return {str(c.name): nodes.get(address_of(c) or "-") for c in containers.all()}
+    nodes = [node for node in list_nodes(port, token) if node.alive]
+    found: dict[str, RayNode | None] = {}
+    for container in containers.all():
+        # A node that is older than its container is the one that ran there before: Ray takes
+        # half a minute to notice that it is gone.
+        since, address = started_at(container) - 1, address_of(container)
+        own = (n for n in nodes if address and n.ip == address and n.started >= since)
+        found[str(container.name)] = next(own, None)
+    return found
 
 
 def wait_until_joined(containers: Containers, port: int, timeout: float, say: Say) -> None:
@@ -109,8 +111,7 @@ def down(containers: Containers, results: Path | None, say: Say) -> None:
             container.stop(timeout=int(facts()["STOP_TIMEOUT"]))
     head = containers.head()
     if results is not None and head is not None:
-        fetched = fetch_results(head, results)
-        for path in fetched:
+        for path in fetch_results(head, results):
             say(f"kept {path}")
     containers.remove_all()
     context.forget(containers.name)
@@ -120,32 +121,26 @@ def down(containers: Containers, results: Path | None, say: Say) -> None:
     say(f"cluster {containers.name} is gone: no container, volume or network of it is left")
 
 
-def _check_settings(containers: Containers, settings: Settings) -> None:
-    others = [c for c in containers.all() if c.labels.get(SPEC) != settings.digest]
-    if others:
-        raise LocalError(
-            f"cluster {containers.name} exists with other settings (image, sizes or port) than "
-            "asked for. Use the same, or run `make cluster-down` first."
-        )
+def token_of(containers: Containers) -> str | None:
+    """The token that the cluster's containers hold, the head's first."""
+    for container in containers.all():
+        try:
+            return read_file(container, facts()["TOKEN_PATH"]).strip()
+        except NotFound:
+            continue
+    return None
 
 
 def _token(containers: Containers) -> str:
-    """The cluster's token: from this folder, else from its head, else a new one."""
-    head = containers.head()
-    if head is not None:
-        try:
-            return context.keep_token(
-                containers.name, read_file(head, facts()["TOKEN_PATH"]).strip()
-            )
-        except NotFound:
-            pass
-    return context.read_token(containers.name) or context.keep_token(containers.name)
+    """The cluster's token, kept in this folder too: its containers', else one of before or new."""
+    name = containers.name
+    return context.keep_token(name, token_of(containers) or context.read_token(name))
 
 
-def _start(containers: Containers, container: Container, say: Say) -> None:
+def _start(containers: Containers, container: Container, token: str, say: Say) -> None:
     if container.status not in ("running", "restarting"):
         say(f"starting {container.name}")
-        containers.start(container)
+        containers.start(container, token)
 
 
 def _set_workers(
@@ -158,11 +153,11 @@ def _set_workers(
     kept = sorted(existing, key=number_of)[:count]
     free = iter(sorted(set(range(1, count + 1)) - {number_of(c) for c in kept}))
     for container in kept:
-        _start(containers, container, say)
+        _start(containers, container, token, say)
     for _ in range(count - len(kept)):
         number = next(free)
         say(f"creating {containers.name}-worker-{number}")
-        _start(containers, containers.create("worker", number, settings, token), say)
+        _start(containers, containers.create("worker", number, settings), token, say)
 
 
 def _obituary(container: Container) -> str:

@@ -6,6 +6,7 @@ import contextlib
 import io
 import tarfile
 from collections.abc import Iterator
+from datetime import datetime
 
 import docker
 from docker.errors import APIError, DockerException, ImageNotFound, NotFound
@@ -37,6 +38,11 @@ class Containers:
         self.client, self.name = client, name
         self._labels = {CLUSTER: name}
 
+    def settings(self) -> Settings | None:
+        """Those that the cluster was made with; `None` without a cluster."""
+        labels = [c.labels.get(SPEC) for c in self.all()]
+        return Settings.from_label(labels[0]) if labels and labels[0] else None
+
     def all(self) -> list[Container]:
         """Running or not, the head first, then workers by number."""
         found = self.client.containers.list(
@@ -54,8 +60,8 @@ class Containers:
         if not self.client.networks.list(filters={"label": f"{CLUSTER}={self.name}"}):
             self.client.networks.create(self.name, driver="bridge", labels=self._labels)
 
-    def create(self, role: str, number: int, settings: Settings, token: str) -> Container:
-        """A container of the right size with the token inside, not started."""
+    def create(self, role: str, number: int, settings: Settings) -> Container:
+        """A container of the right size, not started."""
         head = role == "head"
         node: Node = settings.head if head else settings.worker
         name = f"{self.name}-head" if head else f"{self.name}-worker-{number}"
@@ -70,12 +76,12 @@ class Containers:
             results = self._volume(f"{self.name}-results")
             volumes[results] = {"bind": facts()["RESULTS_PATH"], "mode": "rw"}
         try:
-            container = self.client.containers.create(
+            return self.client.containers.create(
                 settings.image_id,
                 role,
                 name=name,
                 hostname=name,
-                labels={**self._labels, ROLE: role, SPEC: settings.digest},
+                labels={**self._labels, ROLE: role, SPEC: settings.to_label()},
                 environment=environment,
                 network=self.name,
                 ports={f"{facts()['DASHBOARD_PORT']}/tcp": ("127.0.0.1", settings.port)}
@@ -93,16 +99,18 @@ class Containers:
             )
         except APIError as error:
             raise LocalError(f"could not create {name}: {error.explanation or error}") from error
-        container.put_archive("/", _token_archive(token))
-        return container
 
-    def start(self, container: Container) -> None:
+    def start(self, container: Container, token: str) -> None:
+        """Start it with the token inside; one that cannot start is removed again."""
         try:
+            container.put_archive("/", _token_archive(token))
             container.start()
         except APIError as error:
             reason = str(error.explanation or error)
             if "address already in use" in reason or "port is already allocated" in reason:
-                reason += ". Choose another port with PORT=8266"
+                reason += '. Choose another port: make cluster-up ARGS="--port 8266"'
+            if container.status == "created":
+                container.remove(force=True, v=True)
             raise LocalError(f"could not start {container.name}: {reason}") from error
 
     def stop(self, container: Container) -> None:
@@ -153,6 +161,13 @@ class Containers:
     def _remove_volume(self, name: str) -> None:
         with contextlib.suppress(NotFound):
             self.client.volumes.get(name).remove(force=True)
+
+
+def started_at(container: Container) -> float:
+    """Seconds since 1970; 0 for one that never ran."""
+    text = str(container.attrs["State"]["StartedAt"])
+    moment = datetime.fromisoformat(text[:19] + "+00:00")
+    return moment.timestamp() if moment.year > 1970 else 0.0
 
 
 def number_of(container: Container) -> int:

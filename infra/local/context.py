@@ -33,21 +33,30 @@ def keep_token(name: str, token: str | None = None) -> str:
 
 
 def keep_context(name: str, port: int) -> Path:
-    """What `savanna submit` and its like need: where the cluster is and where its token lies."""
-    file = FOLDER.resolve() / "cluster.json"
+    """What `savanna submit` and its like need: where the cluster is and where its token lies.
+
+    Every cluster has a file of its name; `cluster.json` is the newest one's, which they use.
+    """
     content = {
         "name": name,
         "address": f"http://127.0.0.1:{port}",
         "token_file": str(token_file(name)),
         "results": facts()["RESULTS_PATH"],
     }
-    file.write_text(json.dumps(content, indent=2) + "\n")
-    return file
+    text = json.dumps(content, indent=2) + "\n"
+    (FOLDER / f"{name}.json").write_text(text)
+    current = FOLDER.resolve() / "cluster.json"
+    current.write_text(text)
+    return current
 
 
 def forget(name: str) -> None:
     """Remove what the functions above wrote for this cluster."""
     token_file(name).unlink(missing_ok=True)
-    file = FOLDER / "cluster.json"
-    if file.is_file() and json.loads(file.read_text()).get("name") == name:
-        file.unlink()
+    (FOLDER / f"{name}.json").unlink(missing_ok=True)
+    current = FOLDER / "cluster.json"
+    if current.is_file() and json.loads(current.read_text()).get("name") == name:
+        current.unlink()
+        for other in FOLDER.glob("*.json"):
+            current.write_text(other.read_text())
+            break

@@ -35,7 +35,8 @@ class _Chunks(io.RawIOBase):
 def fetch_results(head: Container, target: Path) -> list[Path]:
     """Copy every run directory `experiment/run` of the head into `target`; the paths written.
 
-    A run that is here already is replaced by the head's, which has at least as much of it.
+    Of a run that is here already, files are added and replaced, others stay. One that has gone on
+    here by itself is left alone, and the head's copy is put beside it as `run-cluster`.
     """
     target.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target, prefix=".fetch-") as folder:
@@ -46,15 +47,17 @@ def fetch_results(head: Container, target: Path) -> list[Path]:
         stream = io.BufferedReader(_Chunks(chunks), 2**20)
         with tarfile.open(fileobj=stream, mode="r|") as archive:
             archive.extractall(folder, filter="data")
-        fetched = []
         root = Path(folder) / Path(facts()["RESULTS_PATH"]).name
-        for status in sorted(root.glob("*/*/status.json")):
-            run = status.parent
-            if run.is_symlink() or run.parent.is_symlink():
-                continue
-            goal = target / run.parent.name / run.name
-            goal.parent.mkdir(exist_ok=True)
-            shutil.rmtree(goal, ignore_errors=True)
-            shutil.move(run, goal)
-            fetched.append(goal)
-    return fetched
+        runs = [status.parent for status in sorted(root.glob("*/*/status.json"))]
+        return [_keep(run, target) for run in runs if not run.is_symlink()]
+
+
+def _keep(run: Path, target: Path) -> Path:
+    goal = target / run.parent.name / run.name
+    ours, theirs = goal / "metrics.csv", run / "metrics.csv"
+    if ours.is_file() and not (
+        theirs.is_file() and theirs.read_bytes().startswith(ours.read_bytes())
+    ):
+        goal = goal.with_name(f"{run.name}-cluster")
+    shutil.copytree(run, goal, symlinks=True, dirs_exist_ok=True)
+    return goal

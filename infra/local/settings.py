@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from dataclasses import asdict, dataclass
@@ -51,10 +50,22 @@ class Settings:
     port: int  # of the dashboard and the Jobs API on 127.0.0.1
     environment: tuple[tuple[str, str], ...] = ()
 
-    @property
-    def digest(self) -> str:
-        """Changes with any setting; kept as a label of every container."""
-        return hashlib.sha256(json.dumps(asdict(self)).encode()).hexdigest()[:16]
+    def to_label(self) -> str:
+        """As text, kept as a label of every container."""
+        return json.dumps(asdict(self), sort_keys=True)
+
+    @classmethod
+    def from_label(cls, text: str) -> Settings:
+        content = json.loads(text)
+        head, worker = Node(**content.pop("head")), Node(**content.pop("worker"))
+        pairs = tuple((str(k), str(v)) for k, v in content.pop("environment"))
+        return cls(head=head, worker=worker, environment=pairs, **content)
+
+    def differences(self, other: Settings) -> list[str]:
+        """What `other` has otherwise, a line each."""
+        mine, theirs = asdict(self), asdict(other)
+        names = [name for name in mine if mine[name] != theirs[name] and name != "image"]
+        return [f"{name}: {mine[name]}, not {theirs[name]}" for name in names]
 
 
 def check_name(name: str) -> str:
@@ -111,12 +122,17 @@ def choose_sizes(
                 f"{what} memory {node.memory / GIB:.1f} GiB: at least {least / GIB:.1f} GiB are "
                 f"needed. Use fewer workers, or set --{what}-memory."
             )
+    if problems:
+        raise LocalUsageError("\n".join(problems))
+    check_fits(head, worker, workers, host_memory)
+    return head, worker
+
+
+def check_fits(head: Node, worker: Node, workers: int, host_memory: int) -> None:
+    """`LocalUsageError` where the containers may use more memory than there is (bytes)."""
     needed = head.memory + workers * worker.memory
-    if not problems and needed > host_memory:
-        problems.append(
+    if needed > host_memory:
+        raise LocalUsageError(
             f"the containers may use {needed / GIB:.1f} GiB together, this machine has "
             f"{host_memory / GIB:.1f} GiB. Use fewer workers, or less memory for each."
         )
-    if problems:
-        raise LocalUsageError("\n".join(problems))
-    return head, worker

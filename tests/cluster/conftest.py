@@ -25,7 +25,7 @@ class Cluster:
     def local(self, verb, *arguments, timeout=300, name=NAME):
         """`python -m infra.local VERB`, as the make targets call it."""
         more = ()
-        if verb in ("up", "scale"):
+        if verb == "up":
             more = ("--image", self.image, "--port", PORT, *SIZES)
         command = [sys.executable, "-m", "infra.local", verb, "--name", name, *more, *arguments]
         return subprocess.run(

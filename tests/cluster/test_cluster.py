@@ -64,7 +64,7 @@ def test_only_loopback_reaches_it_and_only_with_the_token(cluster):
 
 
 def test_pong_samples_on_all_three_nodes(cluster):
-    job = cluster.submit(*PONG, "--stop", "agent_steps=20000", "--checkpoint-freq", "2",
+    job = cluster.submit(*PONG, "--stop", "agent_steps=20000", "--checkpoint-freq", "1", "--storage", "/results/kept",
                          "--workers", "2", "--wait")  # fmt: skip
     shares = cluster.savanna("fetch", job)
     assert shares.returncode == 0, shares.stderr
@@ -74,7 +74,10 @@ def test_pong_samples_on_all_three_nodes(cluster):
     print({node: f"{steps / total:.0%}" for node, steps in sampled.items()})
     assert set(sampled) == set(cluster.addresses().values())
     assert all(steps > 0.1 * total for steps in sampled.values()), sampled
-    assert list(run.glob("tensorboard/**/events*")) and list(run.glob("checkpoint_*"))
+    kept = cluster.head("find", f"/results/kept/pong/{run.name}", "-type", "f")
+    for text in (kept, "\n".join(map(str, run.rglob("*")))):
+        assert "/events.out.tfevents" in text and "/checkpoint_000000/" in text
+        assert "/metrics.csv" in text
     assert json.loads((run / "status.json").read_text())["state"] == "succeeded"
     assert json.loads((run / "config.json").read_text())["resources"]["cpus"] == 4
     log = cluster.savanna("logs", job)
@@ -128,6 +131,12 @@ def test_a_killed_worker_costs_samples_but_not_the_run(cluster):
     again = cluster.addresses()[f"{NAME}-worker-1"]
     cluster.wait_for("worker-1 samples again", lambda: steps(again) > lost_steps + 8000)
 
+    docker("stop", "-t", facts()["STOP_TIMEOUT"], f"{NAME}-worker-2")
+    state = json.loads(docker("inspect", f"{NAME}-worker-2").stdout)[0]["State"]
+    assert state["ExitCode"] == 0, "it was killed instead of drained"
+    again_steps = steps(again)
+    cluster.wait_for("worker-1 goes on", lambda: steps(again) > again_steps + 4000)
+
     stopped = cluster.savanna("stop", job)
     assert cluster.job(job)["state"] == "stopped", stopped.stderr
     assert cluster.read(run, "checkpoints.json")
@@ -136,6 +145,7 @@ def test_a_killed_worker_costs_samples_but_not_the_run(cluster):
 
 def test_a_killed_head_is_survived_by_its_run(cluster):
     """`--retries` goes on from the last checkpoint, with its counters, in the same folder."""
+    cluster.up()
     command = ["submit", *PONG, "--stop", "agent_steps=60000", "--checkpoint-freq", "1", "--wait",
                "--retries", "1", "--evaluate-episodes", "0", "--no-video"]  # fmt: skip
     waiting = subprocess.Popen(

@@ -148,7 +148,7 @@ def test_a_run_works_inside_one_container(image, tmp_path):
         timeout=240, check=False,
     )  # fmt: skip
     assert result.returncode == 0, result.stderr[-3000:]
-    run = next((tmp_path / "runs/cartpole").glob("2*"))
+    run = next((tmp_path / "cartpole").glob("2*"))
     assert json.loads((run / "status.json").read_text())["state"] == "succeeded"
     assert list(run.glob("tensorboard/**/events*")) and list((run / "videos").glob("*.mp4"))
     assert (run / "mlflow.json").exists(), "MLflow recorded nothing"

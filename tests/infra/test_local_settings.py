@@ -73,16 +73,51 @@ def test_names_that_docker_or_a_shell_would_trip_over_are_refused(name):
         check_name(name)
 
 
-def test_any_setting_changes_the_digest():
+def test_settings_survive_their_label_and_name_their_differences():
     sizes = {"head": Node(2, GIB), "worker": Node(1, GIB)}
     base = {"name": "a", "image": "i", "image_id": "1", "port": 1, **sizes}
-    digests = {Settings(**base).digest}
+    first = Settings(**base)
+    assert Settings.from_label(first.to_label()) == first
+    assert first.differences(first) == []
     for change in (
         {"image_id": "2"}, {"head": Node(3, GIB)}, {"worker": Node(1, 2 * GIB)}, {"port": 2},
         {"environment": (("A", "b"),)},
     ):  # fmt: skip
-        digests.add(Settings(**base | change).digest)
-    assert len(digests) == 6 and Settings(**base).digest in digests
+        other = Settings(**base | change)
+        assert Settings.from_label(other.to_label()) == other
+        (difference,) = first.differences(other)
+        assert difference.startswith(next(iter(change)))
+
+
+def test_two_clusters_share_a_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name, port in (("one", 1), ("two", 2)):
+        context.keep_token(name)
+        context.keep_context(name, port)
+    current = tmp_path / ".savanna/cluster.json"
+    assert json.loads(current.read_text())["name"] == "two"
+    context.forget("two")
+    assert json.loads(current.read_text())["name"] == "one"
+
+
+@pytest.mark.parametrize(
+    ("here", "kept_at", "rows"),
+    [(None, "run", "a\nb\n"), ("a\n", "run", "a\nb\n"), ("a\nc\n", "run-cluster", "a\nc\n")],
+)
+def test_results_never_replace_what_went_on_here(tmp_path, here, kept_at, rows):
+    from infra.local.results import _keep
+
+    run = tmp_path / "fetched/pong/run"
+    run.mkdir(parents=True)
+    (run / "metrics.csv").write_text("a\nb\n")
+    target = tmp_path / "runs"
+    if here is not None:
+        (target / "pong/run").mkdir(parents=True)
+        (target / "pong/run/metrics.csv").write_text(here)
+        (target / "pong/run/model.onnx").write_text("exported here")
+    assert _keep(run, target) == target / "pong" / kept_at
+    assert (target / "pong/run/metrics.csv").read_text() == rows
+    assert here is None or (target / "pong/run/model.onnx").exists()
 
 
 def test_the_token_is_new_every_time_and_private(tmp_path, monkeypatch):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import os
+from pathlib import Path
 from typing import Any, NoReturn
 
 from training.errors import UsageError
@@ -34,8 +36,20 @@ class Parser(argparse.ArgumentParser):
         return f"unknown {kind} {word!r}" + (f", did you mean {close[0]}?" if close else "")
 
 
+def add_runs_root(parser: Any) -> None:
+    """`--runs-root`; its default is the variable SAVANNA_RUNS_ROOT, which the images set."""
+    parser.add_argument(
+        "--runs-root",
+        type=Path,
+        default=Path(os.environ.get("SAVANNA_RUNS_ROOT") or "runs"),
+        metavar="DIR",
+        help="folder of the run directories (default: SAVANNA_RUNS_ROOT, else runs)",
+    )
+
+
 class _Formatter(argparse.HelpFormatter):
     def _get_help_string(self, action: argparse.Action) -> str | None:
         text = action.help or ""
-        shown = action.default not in (None, argparse.SUPPRESS, False, True, [])
+        given = action.default not in (None, argparse.SUPPRESS, False, True, [])
+        shown = given and "(default:" not in text
         return f"{text} (default: {action.default})" if shown and action.option_strings else text

@@ -10,7 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from training.cli.parser import Parser
+from training.cli.parser import Parser, add_runs_root
 from training.errors import UsageError
 from training.run_directory import RunDirectory
 
@@ -41,13 +41,7 @@ def add_parsers(commands: Any) -> None:
     runs = commands.add_parser(
         "runs", help="list the runs", description="List the runs, newest first."
     )
-    runs.add_argument(
-        "--runs-root",
-        type=Path,
-        default=Path("runs"),
-        metavar="DIR",
-        help="folder of the run directories",
-    )
+    add_runs_root(runs)
     runs.add_argument("--json", action="store_true", help="print JSON")
     runs.set_defaults(run=run_runs)
 
@@ -63,13 +57,7 @@ def _command(commands: Any, name: str, text: str, run: Any) -> Parser:
         metavar="RUN",
         help="a run: its folder, id, experiment/id or `latest` (the default)",
     )
-    parser.add_argument(
-        "--runs-root",
-        type=Path,
-        default=Path("runs"),
-        metavar="DIR",
-        help="folder of the run directories",
-    )
+    add_runs_root(parser)
     parser.set_defaults(run=run)
     return parser
 

@@ -6,11 +6,10 @@ import argparse
 import json
 import sys
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from training.cli.legacy import translate
-from training.cli.parser import Parser
+from training.cli.parser import Parser, add_runs_root
 from training.cli.values import duration, literal, pairs, stop_rules
 from training.experiments import EXPERIMENTS
 from training.orchestration.request import TrainRequest
@@ -40,13 +39,7 @@ def add_parser(commands: Any) -> None:
         help="a running Ray cluster to join (default: RAY_ADDRESS, else the one this machine is a "
         "node of), or `local` for a Ray of its own",
     )
-    where.add_argument(
-        "--runs-root",
-        type=Path,
-        default=Path("runs"),
-        metavar="DIR",
-        help="folder of the run directories; default runs",
-    )
+    add_runs_root(where)
     parser.add_argument(
         "--dry-run",
         action="store_true",

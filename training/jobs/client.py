@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from typing import Any
+from urllib.parse import urlsplit
 
 import requests
 from ray.exceptions import AuthenticationError
@@ -49,6 +50,9 @@ class JobsClient(JobSubmissionClient):
 
     def _do_request(self, method: str, endpoint: str, **options: Any) -> requests.Response:
         options.setdefault("timeout", (CONNECT_SECONDS, READ_SECONDS))
+        if urlsplit(self.cluster.address).hostname in ("127.0.0.1", "localhost", "::1"):
+            # Not through a proxy, which would be sent the token.
+            options.setdefault("proxies", {"http": "", "https": "", "all": ""})
         where = f"the cluster {self.cluster.name} at {self.cluster.address}"
         try:
             response = super()._do_request(method, endpoint, **options)

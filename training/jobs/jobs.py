@@ -120,9 +120,11 @@ class Jobs:
         found = {}
         for info in self.client.list_jobs():
             if (info.metadata or {}).get(KIND) == "job":
-                found[info.submission_id] = replace(
-                    self._job(info, records.get(info.submission_id)), log=""
-                )
+                record = records.get(info.submission_id)
+                try:
+                    found[info.submission_id] = replace(self._job(info, record), log="")
+                except UnknownJob:
+                    continue  # deleted meanwhile
         for record in records.values():
             if record.id not in found and record.cluster == self.address:
                 found[record.id] = _from_record(record)

@@ -34,9 +34,12 @@ def pack(folder: Path, out: TextIO) -> None:
             if any(part.startswith(".") for part in name.parts) or not path.is_file():
                 continue
             # Read whole, and then told: a run that goes on changes the sizes of its files.
-            content = path.read_bytes()
+            try:
+                content, changed = path.read_bytes(), int(path.stat().st_mtime)
+            except FileNotFoundError:
+                continue  # a checkpoint that was given up meanwhile
             entry = tarfile.TarInfo(str(name))
-            entry.size, entry.mtime = len(content), int(path.stat().st_mtime)
+            entry.size, entry.mtime = len(content), changed
             tar.addfile(entry, io.BytesIO(content))
     packed = archive.getbuffer()
     for start in range(0, len(packed), LINE_BYTES):
