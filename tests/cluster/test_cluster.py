@@ -64,8 +64,10 @@ def test_only_loopback_reaches_it_and_only_with_the_token(cluster):
 
 
 def test_pong_samples_on_all_three_nodes(cluster):
-    job = cluster.submit(*PONG, "--stop", "agent_steps=20000", "--checkpoint-freq", "1", "--storage", "/results/kept",
-                         "--workers", "2", "--wait")  # fmt: skip
+    job = cluster.submit(
+        *PONG, "--stop", "agent_steps=20000", "--checkpoint-freq", "1",
+        "--storage", "/results/kept", "--workers", "2", "--wait",
+    )  # fmt: skip
     shares = cluster.savanna("fetch", job)
     assert shares.returncode == 0, shares.stderr
     run = next((cluster.folder / "runs/pong").glob("2*"))
