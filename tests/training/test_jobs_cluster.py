@@ -229,7 +229,10 @@ def test_nodes_that_never_come(run):
 
 def test_files_go_along(head, run):
     """The module of the environment and another one can be imported where the job runs."""
-    (head / "my_game.py").write_text("import helper\n")
+    (head / "my_game.py").write_text(
+        "import gymnasium as gym\nimport helper\n"
+        "def Game(): return gym.make('CartPole-v1')\n"
+    )
     (head / "helper.py").write_text("")
     submitted = run(
         "submit", "cartpole", "--env", "my_game:Game", "--py-modules", "helper.py", "--json"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import importlib
 import logging
 import os
@@ -72,7 +73,14 @@ def ray_cluster(
         yield Machine(cpus=int(resources.get("CPU", 0)), gpus=int(resources.get("GPU", 0)))
     finally:
         if started:
-            ray.shutdown()
+            # Where another thread collects garbage meanwhile, a reference into Ray that it finds
+            # makes Ray end the whole process.
+            gc.collect()
+            gc.disable()
+            try:
+                ray.shutdown()
+            finally:
+                gc.enable()
 
 
 def check_fits(machine: Machine, env_runners: int, gpus: float, cpus_per_runner: float) -> None:
