@@ -230,8 +230,7 @@ def test_nodes_that_never_come(run):
 def test_files_go_along(head, run):
     """The module of the environment and another one can be imported where the job runs."""
     (head / "my_game.py").write_text(
-        "import gymnasium as gym\nimport helper\n"
-        "def Game(): return gym.make('CartPole-v1')\n"
+        "import gymnasium as gym\nimport helper\ndef Game(): return gym.make('CartPole-v1')\n"
     )
     (head / "helper.py").write_text("")
     submitted = run(
