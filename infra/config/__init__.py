@@ -1,1 +1,1 @@
-"""What the cluster shall be: typed settings, VM sizes, addresses, ports. Data and pure functions."""
+"""What the cluster shall be: settings, VM sizes, addresses, ports. Data and pure functions."""

@@ -1,4 +1,4 @@
-"""The cluster's settings: what `read.py` makes of Pulumi's configuration. Nothing of Pulumi here."""
+"""The cluster's settings, as `read.py` makes them of Pulumi's configuration."""
 
 from __future__ import annotations
 
