@@ -176,7 +176,7 @@ def spot(_type: str, inputs: Mapping[str, Any], _options: object) -> list[str]:
     return wrong
 
 
-def leftovers(type_: str, inputs: Mapping[str, Any], _options: object) -> list[str]:
+def leftovers(_type: str, inputs: Mapping[str, Any], _options: object) -> list[str]:
     profile = _profile(inputs)
     storage = profile.get("storageProfile") or {}
     disks = {"osDisk": storage.get("osDisk") or {}}
@@ -186,11 +186,11 @@ def leftovers(type_: str, inputs: Mapping[str, Any], _options: object) -> list[s
         for name, disk in disks.items()
         if disk.get("deleteOption") != "Delete"
     ]
+    # A machine's own interface is a resource of the stack, and goes with it.
     network = profile.get("networkProfile") or {}
-    key = "networkInterfaces" if type_.endswith("Machine") else "networkInterfaceConfigurations"
     return wrong + [
-        f"networkProfile.{key}[{i}].deleteOption: set Delete"
-        for i, nic in enumerate(network.get(key) or [])
+        f"networkProfile.networkInterfaceConfigurations[{i}].deleteOption: set Delete"
+        for i, nic in enumerate(network.get("networkInterfaceConfigurations") or [])
         if nic.get("deleteOption") != "Delete"
     ]
 

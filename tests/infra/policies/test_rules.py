@@ -196,7 +196,10 @@ PLANTED = [
     ("spot-is-deleted", "pool", VM_PROFILE, "billingProfile", None),
     ("disks-go-along", "head", "storageProfile", "osDisk", "deleteOption", "Detach"),
     ("disks-go-along", "head", "storageProfile", "dataDisks", [{"lun": 0}]),
-    ("disks-go-along", "head", "networkProfile", "networkInterfaces", 0, "deleteOption", None),
+    (
+        "disks-go-along", "pool", VM_PROFILE, "networkProfile",
+        "networkInterfaceConfigurations", 0, "deleteOption", None,
+    ),
     ("images-by-digest", "head", "osProfile", "customData", cloud_init(":latest")),
     ("images-by-digest", "pool", VM_PROFILE, "osProfile", "customData", cloud_init("@sha256:abc")),
     ("owner-and-expiry", "pool", "tags", "savanna-expires", "never"),
