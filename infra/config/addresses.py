@@ -40,9 +40,9 @@ def parse_range(key: str, text: str, problems: Problems) -> IPv4Network | None:
 
 
 def parse_address(key: str, text: str, problems: Problems) -> IPv4Address | None:
-    """An IPv4 address, or None and a problem."""
+    """An IPv4 address, or None and a problem; None for an empty text."""
     try:
-        return IPv4Address(text)
+        return IPv4Address(text) if text else None
     except ValueError:
         problems.add(key, text, "is no IPv4 address; write it like 10.0.0.4")
         return None
@@ -66,9 +66,8 @@ def plan(
     admin_ranges: tuple[IPv4Network, ...],
     problems: Problems,
 ) -> Network | None:
-    """A network of our own, or None and problems under `addressSpace` and `nodesRange`."""
+    """A network of our own, or None and problems with `nodesRange` inside `addressSpace`."""
     before = len(problems.lines)
-    check_range("addressSpace", address_space, problems)
     if not nodes.subnet_of(address_space):
         problems.add("nodesRange", str(nodes), f"lies outside addressSpace {address_space}")
     longest = LONGEST[bastion]
