@@ -90,7 +90,9 @@ class FakeAzure(Mocks):
             return f"{subscription}/resourceGroups/{inputs['resourceGroupName']}"
         if short not in PATHS:
             raise NotImplementedError(f"the stand-in for Azure does not know the type {type_}")
-        scope = inputs.get("scope") or f"{subscription}/resourceGroups/{inputs['resourceGroupName']}"
+        scope = (
+            inputs.get("scope") or f"{subscription}/resourceGroups/{inputs['resourceGroupName']}"
+        )
         # What is not named gets the logical name and eight random characters.
         given = _Names(inputs, f"{name}{_guid(type_ + name)[:8]}")
         path = PATHS[short].format_map(given)
