@@ -48,11 +48,8 @@ class Bill:
 
     def stopped_hourly(self) -> float:
         """Of a cluster whose machines have stopped themselves, but which was not taken down."""
-        return sum(
-            line.hourly[0]
-            for line in self.lines
-            if line.program == "cluster" and not line.runs and not line.what.startswith("pool ")
-        )
+        stays = [line for line in self.lines if line.program == "cluster" and not line.runs]
+        return sum(line.hourly[0] for line in stays)
 
     @property
     def unpriced(self) -> list[str]:
@@ -80,9 +77,9 @@ def bill(
     found: list[Line] = []
     for program, run in (("cluster", cluster), ("foundation", foundation)):
         for resource in run.created():
-            for line in _lines(resource, program, settings, prices, storage_gb):
-                found.append(line)
-    return Bill(tuple(found))
+            found += _lines(resource, program, settings, prices, storage_gb)
+    # The dearest kind first; Python keeps the order of the rest.
+    return Bill(tuple(sorted(found, key=lambda line: (line.program, not line.runs))))
 
 
 def _lines(

@@ -16,7 +16,7 @@ from infra.config.settings import ClusterSettings, FoundationSettings
 from infra.facts import ROOT
 from infra.plan import engine
 from infra.plan.cost import Bill, bill
-from infra.plan.engine import Run
+from infra.plan.engine import Resource, Run
 from infra.plan.prices import PriceTable
 from infra.plan.quota import Need, needs
 from infra.policies.rules import Violation, violations
@@ -57,6 +57,12 @@ class Plan:
     quota: tuple[Need, ...]
     violations: tuple[Violation, ...]
     warnings: tuple[str, ...]
+
+    @property
+    def survivors(self) -> list[Resource]:
+        """What `down` leaves: the foundation's, and what a cluster's own deletion spares."""
+        kept = [r for r in self.cluster.created() if r.options.retain_on_delete]
+        return [r for r in self.foundation.created() if r.options.protect] + kept
 
     @property
     def runs(self) -> dict[str, Run]:
@@ -162,9 +168,7 @@ def _differs(known: Run, unknown: Run) -> list[Violation]:
     """A program that decides by values which a first preview does not have would surprise."""
     made, shown = ({r.urn: r.name for r in run.resources} for run in (known, unknown))
     return [
-        Violation(
-            "preview-is-complete", name, "the first preview does not show it as `up` makes it"
-        )
+        Violation("preview-is-complete", name, "a first preview does not show what `up` makes")
         for urn, name in {**made, **shown}.items()
         if (urn in made) != (urn in shown)
     ]

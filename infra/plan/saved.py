@@ -52,7 +52,7 @@ def as_json(plan: Plan, now: datetime) -> dict[str, Any]:
             {"name": n.name, "min": n.minimum, "max": n.maximum, "label": n.label}
             for n in plan.quota
         ],
-        "survives_down": [r.name for r in plan.foundation.created() if r.options.protect],
+        "survives_down": [resource.name for resource in plan.survivors],
         "violations": [vars(violation) for violation in plan.violations],
         "warnings": list(plan.warnings),
     }

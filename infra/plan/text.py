@@ -6,10 +6,11 @@ import textwrap
 from collections.abc import Iterator
 from datetime import date
 
+from infra.config.settings import Limits
 from infra.config.shape import shape
 from infra.plan.cost import Line, monthly
 from infra.plan.details import details
-from infra.plan.engine import Resource, Run
+from infra.plan.engine import UNKNOWN, Resource, Run, walk
 from infra.plan.plan import Plan
 from infra.plan.prices import PriceTable
 from infra.plan.style import Style
@@ -35,20 +36,24 @@ def _head(plan: Plan, style: Style) -> Iterator[str]:
     settings, ray = plan.cluster_settings, shape(plan.cluster_settings)
     yield style(f"{settings.name}-{settings.stack} in {settings.location}", "bold")
     yield (
-        f"for {settings.owner}, until {settings.expires}; the head stops after "
-        f"{settings.limits.idle_minutes or 'no limit of'} minutes without a job and after "
-        f"{settings.limits.max_hours or 'no limit of'} hours"
+        f"for {settings.owner}, until {settings.expires}; the head stops {_limits(settings.limits)}"
     )
     for node in ray.nodes:
         what = ", ".join(f"{count} {kind}" for kind, count in node.resources.items())
         yield (
-            f"  {node.name:8} {node.min} to {node.max} of {node.size.name}: {what} for Ray, "
-            f"object store {node.object_store_gib:.0f} GiB in {node.shm_gib} GiB of shared memory"
+            f"  {node.name:8} {node.min} to {node.max} {node.size.name}: {what} for Ray, object "
+            f"store {node.object_store_gib:.0f} GiB, shared memory {node.shm_gib} GiB"
         )
     yield f"  env runners: {ray.min_env_runners} to {ray.max_env_runners}"
     for line in plan.warnings:
         yield style(f"warning: {line}", "yellow")
     yield ""
+
+
+def _limits(limits: Limits) -> str:
+    known = [f"after {limits.idle_minutes} minutes without a job"] if limits.idle_minutes else []
+    known += [f"after {limits.max_hours:g} hours"] if limits.max_hours else []
+    return " and ".join(known) or "when it is told to, by itself never"
 
 
 def _tree(title: str, fate: str, run: Run, plan: Plan, style: Style) -> Iterator[str]:
@@ -85,8 +90,6 @@ def _tree(title: str, fate: str, run: Run, plan: Plan, style: Style) -> Iterator
 
 
 def _unknowns(resource: Resource) -> int:
-    from infra.plan.engine import UNKNOWN, walk
-
     return sum(value == UNKNOWN for _, value in walk(resource.inputs))
 
 
@@ -104,13 +107,16 @@ def _bill(plan: Plan, prices: PriceTable, today: date, style: Style) -> Iterator
     _, most = bill.hourly("cluster")
     if settings.limits.max_hours:
         hours = settings.limits.max_hours
-        yield f"  {hours:g} hours with all workers, then the head stops itself: ${most * hours:,.2f}"
+        yield f"  {hours:g} hours with all workers, then the head stops: ${most * hours:,.2f}"
     stopped = bill.stopped_hourly()
     yield (
         f"  machines stopped but not taken down: ${stopped:,.2f} an hour, "
         f"${monthly(stopped):,.0f} a month"
     )
-    yield style(f"  {prices.note}", "dim")
+    for text in textwrap.wrap(prices.note, 96):
+        yield style(f"  {text}", "dim")
+    if any(line.at_most for line in bill.lines):
+        yield style("  <: at most; for spot only the price on demand is known", "dim")
     if bill.unpriced:
         yield style(f"  no price known, not counted: {', '.join(bill.unpriced)}", "yellow")
     if others := bill.elsewhere(region):
@@ -150,9 +156,8 @@ def _quota(plan: Plan, style: Style) -> Iterator[str]:
 
 def _survives(plan: Plan, style: Style) -> Iterator[str]:
     yield style("what `make down` keeps", "bold")
-    for resource in plan.foundation.created():
-        if resource.options.protect:
-            yield f"  {resource.name} {style(resource.type.split(':')[-1], 'dim')}"
+    for resource in plan.survivors:
+        yield f"  {resource.name} {style(resource.type.split(':')[-1], 'dim')}"
     settings = plan.cluster_settings
     if settings.resource_group:
         yield f"  {settings.resource_group}, the resource group that was there before"
