@@ -36,7 +36,7 @@ def _head(plan: Plan, style: Style) -> Iterator[str]:
     settings, ray = plan.cluster_settings, shape(plan.cluster_settings)
     yield style(f"{settings.name}-{settings.stack} in {settings.location}", "bold")
     yield (
-        f"for {settings.owner}, until {settings.expires}; the head stops {_limits(settings.limits)}"
+        f"for {settings.owner}, until {settings.expires}\nthe head stops {_limits(settings.limits)}"
     )
     for node in ray.nodes:
         what = ", ".join(f"{count} {kind}" for kind, count in node.resources.items())

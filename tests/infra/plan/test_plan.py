@@ -70,7 +70,7 @@ def test_the_bill_follows_from_what_is_declared(plan):
 
 
 def test_what_has_no_price_is_said_and_not_guessed():
-    plan = planned(pools="[{name: f, size: Standard_F16als_v6, spot: false, max: 1}]")
+    plan = planned(pools="[{name: fast, size: Standard_F16als_v6, spot: false, max: 1}]")
     assert plan.bill.unpriced == ["vm/Standard_F16als_v6"]
     text = page(plan, load(), NOW.date(), Style(False))
     assert "no price known, not counted: vm/Standard_F16als_v6" in text
