@@ -1,15 +1,15 @@
-"""The optional way in from the Internet: Azure Bastion, which speaks SSH to nodes and checks who."""
+"""The optional way in from the Internet: Azure Bastion, which knows who asks."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from ipaddress import IPv4Network
 
 import pulumi
 from pulumi_azure_native import network
 
 from infra.components.network import Network
 from infra.components.place import Place
+from infra.config import settings
 
 
 @dataclass(frozen=True)
@@ -17,8 +17,8 @@ class BastionArgs:
     """It needs a subnet of its own, /26 or larger."""
 
     place: Place
+    plan: settings.Network  # with a `bastion_subnet`
     network: Network
-    subnet: IPv4Network
 
 
 class Bastion(pulumi.ComponentResource):
@@ -36,7 +36,7 @@ class Bastion(pulumi.ComponentResource):
             subnet_name="AzureBastionSubnet",  # Azure knows it by this name
             virtual_network_name=args.network.virtual_network,
             resource_group_name=args.place.group,
-            address_prefix=str(args.subnet),
+            address_prefix=str(args.plan.bastion_subnet),
             default_outbound_access=False,
             opts=pulumi.ResourceOptions(parent=self, depends_on=args.network.changes),
         )

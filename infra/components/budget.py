@@ -46,7 +46,9 @@ class Budget(pulumi.ComponentResource):
             category=consumption.CategoryType.COST,
             amount=settings.monthly_budget,
             time_grain=consumption.TimeGrainType.MONTHLY,
-            time_period=consumption.BudgetTimePeriodArgs(start_date=f"{settings.budget_start}T00:00:00Z"),
+            time_period=consumption.BudgetTimePeriodArgs(
+                start_date=f"{settings.budget_start}T00:00:00Z"
+            ),
             filter=consumption.BudgetFilterArgs(
                 tags=consumption.BudgetComparisonExpressionArgs(
                     name=PROJECT_TAG,
@@ -58,7 +60,8 @@ class Budget(pulumi.ComponentResource):
                 f"{kind.value.lower()}-{percent}": _alert(kind, percent, settings.budget_emails)
                 for kind, percent in alerts
             },
-            opts=pulumi.ResourceOptions(parent=self),
+            # The start counts when the budget is made; Azure refuses another one later.
+            opts=pulumi.ResourceOptions(parent=self, ignore_changes=["timePeriod"]),
         )
         self.register_outputs({})
 
@@ -73,5 +76,3 @@ def _alert(
         threshold_type=kind,
         contact_emails=list(emails),
     )
-
-

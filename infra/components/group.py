@@ -1,13 +1,14 @@
-"""The resource group that everything of a program goes into."""
+"""The resource group that everything of a program goes into, and whose subscription that is."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 import pulumi
-from pulumi_azure_native import resources
+from pulumi_azure_native import authorization, resources
 
 from infra.components.names import prefix, tags
+from infra.components.place import Place
 from infra.config.settings import ClusterSettings, FoundationSettings
 
 
@@ -16,34 +17,39 @@ class GroupArgs:
     """An existing group is used as it is and never removed."""
 
     settings: ClusterSettings | FoundationSettings
-    subscription: str
     suffix: str = ""  # of the name of our own
     protect: bool = False
 
 
 class Group(pulumi.ComponentResource):
-    """A resource group, ours or one that exists."""
+    """A resource group, ours or one that exists, in the subscription that is logged in to."""
 
-    name: pulumi.Output[str]
     id: pulumi.Output[str]
+    place: Place
+    subscription: str
+    tenant: str
 
     def __init__(
         self, name: str, args: GroupArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
         super().__init__("savanna:infra:Group", name, None, opts)
-        existing = args.settings.resource_group
+        settings = args.settings
+        azure = authorization.get_client_config()
+        self.subscription, self.tenant = azure.subscription_id, azure.tenant_id
+        existing = settings.resource_group
         if existing:
-            self.name = pulumi.Output.from_input(existing)
+            group_name = pulumi.Output.from_input(existing)
             self.id = pulumi.Output.from_input(
-                f"/subscriptions/{args.subscription}/resourceGroups/{existing}"
+                f"/subscriptions/{self.subscription}/resourceGroups/{existing}"
             )
         else:
             group = resources.ResourceGroup(
                 f"{name}-own",
-                resource_group_name=prefix(args.settings) + args.suffix,
-                location=args.settings.location,
-                tags=tags(args.settings),
+                resource_group_name=prefix(settings) + args.suffix,
+                location=settings.location,
+                tags=tags(settings),
                 opts=pulumi.ResourceOptions(parent=self, protect=args.protect),
             )
-            self.name, self.id = group.name, group.id
-        self.register_outputs({"name": self.name, "id": self.id})
+            group_name, self.id = group.name, group.id
+        self.place = Place(prefix(settings), group_name, settings.location, tags(settings))
+        self.register_outputs({"name": group_name, "id": self.id})

@@ -9,13 +9,15 @@ from dataclasses import dataclass
 import pulumi
 from pulumi_azure_native import compute
 
-from infra.components.foundation import Foundation
-from infra.components.identity import NodeIdentity
-from infra.components.place import Place
-from infra.components.ray_token import RayToken
 from infra.boot.node import NodeBoot
 from infra.boot.render import cloud_init
+from infra.components.foundation import Foundation
+from infra.components.identities import Identities, NodeIdentity
+from infra.components.network import Network
+from infra.components.place import Place
+from infra.components.ray_token import RayToken
 from infra.config.os_images import os_image
+from infra.config.ports import Role
 from infra.config.settings import ClusterSettings, Head, Pool
 from infra.config.sizes import VmSize
 
@@ -27,14 +29,26 @@ DISK_TYPE = compute.StorageAccountTypes.STANDARD_SS_D_LRS
 
 @dataclass(frozen=True)
 class Site:
-    """Where a machine is put, who it is and what it is told; the same for all of one role."""
+    """Where machines of one role are put, who they are and what they are told."""
 
+    role: Role
     place: Place
-    subnet: pulumi.Input[str]
-    security_group: pulumi.Input[str]
-    identity: NodeIdentity
+    network: Network
+    identities: Identities
     foundation: Foundation
     token: RayToken
+
+    @property
+    def subnet(self) -> pulumi.Output[str]:
+        return self.network.subnets[self.role]
+
+    @property
+    def security_group(self) -> pulumi.Output[str]:
+        return self.network.security_groups[self.role]
+
+    @property
+    def identity(self) -> NodeIdentity:
+        return self.identities.of[self.role]
 
     @property
     def wait_for(self) -> list[pulumi.Resource]:
@@ -42,9 +56,7 @@ class Site:
         return [*self.identity.assignments, self.token.secret]
 
 
-def custom_data(
-    settings: ClusterSettings, node: Head | Pool, site: Site
-) -> pulumi.Output[str]:
+def custom_data(settings: ClusterSettings, node: Head | Pool, site: Site) -> pulumi.Output[str]:
     """Base64 of the cloud-init of one node type; `ValueError` if Azure would refuse it."""
 
     def encode(known: Sequence[str]) -> str:

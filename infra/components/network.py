@@ -24,8 +24,8 @@ class NetworkArgs:
 class Network(pulumi.ComponentResource):
     """Security groups always; virtual network, subnets and NAT gateway unless a subnet exists."""
 
-    subnets: Mapping[str, pulumi.Output[str]]  # role to ARM id
-    security_groups: Mapping[str, pulumi.Output[str]]  # role to ARM id
+    subnets: Mapping[ports.Role, pulumi.Output[str]]  # role to ARM id
+    security_groups: Mapping[ports.Role, pulumi.Output[str]]  # role to ARM id
     virtual_network: pulumi.Output[str]  # its name; empty with an existing subnet
     changes: list[pulumi.Resource]  # to the virtual network, which takes one at a time
 
@@ -36,7 +36,10 @@ class Network(pulumi.ComponentResource):
         self._name = name
         self._args = args
         self.changes = []
-        self.security_groups = {role: self._security_group(role) for role in ("head", "worker")}
+        self.security_groups = {
+            "head": self._security_group("head"),
+            "worker": self._security_group("worker"),
+        }
         existing = args.plan.existing_subnet_id
         if existing:
             self.virtual_network = pulumi.Output.from_input("")
@@ -51,7 +54,7 @@ class Network(pulumi.ComponentResource):
     def _child(self, *after: pulumi.Resource) -> pulumi.ResourceOptions:
         return pulumi.ResourceOptions(parent=self, depends_on=list(after))
 
-    def _security_group(self, role: str) -> pulumi.Output[str]:
+    def _security_group(self, role: ports.Role) -> pulumi.Output[str]:
         group = network.NetworkSecurityGroup(
             f"{self._name}-{role}-rules",
             network_security_group_name=f"{self._args.place.prefix}-{role}",

@@ -25,8 +25,8 @@ class RayToken(pulumi.ComponentResource):
     """Made once with the cluster; nobody sees it but who may read the vault."""
 
     uri: pulumi.Output[str]  # without a version: always the newest
-    scope: pulumi.Output[str]  # ARM id, to grant reading it
-    secret: pulumi.Resource
+    id: pulumi.Output[str]  # ARM id, to grant reading it
+    secret: keyvault.Secret
 
     def __init__(
         self, name: str, args: RayTokenArgs, opts: pulumi.ResourceOptions | None = None
@@ -54,5 +54,5 @@ class RayToken(pulumi.ComponentResource):
             ),
         )
         self.uri = pulumi.Output.concat(home.vault_uri, "secrets/", secret_name)
-        self.scope = pulumi.Output.concat(home.vault_id, "/secrets/", secret_name)
+        self.id = self.secret.id
         self.register_outputs({"uri": self.uri})

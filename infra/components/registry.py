@@ -14,8 +14,8 @@ from infra.components.place import Place
 class RegistryArgs:
     """An `existing` registry is used as it is and never removed."""
 
-    existing: str  # ARM id; empty: one of our own
     place: Place
+    existing: str  # ARM id; empty: one of our own
 
 
 class Registry(pulumi.ComponentResource):

@@ -8,11 +8,7 @@ from dataclasses import dataclass
 import pulumi
 from pulumi_azure_native import authorization
 
-from infra.components.foundation import Foundation
-from infra.components.group import Group
 from infra.components.names import guid
-from infra.components.ray_token import RayToken
-from infra.components.stop_role import StopRole
 
 # Role definitions have the same id in every tenant
 # (learn.microsoft.com/azure/role-based-access-control/built-in-roles).
@@ -44,8 +40,8 @@ def assign(
 ) -> authorization.RoleAssignment:
     """Grant it to the principal (object id of an identity).
 
-    The assignment's name follows from all three, so that another role, scope or principal is another
-    assignment: Azure refuses to change one.
+    The assignment's name follows from all three, so that another role, scope or principal is
+    another assignment: Azure refuses to change one.
     """
     return authorization.RoleAssignment(
         f"{name}-{grant.name}",
@@ -59,23 +55,3 @@ def assign(
         principal_type=authorization.PrincipalType.SERVICE_PRINCIPAL,
         opts=opts,
     )
-
-
-def node_grants(
-    subscription: str,
-    foundation: Foundation,
-    token: RayToken,
-    stop: StopRole,
-    group: Group,
-) -> list[Grant]:
-    """What head and workers may do. Workers write too: their logs, and what trials save there."""
-    return [
-        Grant("pull", built_in("AcrPull", subscription), foundation.registry_id),
-        Grant(
-            "results",
-            built_in("Storage Blob Data Contributor", subscription),
-            foundation.results_container_id,
-        ),
-        Grant("token", built_in("Key Vault Secrets User", subscription), token.scope),
-        Grant("stop", stop.id, group.id),
-    ]

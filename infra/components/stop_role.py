@@ -32,10 +32,11 @@ class StopRole(pulumi.ComponentResource):
     ) -> None:
         super().__init__("savanna:infra:StopRole", name, None, opts)
         group_id = pulumi.Output.from_input(args.group_id)
+        prefix = args.place.prefix
         role = authorization.RoleDefinition(
             f"{name}-definition",
-            role_definition_id=group_id.apply(lambda id_: guid("stop-role", id_, args.place.prefix)),
-            role_name=f"savanna node stop ({args.place.prefix})",
+            role_definition_id=group_id.apply(lambda id_: guid("stop-role", id_, prefix)),
+            role_name=f"savanna node stop ({prefix})",
             role_type="CustomRole",
             description="Lets nodes of a Savanna cluster deallocate themselves.",
             scope=group_id,

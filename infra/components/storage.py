@@ -70,5 +70,7 @@ class Storage(pulumi.ComponentResource):
             opts=durable,
         )
         self.account, self.container_id = account.name, container.id
-        self.uri = pulumi.Output.format("abfss://{0}@{1}.dfs.core.windows.net", CONTAINER, account.name)
+        self.uri = pulumi.Output.format(
+            "abfss://{0}@{1}.dfs.core.windows.net", CONTAINER, account.name
+        )
         self.register_outputs({"account": self.account, "uri": self.uri})

@@ -99,9 +99,12 @@ def existing(
     head_address: IPv4Address,
     admin_ranges: tuple[IPv4Network, ...],
     problems: Problems,
-) -> Network:
+) -> Network | None:
     """Head and workers in a subnet that is there already, and nothing of ours around it."""
+    before = len(problems.lines)
     check_range("existingSubnetRange", subnet, problems)
+    if len(problems.lines) > before:
+        return None
     _check_head(head_address, subnet, problems)
     return Network(
         address_space=subnet,

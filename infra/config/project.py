@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,7 @@ class Project:
     keys: dict[str, Key]
 
 
+@cache
 def load(path: Path) -> Project:
     """The declarations of a project file."""
     content = yaml.safe_load(path.read_text())

@@ -63,7 +63,7 @@ def read_cluster(
     owner = check_owner(values.text("owner"), problems)
     location = check_location(values.text("location"), problems)
     group = check_resource_group(values.text("resourceGroup"), problems)
-    foundation = _foundation(values.text("foundation") or stack, organization, problems)
+    foundation = _foundation(values.text("foundation"), stack, organization, problems)
     key_text = values.text("sshPublicKey")
     key = check_ssh_key(key_text, problems) if key_text else ""
     head = _head(values, image_for, now, problems)
@@ -76,9 +76,10 @@ def read_cluster(
         idle_minutes=values.whole("idleMinutes", 0, 24 * 60),
         max_hours=values.whole("maxHours", 0, MOST_HOURS),
     )
+    before = len(problems.lines)
     hours = values.whole("lifetimeHours", 1, MOST_HOURS)
     until = values.text("expires")
-    if not until and limits.max_hours > hours:
+    if not until and limits.max_hours > hours and len(problems.lines) == before:
         fix = f"is longer than lifetimeHours {hours}; lower it or raise lifetimeHours"
         problems.add("maxHours", limits.max_hours, fix)
     expires = expiry(until, hours, now, problems)
@@ -148,9 +149,9 @@ def _names(values: Values, stack: str, problems: Problems) -> tuple[str, str]:
     return name, check_name("stack", stack, LONGEST_NAME, problems)
 
 
-def _foundation(text: str, organization: str, problems: Problems) -> str:
-    if re.fullmatch(r"[\w.-]+", text):
-        return f"{organization}/savanna-foundation/{text}"
+def _foundation(text: str, stack: str, organization: str, problems: Problems) -> str:
+    if re.fullmatch(r"[\w.-]*", text):
+        return f"{organization}/savanna-foundation/{text or stack}"
     if not re.fullmatch(r"[\w.-]+/savanna-foundation/[\w.-]+", text):
         problems.add("foundation", text, "write STACK or ORGANISATION/savanna-foundation/STACK")
     return text

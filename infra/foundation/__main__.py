@@ -1,33 +1,28 @@
 """The durable program: what outlives every cluster. All that holds something is protected."""
 
 import pulumi
-from pulumi_azure_native import authorization
 
 from infra.components.budget import Budget, BudgetArgs
 from infra.components.group import Group, GroupArgs
-from infra.components.names import prefix, tags
-from infra.components.place import Place
 from infra.components.publisher import Publisher, PublisherArgs
 from infra.components.registry import Registry, RegistryArgs
 from infra.components.roles import Grant, built_in
 from infra.components.storage import Storage, StorageArgs
 from infra.components.vault import Vault, VaultArgs
-from infra.config.program import foundation_settings
+from infra.config.pulumi_config import foundation_settings
 
 s = foundation_settings()
-azure = authorization.get_client_config()
-subscription = azure.subscription_id
-group = Group("group", GroupArgs(s, subscription, "-foundation", protect=True))
-place = Place(prefix(s), group.name, s.location, tags(s))
+group = Group("group", GroupArgs(s, "-foundation", protect=True))
+place = group.place
 registry = Registry("registry", RegistryArgs(place, s.registry))
 storage = Storage("storage", StorageArgs(place, s.keep_days))
-vault = Vault("vault", VaultArgs(place, azure.tenant_id))
-Budget("budget", BudgetArgs(s, subscription))
-push = Grant("push", built_in("AcrPush", subscription), registry.id)
+vault = Vault("vault", VaultArgs(place, group.tenant))
+Budget("budget", BudgetArgs(s, group.subscription))
+push = Grant("push", built_in("AcrPush", group.subscription), registry.id)
 publisher = s.repository and Publisher("image-ci", PublisherArgs(place, s, push))
 
 pulumi.export("location", s.location)
-pulumi.export("resource_group", group.name)
+pulumi.export("resource_group", place.group)
 pulumi.export("registry_id", registry.id)
 pulumi.export("registry_login_server", registry.login_server)
 pulumi.export("storage_account", storage.account)

@@ -9,34 +9,36 @@ from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
 from pulumi.runtime.mocks import MockCallArgs, MockResourceArgs, Mocks
+from pulumi.runtime.rpc import UNKNOWN
 
-# The path under `/providers/` of each type, and the inputs that name its parts.
+# The path under `/providers/Microsoft.` of each type; inputs name its parts.
 PATHS: dict[str, str] = {
-    "network:VirtualNetwork": "Microsoft.Network/virtualNetworks/{virtualNetworkName}",
-    "network:Subnet": "Microsoft.Network/virtualNetworks/{virtualNetworkName}/subnets/{subnetName}",
-    "network:NetworkSecurityGroup": "/"
-    "Microsoft.Network/networkSecurityGroups/{networkSecurityGroupName}",
-    "network:NatGateway": "Microsoft.Network/natGateways/{natGatewayName}",
-    "network:PublicIPAddress": "Microsoft.Network/publicIPAddresses/{publicIpAddressName}",
-    "network:BastionHost": "Microsoft.Network/bastionHosts/{bastionHostName}",
-    "network:NetworkInterface": "Microsoft.Network/networkInterfaces/{networkInterfaceName}",
-    "compute:VirtualMachine": "Microsoft.Compute/virtualMachines/{vmName}",
-    "compute:VirtualMachineScaleSet": "Microsoft.Compute/virtualMachineScaleSets/{vmScaleSetName}",
-    "managedidentity:UserAssignedIdentity": "/"
-    "Microsoft.ManagedIdentity/userAssignedIdentities/{resourceName}",
-    "managedidentity:FederatedIdentityCredential": "Microsoft.ManagedIdentity/userAssignedIdentities/{resourceName}/"
-    "federatedIdentityCredentials/{federatedIdentityCredentialResourceName}",
-    "keyvault:Vault": "Microsoft.KeyVault/vaults/{vaultName}",
-    "keyvault:Secret": "Microsoft.KeyVault/vaults/{vaultName}/secrets/{secretName}",
-    "storage:StorageAccount": "Microsoft.Storage/storageAccounts/{accountName}",
-    "storage:BlobServiceProperties": "Microsoft.Storage/storageAccounts/{accountName}/"
-    "blobServices/{blobServicesName}",
-    "storage:BlobContainer": "Microsoft.Storage/storageAccounts/{accountName}/blobServices/default/"
-    "containers/{containerName}",
-    "containerregistry:Registry": "Microsoft.ContainerRegistry/registries/{registryName}",
-    "authorization:RoleAssignment": "Microsoft.Authorization/roleAssignments/{roleAssignmentName}",
-    "authorization:RoleDefinition": "Microsoft.Authorization/roleDefinitions/{roleDefinitionId}",
-    "consumption:Budget": "Microsoft.Consumption/budgets/{budgetName}",
+    "network:VirtualNetwork": "Network/virtualNetworks/{virtualNetworkName}",
+    "network:Subnet": "Network/virtualNetworks/{virtualNetworkName}/subnets/{subnetName}",
+    "network:NetworkSecurityGroup": "Network/networkSecurityGroups/{networkSecurityGroupName}",
+    "network:NatGateway": "Network/natGateways/{natGatewayName}",
+    "network:PublicIPAddress": "Network/publicIPAddresses/{publicIpAddressName}",
+    "network:BastionHost": "Network/bastionHosts/{bastionHostName}",
+    "network:NetworkInterface": "Network/networkInterfaces/{networkInterfaceName}",
+    "compute:VirtualMachine": "Compute/virtualMachines/{vmName}",
+    "compute:VirtualMachineScaleSet": "Compute/virtualMachineScaleSets/{vmScaleSetName}",
+    "managedidentity:UserAssignedIdentity": "ManagedIdentity/userAssignedIdentities/{resourceName}",
+    "managedidentity:FederatedIdentityCredential": (
+        "ManagedIdentity/userAssignedIdentities/{resourceName}/federatedIdentityCredentials/{federatedIdentityCredentialResourceName}"
+    ),
+    "keyvault:Vault": "KeyVault/vaults/{vaultName}",
+    "keyvault:Secret": "KeyVault/vaults/{vaultName}/secrets/{secretName}",
+    "storage:StorageAccount": "Storage/storageAccounts/{accountName}",
+    "storage:BlobServiceProperties": (
+        "Storage/storageAccounts/{accountName}/blobServices/{blobServicesName}"
+    ),
+    "storage:BlobContainer": (
+        "Storage/storageAccounts/{accountName}/blobServices/default/containers/{containerName}"
+    ),
+    "containerregistry:Registry": "ContainerRegistry/registries/{registryName}",
+    "authorization:RoleAssignment": "Authorization/roleAssignments/{roleAssignmentName}",
+    "authorization:RoleDefinition": "Authorization/roleDefinitions/{roleDefinitionId}",
+    "consumption:Budget": "Consumption/budgets/{budgetName}",
 }
 
 
@@ -51,11 +53,11 @@ class FakeAzure(Mocks):
         self.subscription = subscription
         self.tenant = tenant
 
-    def call(self, args: MockCallArgs) -> tuple[dict[str, Any], None]:
+    def call(self, args: MockCallArgs) -> tuple[dict[str, Any], list[tuple[str, str]] | None]:
         """Answer a function of the provider; `NotImplementedError` for one that is not known."""
         if args.token == "azure-native:authorization:getClientConfig":
             config = {"subscriptionId": self.subscription, "tenantId": self.tenant}
-            return {**config, "clientId": _guid("client"), "objectId": _guid("object")}, None
+            return {**config, "clientId": _guid("client"), "objectId": _guid("object")}, []
         raise NotImplementedError(f"the stand-in for Azure does not know {args.token}")
 
     def new_resource(self, args: MockResourceArgs) -> tuple[str, dict[str, Any]]:
@@ -73,6 +75,8 @@ class FakeAzure(Mocks):
             ids = identity["userAssignedIdentities"]
             state["identity"] = {**identity, "userAssignedIdentities": {str(i): {} for i in ids}}
         if not known:
+            if type_.endswith(":Vault"):
+                state["properties"] = {**state["properties"], "vaultUri": UNKNOWN}
             return "", state
         id_ = self._id(type_, name, inputs)
         state["name"] = id_.rsplit("/", 1)[1]
@@ -96,7 +100,7 @@ class FakeAzure(Mocks):
         # What is not named gets the logical name and eight random characters.
         given = _Names(inputs, f"{name}{_guid(type_ + name)[:8]}")
         path = PATHS[short].format_map(given)
-        return f"{scope}/providers/{path}"
+        return f"{scope}/providers/Microsoft.{path}"
 
     def _computed(self, type_: str, id_: str, state: dict[str, Any]) -> dict[str, Any]:
         name = state["name"]
