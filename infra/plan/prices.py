@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 FILE = Path(__file__).with_name("prices.json")
-OVERRIDE = Path(".savanna/prices.json")
+OVERRIDE = Path("prices.json")
 """Where `--refresh` puts what it finds, and where a team writes prices of its own."""
 HOURS_PER_MONTH = 730.0
 """As Azure's own calculator counts: 365 days of 24 hours in 12 months."""

@@ -134,8 +134,7 @@ def test_own_prices_go_over_the_table(tmp_path):
     table = load(own)
     assert table.find("nat-gateway", "eastus").usd == 0.01
     assert table.find("public-ip", "eastus") == load().find("public-ip", "eastus")
-    (tmp_path / ".savanna").mkdir()
-    own.rename(tmp_path / ".savanna" / "prices.json")
+    own.rename(tmp_path / "prices.json")
     assert load().find("nat-gateway", "eastus").source == "our contract"
     assert load().age_days(date(2026, 12, 1)) == 30
 
@@ -176,7 +175,7 @@ def test_a_refresh_picks_the_right_meters_over_all_pages(api):
 def test_a_refreshed_file_is_what_plans_count_with(api, capsys):
     assert main(["--refresh", "--region", "westeurope", "--api", api.url]) == 0
     out, err = capsys.readouterr()
-    assert out.strip() == ".savanna/prices.json"
+    assert out.strip() == "prices.json"
     assert "the API knows no" in err and "public-ip" in err
     found = load().find("vm/Standard_D4as_v6", "westeurope")
     assert (found.usd, found.region, found.source) == (0.21, "westeurope", "api")
@@ -187,7 +186,7 @@ def test_an_api_that_fails_changes_nothing(api, tmp_path, capsys):
     assert main(["--refresh", "--region", "westeurope", "--api", api.url]) == 1
     assert "Nothing was changed" in capsys.readouterr().err
     assert main(["--refresh", "--region", "westeurope", "--api", "http://127.0.0.1:9"]) == 1
-    assert not (tmp_path / ".savanna").exists()
+    assert not (tmp_path / "prices.json").exists()
 
 
 def test_without_refresh_the_prices_are_shown(capsys):
