@@ -12,7 +12,7 @@ from pathlib import Path
 from infra.config.problems import SettingsError
 from infra.facts import ROOT, number
 from infra.operate import down, e2e, status, tunnel, up
-from infra.operate.ask import Declined
+from infra.operate.ask import Declined, confirm
 from infra.operate.doctor import examine, report
 from infra.operate.stack import FOUNDATION, deploy, read_stack
 from infra.operate.tools import CommandError, OperateError, UsageError, need, say, show
@@ -100,8 +100,6 @@ def run(options: argparse.Namespace) -> int:
             for program in (FOUNDATION, ROOT):
                 show(["pulumi", "preview", "--stack", stack.name, "--non-interactive"], program)
         case "foundation":
-            from infra.operate.ask import confirm
-
             confirm(f"Build or update the foundation {stack.label}?", yes=options.yes)
             deploy(stack, FOUNDATION)
             print(json.dumps(dict(stack.foundation_outputs), indent=2))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from infra.config.os_images import os_image
@@ -173,16 +174,17 @@ def _size(size: VmSize, spot: bool, location: str) -> Iterator[Finding]:
 
 
 def _images(settings: ClusterSettings) -> Iterator[Finding]:
-    for image in {os_image(size) for size in _sizes(settings)}:
-        answer = _ask(lambda urn=image.urn: az("vm", "image", "show", "--urn", urn,
-                                                "--location", settings.location))  # fmt: skip
+    location = settings.location
+    for urn, image in {os_image(size).urn: os_image(size) for size in _sizes(settings)}.items():
+        show = ("vm", "image", "show", "--urn", urn, "--location", location)
+        answer = _ask(partial(az, *show))
         if isinstance(answer, str):
-            listing = (f"az vm image list --all --location {settings.location} --publisher "
+            listing = (f"az vm image list --all --location {location} --publisher "
                        f"{image.publisher} --offer {image.offer} --sku {image.sku}")  # fmt: skip
-            yield Finding("problem", f"no OS image {image.urn} in {settings.location}",
+            yield Finding("problem", f"no OS image {urn} in {location}",
                           f"put a version into infra/config/os_images.json: {listing}")  # fmt: skip
         else:
-            yield Finding("ok", f"OS image {image.urn}")
+            yield Finding("ok", f"OS image {urn}")
 
 
 def _quota(settings: ClusterSettings, exists: bool) -> Iterator[Finding]:

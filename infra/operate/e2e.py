@@ -25,12 +25,17 @@ from infra.operate.tunnel import free_port, open_tunnel
 from infra.operate.up import up
 from infra.operate.wait import look, wait_for_nodes
 
+PLACES = {"savanna": ROOT, "savanna-foundation": FOUNDATION}
+"""Where each project's settings lie."""
 HEAD, WORKER = "Standard_D4as_v6", "Standard_D2as_v6"
 
 
-def settings(owner: str, key: str, location: str) -> tuple[dict[str, object], dict[str, object]]:
+def settings(
+    name: str, owner: str, key: str, location: str
+) -> tuple[dict[str, object], dict[str, object]]:
     """Both projects' settings: one small head, a pool of one or two spot workers, short limits."""
     cluster = {
+        "name": name,
         "owner": owner,
         "sshPublicKey": key,
         "location": location,
@@ -43,6 +48,7 @@ def settings(owner: str, key: str, location: str) -> tuple[dict[str, object], di
         "lifetimeHours": 3,
     }
     foundation = {
+        "name": name,
         "owner": owner,
         "location": location,
         "budgetEmails": [owner],
@@ -65,13 +71,13 @@ def run(
         problems.append("LOCATION=: name a region")
     if problems:
         raise UsageError("\n".join(problems))
-    name = f"e2e-{secrets.token_hex(3)}"
-    files = {
-        ROOT / f"Pulumi.{name}.yaml": "savanna",
-        FOUNDATION / f"Pulumi.{name}.yaml": "savanna-foundation",
-    }
+    unique = secrets.token_hex(3)
+    name = f"e2e-{unique}"
+    files = {folder / f"Pulumi.{name}.yaml": project for project, folder in PLACES.items()}
     for (path, project), values in zip(
-        files.items(), settings(owner, key.read_text().strip(), location), strict=True
+        files.items(),
+        settings(f"savanna-{unique}", owner, key.read_text().strip(), location),
+        strict=True,
     ):
         config = {f"{project}:{k}": v for k, v in values.items()}
         path.write_text(yaml.safe_dump({"config": config}))

@@ -23,6 +23,10 @@ def status(stack: Stack, prices: PriceTable, now: datetime) -> dict[str, Any]:
         "location": stack.cluster.location,
         "expires": expires,
         "expired": bool(expires) and datetime.fromisoformat(expires) < now,
+        "head_runs": any(
+            node["node"] == stack.outputs.get("head_vm") and node["state"] == RUNNING
+            for node in nodes
+        ),
         "nodes": nodes,
         "machines_hourly": sum(known),
         "machines_so_far": sum(node["so_far"] or 0 for node in nodes),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from datetime import datetime
 
-from infra.config.settings import Image
+from infra.config.settings import Head, Image, Pool
 from infra.facts import ROOT
 from infra.operate.ask import confirm
 from infra.operate.doctor import examine, report
@@ -72,7 +72,7 @@ def _outputs(stack: Stack) -> bool:
 
 def images(stack: Stack) -> dict[str, Image]:
     """Flavour to the image that nodes of that kind run."""
-    nodes = [stack.cluster.head, *stack.cluster.pools]
+    nodes: list[Head | Pool] = [stack.cluster.head, *stack.cluster.pools]
     return {"gpu" if node.size.gpus else "cpu": node.image for node in nodes}
 
 

@@ -204,10 +204,19 @@ def test_wrong_input_is_one_line_and_exit_code_2(arguments, says, capsys):
 
 
 def test_a_broken_policy_is_exit_code_1(monkeypatch, capsys):
-    # The policies are the last word, also over what the settings let pass.
-    monkeypatch.setattr("infra.policies.checks.is_dev", lambda _stack: False)
+    # The policies are the last word, also over what the programs were written to do.
+    monkeypatch.setattr("infra.policies.checks.TAGS", ("savanna-nonsense",))
     code, out, _ = run("--example", capsys=capsys)
-    assert code == 1 and "policy images-by-digest: head-machine" in out
+    assert code == 1 and "policy owner-and-expiry: head-machine: tags: savanna-nonsense" in out
+
+
+def test_an_image_by_tag_is_a_warning_where_it_is_allowed():
+    given = Given("alice", {**EXAMPLE_CLUSTER, "pools": POOLS}, EXAMPLE_FOUNDATION)
+    found = planning.make(given, NOW, load())
+    assert found.violations == ()
+    assert [line.split(":")[0] for line in found.warnings if "by digest" in line] == [
+        "calm-set", "cpu-set", "head-machine",
+    ]  # fmt: skip
 
 
 def test_colour_is_for_terminals_only(monkeypatch):

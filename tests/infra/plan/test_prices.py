@@ -80,9 +80,10 @@ class Stub(BaseHTTPRequestHandler):
             and all(one.get(key) == value for key, value in wanted.items())
         ]  # fmt: skip
         more = len(found) > skip + 2
+        shown = found[skip : skip + 2]
         page = {
-            "BillingCurrency": "USD", "CustomerEntityId": "Default", "Items": found[skip : skip + 2],
-            "CustomerEntityType": "Retail", "Count": len(found[skip : skip + 2]),
+            "BillingCurrency": "USD", "CustomerEntityId": "Default", "Items": shown,
+            "CustomerEntityType": "Retail", "Count": len(shown),
             "NextPageLink": f"{self.server.url}{self.path.split('&$skip')[0]}&$skip={skip + 2}"
             if more else None,
         }  # fmt: skip
