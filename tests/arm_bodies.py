@@ -210,7 +210,10 @@ class _Nested(NamedTuple):
 
 
 def _attribute_map(type_: Any) -> dict[str, Field]:
-    names = vars(__import__(type_.__module__, fromlist=["models"]))
+    package = __import__(type_.__module__.rpartition(".")[0], fromlist=["models"])
+    names = {**vars(__import__(type_.__module__, fromlist=["models"])), "_models": package}
+    # Enums are only in the constructor's hints.
+    hints = typing_extensions.get_type_hints(type_.__init__, globalns=names)
     simple = {"str": str, "bool": bool, "int": int, "float": float, "object": Any}
 
     def read(text: str) -> Any:
@@ -224,7 +227,8 @@ def _attribute_map(type_: Any) -> dict[str, Field]:
     nested: dict[str, Field] = {}
     for name, entry in type_._attribute_map.items():
         rule = type_._validation.get(name, {})
-        field = Field(read(entry["type"]), bool(rule.get("required")))
+        of_key = hints[name] if entry["type"] == "str" and name in hints else read(entry["type"])
+        field = Field(of_key, bool(rule.get("required")))
         level, _, key = entry["key"].rpartition(".")
         (nested if level else fields)[key] = field
     if nested:
