@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import azure_settings
@@ -45,22 +46,38 @@ def as_config(values: Mapping[str, object]) -> dict[str, str]:
     return {k: v if isinstance(v, str) else json.dumps(v) for k, v in values.items()}
 
 
+@cache
+def _run(program: Path, preview: bool, config: str, references: str) -> Run:
+    project = "savanna" if program == CLUSTER_PROGRAM else "savanna-foundation"
+    settings, known = json.loads(config), json.loads(references)
+    return run(program, project, "test", settings, preview=preview, references=known)
+
+
 def foundation(*, preview: bool = False, **changes: object) -> Run:
     """A run of `infra/foundation`, with the example's settings and some changed."""
-    config = as_config({**FOUNDATION, **changes})
-    return run(FOUNDATION_PROGRAM, "savanna-foundation", "test", config, preview=preview)
+    config = json.dumps(as_config({**FOUNDATION, **changes}))
+    return _run(FOUNDATION_PROGRAM, preview, config, "{}")
 
 
-@cache
 def foundation_outputs() -> dict[str, Any]:
     """What the cluster finds, from the other program itself."""
     return foundation().outputs
 
 
 def cluster(
-    *, preview: bool = False, outputs: Mapping[str, Any] | None = None, **changes: object
+    *,
+    preview: bool = False,
+    outputs: Mapping[str, Any] | None = None,
+    fresh: bool = False,
+    **changes: object,
 ) -> Run:
-    """A run of `infra/cluster`, with the example's settings and some changed."""
-    references = {REFERENCE: foundation_outputs() if outputs is None else outputs}
-    config = as_config({**CLUSTER, **changes})
-    return run(CLUSTER_PROGRAM, "savanna", "test", config, preview=preview, references=references)
+    """A run of `infra/cluster`, with the example's settings and some changed.
+
+    Args:
+        outputs: those of the foundation, if not as the other program gives them.
+        fresh: run it, whether or not it has run with these settings before.
+    """
+    known = {REFERENCE: foundation_outputs() if outputs is None else outputs}
+    config = json.dumps(as_config({**CLUSTER, **changes}))
+    one = _run.__wrapped__ if fresh else _run
+    return one(CLUSTER_PROGRAM, preview, config, json.dumps(known))

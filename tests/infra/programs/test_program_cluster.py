@@ -343,7 +343,7 @@ def test_nodes_may_do_four_things(known):
 
 def test_names_of_role_assignments_follow_from_what_they_grant(known):
     names = [r.inputs["roleAssignmentName"] for r in known.of_type("RoleAssignment")]
-    again = [r.inputs["roleAssignmentName"] for r in cluster().of_type("RoleAssignment")]
+    again = [r.inputs["roleAssignmentName"] for r in cluster(fresh=True).of_type("RoleAssignment")]
     other = [r.inputs["roleAssignmentName"] for r in cluster(name="else").of_type("RoleAssignment")]
     assert names == again and not set(names) & set(other)
     assert len(set(names)) == len(names)
@@ -352,7 +352,7 @@ def test_names_of_role_assignments_follow_from_what_they_grant(known):
 def test_the_token_is_made_once_and_never_seen(monkeypatch):
     monkeypatch.setattr(secrets, "token_hex", lambda size: "cafe" * (size // 2))
     for preview in (False, True):
-        run = cluster(preview=preview)
+        run = cluster(preview=preview, fresh=True)
         token = run.one("Secret")
         assert token.inputs["properties"]["value"] == SECRET
         assert token.secrets == {"properties.value"}
@@ -369,7 +369,7 @@ def test_the_token_is_made_once_and_never_seen(monkeypatch):
 def test_two_clusters_draw_two_tokens(monkeypatch):
     drawn = []
     monkeypatch.setattr(secrets, "token_hex", lambda size: drawn.append(size) or "00" * size)
-    cluster()
+    cluster(fresh=True)
     assert drawn == [32]
 
 
