@@ -41,7 +41,7 @@ class Head(pulumi.ComponentResource):
                 network.NetworkInterfaceIPConfigurationArgs(
                     name="head",
                     primary=True,
-                    subnet=network.SubnetArgs(id=site.subnet),
+                    subnet={"id": site.subnet},  # SubnetArgs would add settings of its own
                     private_ip_allocation_method=network.IPAllocationMethod.STATIC,
                     private_ip_address=str(settings.network.head_address),
                 )

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import gc
 import logging
 import runpy
+import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -112,6 +114,7 @@ def run(
 
     def body() -> None:
         settings.ROOT.set(None)
+        settings.SETTINGS.outputs.clear()  # what a run that failed has left waiting
         pulumi.runtime.set_all_config({f"{project}:{key}": v for key, v in config.items()})
         settings.configure(
             mocks.MockSettings(
@@ -126,13 +129,16 @@ def run(
             )
         )
 
-        def program_body() -> None:
-            runpy.run_path(str(program), run_name="__main__")
-
-        asyncio.run(stack.run_in_stack(program_body))
+        asyncio.run(_run_in_stack(program))
 
     # Pulumi keeps its state in context variables: a copy of the context is a fresh engine.
-    contextvars.copy_context().run(body)
+    with warnings.catch_warnings():
+        # After a failure some outputs are never asked for, and Python would tell the user so.
+        warnings.filterwarnings("ignore", "coroutine 'Output", RuntimeWarning)
+        try:
+            contextvars.copy_context().run(body)
+        finally:
+            gc.collect()
     return Run(
         project,
         stack_name,
@@ -141,6 +147,16 @@ def run(
         monitor.outputs,
         frozenset(monitor.secret_outputs),
     )
+
+
+async def _run_in_stack(program: Path) -> None:
+    # The first error is raised; those that follow from it would be printed at random moments.
+    asyncio.get_running_loop().set_exception_handler(lambda _loop, _context: None)
+
+    def body() -> None:
+        runpy.run_path(str(program), run_name="__main__")
+
+    await stack.run_in_stack(body)
 
 
 class _Recorder(mocks.MockMonitor):
@@ -178,7 +194,7 @@ class _Recorder(mocks.MockMonitor):
             state = {"name": request.id, "outputs": dict(self.references[request.id])}
         else:
             state = self.azure.read(request.type, request.id)
-        return resource_pb2.ReadResourceResponse(urn=urn, properties=_struct(state))
+        return resource_pb2.ReadResourceResponse(urn=urn, id=request.id, properties=_struct(state))
 
     def RegisterResourceOutputs(self, request: Any) -> Any:
         if f"::{STACK_TYPE}::" in request.urn:
