@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -75,17 +77,30 @@ def _tools(stack: Stack) -> Iterator[Finding]:
     yield from (Finding("problem", line.split(". ")[0], line.split(". ")[1]) for line in absent)
     if not any(line.startswith("pulumi") for line in absent):
         yield _version("pulumi", pulumi("version"), LEAST_PULUMI)
-        who = _ask(lambda: pulumi("whoami"))
-        if who.startswith("error"):
-            yield Finding(
-                "problem", "Pulumi knows no place for its state",
-                "pulumi login azblob://CONTAINER?storage_account=NAME (a team's), or "
-                "pulumi login --local (this machine's)",
-            )  # fmt: skip
-        else:
-            yield Finding("ok", f"Pulumi keeps its state as {who.strip()}")
+        yield _pulumi_state()
     if not any(line.startswith("az ") for line in absent):
         yield _version("az", str((az("version") or {}).get("azure-cli", "")), LEAST_AZ)
+
+
+def _pulumi_state() -> Finding:
+    """Where Pulumi keeps what it knows of stacks, the Ray token (encrypted) among it."""
+    answer = _ask(lambda: pulumi("whoami", "--json"))
+    if answer.startswith("error"):
+        return Finding(
+            "problem", "Pulumi knows no place for its state",
+            "pulumi login azblob://CONTAINER?storage_account=NAME (a team's), or "
+            "pulumi login --local (this machine's)",
+        )  # fmt: skip
+    who = json.loads(answer)
+    url = str(who.get("url", ""))
+    passphrase = any(os.environ.get(f"PULUMI_CONFIG_PASSPHRASE{end}") is not None
+                     for end in ("", "_FILE"))  # fmt: skip
+    if not url.startswith("https://") and not passphrase:
+        return Finding(
+            "problem", f"Pulumi's state in {url} has no passphrase for its secrets",
+            "export PULUMI_CONFIG_PASSPHRASE_FILE=FILE, one that all of the team have",
+        )  # fmt: skip
+    return Finding("ok", f"Pulumi keeps its state in {url} as {who.get('user')}")
 
 
 def _version(name: str, text: str, least: tuple[int, int]) -> Finding:

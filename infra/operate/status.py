@@ -76,6 +76,8 @@ def text(found: Mapping[str, Any]) -> str:
     )
     expired = "has expired" if found["expired"] else "expires"
     lines.append(f"{found['name']} in {found['location']} {expired} {found['expires']}")
+    if found["nodes"] and not found["head_runs"]:
+        lines.append("the head does not run: make up starts it again, make down ends all cost")
     return "\n".join(lines)
 
 

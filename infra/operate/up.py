@@ -9,7 +9,7 @@ from infra.config.settings import Head, Image, Pool
 from infra.facts import ROOT
 from infra.operate.ask import confirm
 from infra.operate.doctor import examine, report
-from infra.operate.stack import FOUNDATION, Stack, deploy, read_stack
+from infra.operate.stack import FOUNDATION, Stack, deploy, machines, read_stack
 from infra.operate.tools import CommandError, OperateError, az, pulumi, say, show
 from infra.operate.wait import wait_for_nodes
 from infra.plan.plan import Plan, make
@@ -47,6 +47,7 @@ def up(name: str, now: datetime, *, yes: bool, minutes: float) -> None:
     if publish_images(stack):
         stack = read_stack(name, now)
     deploy(stack, ROOT)
+    start_stopped(stack)
     wait_for_nodes(stack, minutes)
     say(
         f"ready. Next:\n"
@@ -56,6 +57,14 @@ def up(name: str, now: datetime, *, yes: bool, minutes: float) -> None:
         f"  make down STACK={name}        keeps results and images\n"
         f"Results are in {stack.outputs.get('storage_uri')}"
     )
+
+
+def start_stopped(stack: Stack) -> None:
+    """Start machines that have stopped themselves: Pulumi sees no difference in those."""
+    stopped = [one for one in machines(stack) if one.get("powerState") == "VM deallocated"]
+    if stopped:
+        say(f"starting {', '.join(one['name'] for one in stopped)}")
+        az("vm", "start", "--ids", *(one["id"] for one in stopped))
 
 
 def _existing(stack: Stack) -> bool:

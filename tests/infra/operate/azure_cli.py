@@ -19,6 +19,7 @@ TAGS = {
 def machine(name: str, size: str, address: str, **more: object) -> dict:
     """As `az vm list --show-details` has it."""
     return {
+        "id": f"{GROUP}/Microsoft.Compute/virtualMachines/{name}",
         "name": name, "hardwareProfile": {"vmSize": size}, "powerState": "VM running",
         "privateIps": address, "priority": None, "tags": TAGS,
         "timeCreated": "2026-11-21T08:00:00.123456+00:00", **more,
@@ -66,6 +67,7 @@ GONE = {"groups": [], "machines": [], "ray_nodes": [], "resources": []}
 GOOD = {
     "logged_in": True,
     "pulumi_login": True,
+    "backend": "https://api.pulumi.com",
     "az_version": "2.80.0",
     "pulumi_version": "v3.272.0",
     "account": {

@@ -68,6 +68,12 @@ def az() -> object:
             if option("--image") not in STATE["registry_images"]:
                 fail("ERROR: manifest unknown")
             return {"digest": option("--image")}
+        case ["vm", "start", *_]:
+            for one in STATE["machines"]:
+                if one["id"] in ARGUMENTS:
+                    one["powerState"] = "VM running"
+            save()
+            return None
         case ["vmss", "scale", *_]:
             return {}
         case ["network", "bastion", "tunnel", *_]:
@@ -89,7 +95,7 @@ def pulumi() -> str:
         case ["whoami", *_]:
             if not STATE["pulumi_login"]:
                 fail("error: PULUMI_ACCESS_TOKEN must be set for login during non-interactive use")
-            return "someone"
+            return json.dumps({"user": "someone", "organizations": [], "url": STATE["backend"]})
         case ["stack", "output", *_]:
             if project() not in STATE["deployed"]:
                 fail(f"error: no stack named '{option('--stack')}' found")

@@ -22,6 +22,11 @@ def test_a_good_subscription_has_no_problem(operate, cloud):
     [
         ({"logged_in": False}, "not logged in to Azure", "az login"),
         ({"pulumi_login": False}, "Pulumi knows no place for its state", "pulumi login azblob://"),
+        (
+            {"backend": "azblob://state"},
+            "state in azblob://state has no passphrase",
+            "PULUMI_CONFIG_PASSPHRASE_FILE",
+        ),
         ({"az_version": "2.40.0"}, "az 2.40.0 is too old", "install 2.60"),
         ({"pulumi_version": "v2.9.1"}, "pulumi v2.9.1 is too old", "install 3.100"),
         (
@@ -72,7 +77,9 @@ def test_a_good_subscription_has_no_problem(operate, cloud):
         ),
     ],
 )  # fmt: skip
-def test_a_problem_is_named_with_its_fix(operate, cloud, changes, problem, fix):
+def test_a_problem_is_named_with_its_fix(operate, cloud, changes, problem, fix, monkeypatch):
+    for name in ("PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFIG_PASSPHRASE_FILE"):
+        monkeypatch.delenv(name, raising=False)
     cloud.save(**changes)
     code, out, _ = operate("doctor")
     assert code == 1

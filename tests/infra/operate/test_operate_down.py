@@ -18,7 +18,7 @@ def test_down_lists_destroys_and_verifies(operate, cloud):
     })  # fmt: skip
     code, _, err = operate("down", "--yes")
     assert code == 0, err
-    goes, stays = err.split("stays:")
+    goes, stays = err.split("\nstays:\n")
     assert "savanna-dev-head_OsDisk_1" in goes and "savanna-dev-nat" in goes
     assert "savannaacc" not in goes
     assert "results in abfss://results@acc" in stays and "images in images.azurecr.io" in stays

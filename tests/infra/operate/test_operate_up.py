@@ -101,6 +101,16 @@ def test_machines_that_azure_has_not_made_are_missing_too(operate, cloud, by_dig
     assert code == 1 and "0 of 2 nodes have joined; missing: machines that Azure has not" in err
 
 
+def test_up_starts_what_has_stopped_itself(operate, cloud, by_digest):
+    machines = [{**one, "powerState": "VM deallocated"} for one in RUNNING["machines"]]
+    cloud.running(machines=machines, when_up={})
+    code, _, err = operate("up", "--yes", "--minutes", "0.5")
+    assert code == 0, err
+    assert "starting savanna-dev-head, savanna-dev-cpu_1" in err
+    [start] = cloud.calls("az", "vm", "start")
+    assert set(start) >= {one["id"] for one in machines}
+
+
 def test_up_over_a_running_cluster_counts_no_quota_twice(operate, cloud, by_digest):
     cloud.running(usage=[{**one, "currentValue": one["limit"]} for one in cloud.state["usage"]])
     assert operate("up", "--yes")[0] == 0
