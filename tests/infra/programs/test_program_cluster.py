@@ -329,6 +329,7 @@ def test_nodes_may_do_four_things(known):
         assert all(g.inputs["principalType"] == "ServicePrincipal" for g in grants)
         assert len({g.inputs["roleAssignmentName"] for g in grants}) == 4
     assert stop.options.property_dependencies["scope"] == {group.urn}
+    assert stop.inputs["roleName"] == "savanna node stop (savanna-test, 00000000)"
     assert stop.inputs["assignableScopes"] == [stop.inputs["scope"]]
     assert stop.inputs["permissions"] == [
         {
