@@ -90,7 +90,7 @@ class Machine:
 
     def run(self, *command, check=True, timeout=120):
         """A command on the machine; its output."""
-        done = docker("exec", self.name, *command, check=False, timeout=timeout)
+        done = docker("exec", self.name, *command, check=False, timeout=timeout, errors="replace")
         if check and done.returncode != 0:
             pytest.fail(f"{self.name}: {' '.join(command)}: {done.stdout}{done.stderr}")
         return done.stdout + done.stderr
