@@ -196,7 +196,9 @@ def test_an_eviction_drains_the_worker_then_acknowledges(site):
     assert "worker asked to stop: draining" in log and "worker stopped" in log
     assert nodes(head)[head.address] == "ALIVE"
     assert nodes(head)[worker.address] == "DEAD"
-    # Cancelled after all: it joins again. From here on its patience is a minute.
+    assert not azure.made("deallocate", "head-identity"), "its job was still running"
+    head.inside("touch", "/tmp/finish")  # now it is idle
+    # The eviction is cancelled after all: it joins again. From here on its patience is a minute.
     worker.run("sed", "-i", "s/^JOIN_MINUTES=.*/JOIN_MINUTES=1/", "/etc/savanna/node.env")
     worker.run("systemctl", "restart", "savanna-node")
     vm.events.clear()
@@ -206,8 +208,6 @@ def test_an_eviction_drains_the_worker_then_acknowledges(site):
 
 def test_an_idle_head_keeps_its_logs_and_stops_itself(site):
     head, azure = site.head, site.azure
-    assert not azure.made("deallocate", "head-identity"), "a job was running"
-    head.inside("touch", "/tmp/finish")
     wait_for("the head stops", lambda: azure.made("deallocate", "head-identity"), 180, head)
     assert [c.detail for c in azure.made("deallocate", "head-identity")] == ["head-vm"]
     mine = [c.what for c in azure.calls if c.who == "head-identity" and c.what != "events"]
