@@ -37,7 +37,6 @@ class Bastion(pulumi.ComponentResource):
             virtual_network_name=args.network.virtual_network,
             resource_group_name=args.place.group,
             address_prefix=str(args.plan.bastion_subnet),
-            default_outbound_access=False,
             opts=pulumi.ResourceOptions(parent=self, depends_on=args.network.changes),
         )
         address = network.PublicIPAddress(

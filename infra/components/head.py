@@ -37,6 +37,7 @@ class Head(pulumi.ComponentResource):
             resource_group_name=site.place.group,
             location=site.place.location,
             network_security_group=network.NetworkSecurityGroupArgs(id=site.security_group),
+            enable_accelerated_networking=True,  # all sizes of the table have it
             ip_configurations=[
                 network.NetworkInterfaceIPConfigurationArgs(
                     name="head",

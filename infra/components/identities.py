@@ -71,7 +71,7 @@ class Identities(pulumi.ComponentResource):
         super().__init__("savanna:infra:Identities", name, None, opts)
         place, subscription = args.group.place, args.group.subscription
         child = pulumi.ResourceOptions(parent=self)
-        stop = StopRole("stop-role", StopRoleArgs(place, args.group.id), child)
+        stop = StopRole("stop-role", StopRoleArgs(args.group), child)
         # Workers write results too: their logs, and what a trial that runs there saves.
         write = built_in("Storage Blob Data Contributor", subscription)
         read = built_in("Key Vault Secrets User", subscription)

@@ -22,8 +22,6 @@ from infra.config.settings import ClusterSettings, Head, Pool
 from infra.config.sizes import VmSize
 
 ADMIN = "savanna"
-# Of the decoded data (learn.microsoft.com/azure/virtual-machines/custom-data).
-MAX_CUSTOM_DATA = 65535
 DISK_TYPE = compute.StorageAccountTypes.STANDARD_SS_D_LRS
 
 
@@ -57,7 +55,7 @@ class Site:
 
 
 def custom_data(settings: ClusterSettings, node: Head | Pool, site: Site) -> pulumi.Output[str]:
-    """Base64 of the cloud-init of one node type; `ValueError` if Azure would refuse it."""
+    """Base64 of the cloud-init of one node type; `ValueError` if a node could not boot by it."""
 
     def encode(known: Sequence[str]) -> str:
         registry, client_id, storage, token = known
@@ -83,10 +81,8 @@ def custom_data(settings: ClusterSettings, node: Head | Pool, site: Site) -> pul
                 idle_minutes=settings.limits.idle_minutes,
                 max_hours=settings.limits.max_hours,
             )
-        ).encode()
-        if len(text) > MAX_CUSTOM_DATA:
-            raise ValueError(f"cloud-init has {len(text)} bytes, Azure takes {MAX_CUSTOM_DATA}")
-        return base64.b64encode(text).decode()
+        )
+        return base64.b64encode(text.encode()).decode()
 
     return pulumi.Output.all(
         site.foundation.registry_login_server,

@@ -93,6 +93,7 @@ def _profile(args: PoolArgs) -> compute.VirtualMachineScaleSetVMProfileArgs:
                 compute.VirtualMachineScaleSetNetworkConfigurationArgs(
                     name="worker",
                     primary=True,
+                    enable_accelerated_networking=True,  # all sizes of the table have it
                     delete_option=compute.DeleteOptions.DELETE,
                     network_security_group=compute.SubResourceArgs(id=site.security_group),
                     ip_configurations=[

@@ -7,16 +7,15 @@ from dataclasses import dataclass
 import pulumi
 from pulumi_azure_native import authorization
 
+from infra.components.group import Group
 from infra.components.names import guid
-from infra.components.place import Place
 
 
 @dataclass(frozen=True)
 class StopRoleArgs:
     """Valid in one resource group alone."""
 
-    place: Place
-    group_id: pulumi.Input[str]
+    group: Group
 
 
 class StopRole(pulumi.ComponentResource):
@@ -31,12 +30,12 @@ class StopRole(pulumi.ComponentResource):
         self, name: str, args: StopRoleArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
         super().__init__("savanna:infra:StopRole", name, None, opts)
-        group_id = pulumi.Output.from_input(args.group_id)
-        prefix = args.place.prefix
+        group_id, prefix = args.group.id, args.group.place.prefix
         role = authorization.RoleDefinition(
             f"{name}-definition",
             role_definition_id=group_id.apply(lambda id_: guid("stop-role", id_, prefix)),
-            role_name=f"savanna node stop ({prefix})",
+            # Unique in the tenant, which may have many subscriptions.
+            role_name=f"savanna node stop ({prefix}, {args.group.subscription[:8]})",
             role_type="CustomRole",
             description="Lets nodes of a Savanna cluster deallocate themselves.",
             scope=group_id,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 
 import pulumi
@@ -16,6 +18,18 @@ from infra.config.problems import SettingsError
 from infra.config.project import own_values
 from infra.config.read import read_cluster, read_foundation, warnings
 from infra.config.settings import ClusterSettings, FoundationSettings
+
+
+class ProgramSettingsError(SettingsError, pulumi.RunError):
+    """A `SettingsError` whose lines Pulumi shows without a traceback."""
+
+
+@contextmanager
+def _shown_by_pulumi() -> Iterator[None]:
+    try:
+        yield
+    except SettingsError as error:
+        raise ProgramSettingsError(error.problems) from None
 
 
 def values() -> dict[str, object]:
@@ -35,7 +49,8 @@ def values() -> dict[str, object]:
 def cluster_settings() -> ClusterSettings:
     """The cluster's settings, or `SettingsError`; warnings go to Pulumi's log."""
     now = datetime.now(UTC)
-    settings = read_cluster(values(), pulumi.get_stack(), pulumi.get_organization(), now)
+    with _shown_by_pulumi():
+        settings = read_cluster(values(), pulumi.get_stack(), pulumi.get_organization(), now)
     for line in warnings(settings, now):
         pulumi.log.warn(line)
     return settings
@@ -43,4 +58,5 @@ def cluster_settings() -> ClusterSettings:
 
 def foundation_settings() -> FoundationSettings:
     """The foundation's settings, or `SettingsError`."""
-    return read_foundation(values(), pulumi.get_stack(), datetime.now(UTC))
+    with _shown_by_pulumi():
+        return read_foundation(values(), pulumi.get_stack(), datetime.now(UTC))

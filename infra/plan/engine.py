@@ -13,6 +13,7 @@ import logging
 import runpy
 import warnings
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -131,12 +132,14 @@ def run(
 
         asyncio.run(_run_in_stack(program))
 
-    # Pulumi keeps its state in context variables: a copy of the context is a fresh engine.
+    # Pulumi keeps its state in context variables and in the thread's event loop: with a context
+    # and a thread of its own, a run leaves no trace.
     with warnings.catch_warnings():
         # After a failure some outputs are never asked for, and Python would tell the user so.
         warnings.filterwarnings("ignore", "coroutine 'Output", RuntimeWarning)
         try:
-            contextvars.copy_context().run(body)
+            with ThreadPoolExecutor(max_workers=1) as thread:
+                thread.submit(contextvars.copy_context().run, body).result()
         finally:
             gc.collect()
     return Run(

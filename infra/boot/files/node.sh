@@ -5,7 +5,8 @@
 set -uo pipefail
 
 readonly run=$RUNTIME_DIRECTORY logs=$LOGS_DIRECTORY state=$STATE_DIRECTORY
-readonly limit=$((JOIN_MINUTES * 60)) longest_pause=${LONGEST_PAUSE:-30}
+limit=$(awk "BEGIN {print int($JOIN_MINUTES * 60)}")
+readonly limit longest_pause=30
 outside_since=$SECONDS step=start
 
 say() { echo "savanna: $*" >&2; }
@@ -43,8 +44,11 @@ pull() { # the login is kept for the pull alone, on tmpfs
 start() {
   timeout 60 docker rm --force savanna >/dev/null 2>&1
   install -d -o "$CONTAINER_UID" "$logs/ray" "$state/results"
+  local files
+  files=$(ulimit -Hn)
+  [[ $files != unlimited && $files -lt 65536 ]] || files=65536
   local options=(--detach --name savanna --network host --shm-size "${SHM_GIB}g"
-    --ulimit nofile=65536:65536 --cap-drop ALL --security-opt no-new-privileges
+    --ulimit "nofile=$files:$files" --cap-drop ALL --security-opt no-new-privileges
     --log-driver json-file --log-opt max-size=20m --log-opt max-file=3
     --volume "$run/ray-token:$TOKEN_PATH:ro" --volume "$logs/ray:$LOGS_PATH"
     --volume "$state/results:$RESULTS_PATH"
@@ -66,8 +70,10 @@ come_up() {
     attempt start && step="join" && say "container started, $(left) s left to join"
 }
 
-condition() { # healthy, starting, unhealthy, or how the container ended
-  timeout 20 docker inspect --format '{{if .State.Running}}{{.State.Health.Status}}{{else}}{{.State.Status}} with exit code {{.State.ExitCode}}{{end}}' savanna 2>/dev/null || echo missing
+condition() { # healthy, starting, unhealthy, missing, or how the container ended
+  local format='{{if .State.Running}}{{.State.Health.Status}}{{else}}{{.State.Status}} with exit code {{.State.ExitCode}}{{end}}' now
+  now=$(timeout 20 docker inspect --format "$format" savanna 2>/dev/null) || now=missing
+  echo "$now"
 }
 
 give_up() {
@@ -100,7 +106,7 @@ while true; do
   elif ((SECONDS - outside_since >= limit)); then
     give_up
   elif [[ $now != starting && $now != unhealthy ]]; then
-    [[ -z $joined && $now == missing ]] || say "the container $now: $(timeout 20 docker logs --tail 1 savanna 2>&1)"
+    [[ $now == missing ]] || say "the container $now: $(timeout 20 docker logs --tail 1 savanna 2>&1)"
     joined=''
     come_up
     pause=$((pause * 2 < longest_pause ? pause * 2 : longest_pause))

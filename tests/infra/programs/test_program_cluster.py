@@ -4,10 +4,12 @@ import base64
 import secrets
 from graphlib import TopologicalSorter
 
+import pulumi
 import pytest
 from azure_settings import DIGEST, EXISTING
 from example import CLUSTER, VARIANTS, cluster, foundation, foundation_outputs
 
+from infra.config.problems import SettingsError
 from infra.plan.engine import SECRET, UNKNOWN
 
 # Runs that fail leave outputs behind that nobody asks for.
@@ -74,8 +76,9 @@ def test_the_program_itself_runs():
 
 
 def test_a_wrong_setting_stops_it_before_anything_is_declared():
-    with pytest.raises(Exception, match=r"headSize 'Standard_NC6'.*NC8as_T4_v3"):
+    with pytest.raises(SettingsError, match=r"headSize 'Standard_NC6'.*NC8as_T4_v3") as caught:
         cluster(headSize="STANDARD_NC6")
+    assert isinstance(caught.value, pulumi.RunError)  # whose text Pulumi shows, without traceback
 
 
 def test_a_foundation_that_lacks_an_output_is_an_error():
@@ -329,6 +332,7 @@ def test_nodes_may_do_four_things(known):
         assert all(g.inputs["principalType"] == "ServicePrincipal" for g in grants)
         assert len({g.inputs["roleAssignmentName"] for g in grants}) == 4
     assert stop.options.property_dependencies["scope"] == {group.urn}
+    assert stop.inputs["roleName"] == "savanna node stop (savanna-test, 00000000)"
     assert stop.inputs["assignableScopes"] == [stop.inputs["scope"]]
     assert stop.inputs["permissions"] == [
         {
