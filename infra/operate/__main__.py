@@ -13,7 +13,7 @@ from infra.config.problems import SettingsError
 from infra.facts import ROOT, number
 from infra.operate import down, e2e, status, tunnel, up
 from infra.operate.ask import Declined, confirm
-from infra.operate.doctor import examine, report
+from infra.operate.doctor import Finding, examine, examine_tools, report
 from infra.operate.stack import FOUNDATION, deploy, read_stack
 from infra.operate.tools import CommandError, OperateError, UsageError, need, say, show
 from infra.plan.prices import PricesError, load
@@ -90,12 +90,10 @@ def run(options: argparse.Namespace) -> int:
     if options.verb == "up":
         up.up(options.stack, now, yes=options.yes, minutes=options.minutes)
         return 0
+    if options.verb == "doctor":
+        return look_for_problems(options.stack, now)
     stack = read_stack(options.stack, now)
     match options.verb:
-        case "doctor":
-            found = examine(stack)
-            print("\n".join(report(found)))
-            return 1 if any(finding.level == "problem" for finding in found) else 0
         case "preview":
             for program in (FOUNDATION, ROOT):
                 show(["pulumi", "preview", "--stack", stack.name, "--non-interactive"], program)
@@ -125,6 +123,15 @@ def run(options: argparse.Namespace) -> int:
         case "purge":
             down.purge(stack, yes=options.yes, name=options.confirm)
     return 0
+
+
+def look_for_problems(name: str, now: datetime) -> int:
+    try:
+        found = examine(read_stack(name, now))
+    except SettingsError as error:
+        found = examine_tools() + [Finding("problem", line) for line in error.problems]
+    print("\n".join(report(found)))
+    return 1 if any(finding.level == "problem" for finding in found) else 0
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -46,7 +46,7 @@ def examine(stack: Stack, *, exists: bool = False) -> list[Finding]:
 
     What cannot be asked because something before it failed is left out.
     """
-    found = list(_tools(stack))
+    found = examine_tools()
     if any(finding.level == "problem" for finding in found):
         return found
     account = _ask(lambda: az("account", "show"))
@@ -72,7 +72,12 @@ def examine(stack: Stack, *, exists: bool = False) -> list[Finding]:
     return found
 
 
-def _tools(stack: Stack) -> Iterator[Finding]:
+def examine_tools() -> list[Finding]:
+    """What can be looked at without knowing any settings."""
+    return list(_tools())
+
+
+def _tools() -> Iterator[Finding]:
     absent = missing(("az", "pulumi", "ssh"))
     yield from (Finding("problem", line.split(". ")[0], line.split(". ")[1]) for line in absent)
     if not any(line.startswith("pulumi") for line in absent):

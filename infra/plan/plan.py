@@ -87,7 +87,10 @@ def read_given(stack: str, *, example: bool = False, root: Path = ROOT) -> Given
             values |= project.stack_values(declared, path)
         elif not example:
             needed = ", ".join(key.name for key in declared.keys.values() if key.default is None)
-            missing.append(f"{path.relative_to(root)}: there is no such file; it must set {needed}")
+            missing.append(
+                f"{path.relative_to(root)}: there is no such file; make it like "
+                f"Pulumi.dev.yaml.example beside it. It must set {needed}"
+            )
         given.append(values)
     if missing:
         raise SettingsError([*missing, "to look around without one: make plan ARGS=--example"])

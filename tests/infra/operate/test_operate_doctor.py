@@ -116,3 +116,12 @@ def test_without_the_tools_it_says_what_to_install(operate, cloud, monkeypatch):
         code, _, err = operate(verb)
         assert code == 1 and "az is not installed. Get" in err and "pulumi is not installed" in err
     assert "workers: az is not installed" in operate("workers", "--pool", "cpu", "-n", "1")[2]
+
+
+def test_wrong_settings_are_problems_among_the_others(operate, cloud, settings):
+    settings.update(headSize="Standard_NC6", owner="")
+    cloud.save(az_version="2.40.0")
+    code, out, _ = operate("doctor")
+    assert code == 1 and out.count("PROBLEM") == 3
+    for words in ("az 2.40.0 is too old", "headSize 'Standard_NC6'", "owner"):
+        assert words in out
