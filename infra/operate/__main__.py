@@ -53,6 +53,9 @@ def parser() -> argparse.ArgumentParser:
         if verb in ("up", "e2e"):
             one.add_argument("--minutes", type=float, default=30, help="to wait for nodes "
                              "(default: %(default)g)")  # fmt: skip
+        if verb == "down":
+            one.add_argument("--now", action="store_true",
+                             help="do not let running jobs write a last checkpoint")  # fmt: skip
         if verb == "status":
             one.add_argument("--json", action="store_true")
         if verb == "purge":
@@ -119,7 +122,7 @@ def run(options: argparse.Namespace) -> int:
         case "workers":
             status.scale(stack, options.pool, options.n)
         case "down":
-            down.down(stack, yes=options.yes)
+            down.down(stack, yes=options.yes, at_once=options.now)
         case "purge":
             down.purge(stack, yes=options.yes, name=options.confirm)
     return 0

@@ -7,6 +7,7 @@ import time
 from infra.facts import ROOT
 from infra.local import context
 from infra.operate.ask import confirm, confirm_by_name
+from infra.operate.leave import take_leave
 from infra.operate.stack import FOUNDATION, Stack, destroy, leftovers
 from infra.operate.tools import CommandError, OperateError, az, pulumi, say
 
@@ -14,8 +15,11 @@ SETTLE = (0.0, 15.0, 45.0, 120.0)
 """Seconds before each look at what is left: Azure's list lags behind its deletions."""
 
 
-def down(stack: Stack, *, yes: bool) -> None:
-    """Destroy the cluster, keep the foundation; `OperateError` if anything is left of it."""
+def down(stack: Stack, *, yes: bool, at_once: bool = False) -> None:
+    """Destroy the cluster, keep the foundation; `OperateError` if anything is left of it.
+
+    `at_once`: without letting running jobs write a last checkpoint.
+    """
     there = leftovers(stack)
     if not there and not stack.outputs:
         say(f"there is no cluster {stack.label}; the foundation, if any, stays")
@@ -27,6 +31,8 @@ def down(stack: Stack, *, yes: bool) -> None:
     for line in staying(stack):
         say(f"  {line}")
     confirm(f"Destroy the cluster {stack.label}?", yes=yes)
+    if not at_once:
+        take_leave(stack)
     destroy(stack, ROOT)
     _verify(stack)
     context.forget(stack.label)

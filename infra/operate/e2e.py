@@ -119,7 +119,7 @@ def _destroy(name: str, now: Callable[[], datetime], files: dict[Path, str]) -> 
     failed = []
     stack = read_stack(name, now())
     for step in (
-        lambda: downing.down(stack, yes=True),
+        lambda: downing.down(stack, yes=True, at_once=True),
         lambda: downing.purge(stack, yes=True, name=stack.label),
         lambda: pulumi("stack", "rm", "--yes", "--stack", name, "--preserve-config"),
         lambda: pulumi("stack", "rm", "--yes", "--stack", name, "--preserve-config",

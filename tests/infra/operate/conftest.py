@@ -4,7 +4,7 @@ import pytest
 from azure_cli import Cloud
 
 from infra.config.os_images import load as os_images
-from infra.operate import doctor, down, up, wait
+from infra.operate import doctor, down, leave, up, wait
 from infra.plan import plan
 from infra.plan.plan import EXAMPLE_CLUSTER, EXAMPLE_FOUNDATION, Given
 
@@ -28,6 +28,7 @@ def cloud(tmp_path, monkeypatch) -> Cloud:
     monkeypatch.setattr(up, "IMAGES", tmp_path / "images")
     monkeypatch.setattr(down, "SETTLE", (0.0, 0.0))
     monkeypatch.setattr(wait, "POLL", 0.05)
+    monkeypatch.setattr(leave, "POLL", 0.05)
     monkeypatch.setattr(up, "make", planned)
     return fake
 

@@ -150,6 +150,12 @@ def dashboard(port: int) -> str:
 
 
 def ssh() -> str:
+    if "agent stop" in ARGUMENTS[-1]:
+        if STATE["ssh_refuses"]:
+            fail("ssh: connect to host: Connection refused")
+        STATE["machines"][0]["powerState"] = "VM deallocated"
+        save()
+        return ""
     if "-L" not in ARGUMENTS:
         print("hello from the head")
         sys.exit(STATE["ssh_code"])

@@ -26,6 +26,28 @@ def test_down_lists_destroys_and_verifies(operate, cloud):
     assert [call[1] for call in cloud.calls("pulumi", "destroy")] == ["cluster"]
 
 
+def test_the_head_takes_its_leave_before_it_is_destroyed(operate, cloud):
+    cloud.running()
+    assert operate("down", "--yes")[0] == 0
+    made = cloud.everything().splitlines()
+    [leave] = [i for i, call in enumerate(made) if "agent stop" in call]
+    [destroy] = [i for i, call in enumerate(made) if '"destroy"' in call]
+    assert leave < destroy
+
+
+def test_a_head_that_cannot_be_asked_does_not_keep_the_cluster_alive(operate, cloud):
+    cloud.running(ssh_refuses=True)
+    code, _, err = operate("down", "--yes")
+    assert code == 0 and "Connection refused" in err and "since their last checkpoint" in err
+    assert cloud.calls("pulumi", "destroy")
+
+
+def test_down_at_once_asks_nobody(operate, cloud):
+    cloud.running()
+    assert operate("down", "--yes", "--now")[0] == 0
+    assert not cloud.calls("ssh") and cloud.calls("pulumi", "destroy")
+
+
 def test_down_without_a_yes_asks_and_without_a_terminal_refuses(operate, cloud, monkeypatch):
     cloud.running()
     code, _, err = operate("down")
