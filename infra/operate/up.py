@@ -7,6 +7,7 @@ from datetime import datetime
 
 from infra.config.settings import Head, Image, Pool
 from infra.facts import ROOT
+from infra.operate.access import allow_me_tokens
 from infra.operate.ask import confirm
 from infra.operate.doctor import examine, report
 from infra.operate.stack import FOUNDATION, Stack, deploy, machines, read_stack
@@ -44,6 +45,7 @@ def up(name: str, now: datetime, *, yes: bool, minutes: float) -> None:
         yes=yes,
     )
     deploy(stack, FOUNDATION)
+    allow_me_tokens(stack)
     if publish_images(stack):
         stack = read_stack(name, now)
     deploy(stack, ROOT)

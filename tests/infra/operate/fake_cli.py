@@ -64,6 +64,14 @@ def az() -> object:
             if STATE["vault_forbidden"]:
                 fail("ERROR: (Forbidden) Caller is not authorized to perform action on resource.")
             return STATE["token"]
+        case ["ad", "signed-in-user", "show", *_]:
+            return {"id": "object-of-me"}
+        case ["ad", "sp", "show", *_]:
+            return {"id": f"object-of-{option('--id')}"}
+        case ["role", "assignment", "list", *_]:
+            return [{"roleDefinitionName": name} for name in STATE["roles"]]
+        case ["role", "assignment", "create", *_]:
+            return {}
         case ["acr", "repository", "show", *_]:
             if option("--image") not in STATE["registry_images"]:
                 fail("ERROR: manifest unknown")

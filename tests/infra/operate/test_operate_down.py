@@ -1,7 +1,12 @@
 """`make down`, `make purge`: what goes, what stays, and what is left."""
 
+import shlex
+
 import pytest
 from azure_cli import GROUP, RUNNING, resource
+
+from infra.facts import ROOT
+from infra.operate.leave import STOP
 
 FOREVER = {
     "savanna-project": "savanna", "savanna-stack": "dev", "savanna-expires": "never",
@@ -148,3 +153,14 @@ def test_purge_spares_a_foundation_that_other_clusters_may_use(operate, cloud):
     cloud.save(deployed=["foundation"], resources=[other])
     code, _, err = operate("purge", "--yes", "--confirm", "savanna-dev")
     assert code == 1 and "prod" in err and not cloud.calls("pulumi", "destroy")
+
+
+def test_the_head_is_asked_as_its_own_units_would():
+    # The agent's surroundings are what savanna-limits.service gives it, which stops the head too.
+    unit = (ROOT / "infra" / "boot" / "files" / "savanna-limits.service").read_text()
+    words = shlex.split(STOP)
+    given = [words[i + 1] for i, word in enumerate(words) if word == "-p"]
+    assert len(given) == 5
+    for setting in given:
+        assert any(line.startswith(setting) for line in unit.splitlines()), setting
+    assert words[-5:-1] == ["/usr/bin/python3", "-m", "agent", "stop"]

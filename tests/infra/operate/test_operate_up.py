@@ -101,6 +101,26 @@ def test_machines_that_azure_has_not_made_are_missing_too(operate, cloud, by_dig
     assert code == 1 and "0 of 2 nodes have joined; missing: machines that Azure has not" in err
 
 
+@pytest.mark.parametrize(
+    ("user", "roles", "given"),
+    [
+        # Owner may hand out rights to secrets, and has none to read them.
+        ({"name": "me", "type": "user"}, ["Owner"], ["object-of-me", "User"]),
+        ({"name": "app", "type": "servicePrincipal"}, [], ["object-of-app", "ServicePrincipal"]),
+        ({"name": "me", "type": "user"}, ["Key Vault Secrets Officer"], None),
+    ],
+)
+def test_who_builds_a_cluster_may_read_its_token(operate, cloud, by_digest, user, roles, given):
+    cloud.save(account={**cloud.state["account"], "user": user}, roles=roles)
+    assert operate("up", "--yes")[0] == 0
+    made = cloud.calls("az", "role", "assignment", "create")
+    assert len(made) == (given is not None)
+    for call in made:
+        who, kind = call.index("--assignee-object-id"), call.index("--assignee-principal-type")
+        assert [call[who + 1], call[kind + 1]] == given
+        assert call[call.index("--scope") + 1] == "/subscriptions/s/vaults/v"
+
+
 def test_up_starts_what_has_stopped_itself(operate, cloud, by_digest):
     machines = [{**one, "powerState": "VM deallocated"} for one in RUNNING["machines"]]
     cloud.running(machines=machines, when_up={})
