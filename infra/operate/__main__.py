@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,7 +15,7 @@ from infra.facts import ROOT, number
 from infra.operate import down, e2e, status, tunnel, up
 from infra.operate.ask import Declined, confirm
 from infra.operate.doctor import Finding, examine, examine_tools, report
-from infra.operate.stack import FOUNDATION, deploy, read_stack
+from infra.operate.stack import FOUNDATION, deploy, outputs_of, read_stack
 from infra.operate.tools import CommandError, OperateError, UsageError, need, say, show
 from infra.plan.prices import PricesError, load
 
@@ -93,17 +94,18 @@ def run(options: argparse.Namespace) -> int:
     if options.verb == "up":
         up.up(options.stack, now, yes=options.yes, minutes=options.minutes)
         return 0
+    if options.verb == "foundation":
+        confirm(f"Build or update the foundation {options.stack}?", yes=options.yes)
+        deploy(options.stack, FOUNDATION)
+        print(json.dumps(dict(outputs_of(FOUNDATION, options.stack)), indent=2))
+        return 0
     if options.verb == "doctor":
         return look_for_problems(options.stack, now)
     stack = read_stack(options.stack, now)
     match options.verb:
         case "preview":
-            for program in (FOUNDATION, ROOT):
-                show(["pulumi", "preview", "--stack", stack.name, "--non-interactive"], program)
-        case "foundation":
-            confirm(f"Build or update the foundation {stack.label}?", yes=options.yes)
-            deploy(stack, FOUNDATION)
-            print(json.dumps(dict(stack.foundation_outputs), indent=2))
+            for name, program in ((stack.foundation_name, FOUNDATION), (stack.name, ROOT)):
+                show(["pulumi", "preview", "--stack", name, "--non-interactive"], program)
         case "status":
             found_status = status.status(stack, load(), now)
             as_text = (
@@ -155,5 +157,11 @@ def main(argv: list[str] | None = None) -> int:
         return 130
 
 
+def _terminated(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
 if __name__ == "__main__":
+    # As Ctrl-C: tunnels are closed, and `e2e` destroys what it made.
+    signal.signal(signal.SIGTERM, _terminated)
     sys.exit(main())

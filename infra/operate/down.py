@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+from infra.components.names import prefix
 from infra.facts import ROOT
 from infra.local import context
 from infra.operate.ask import confirm, confirm_by_name
@@ -33,7 +34,8 @@ def down(stack: Stack, *, yes: bool, at_once: bool = False) -> None:
     confirm(f"Destroy the cluster {stack.label}?", yes=yes)
     if not at_once:
         take_leave(stack)
-    destroy(stack, ROOT)
+    destroy(stack.name, ROOT)
+    stack.forget_outputs()
     _verify(stack)
     context.forget(stack.label)
     say(f"{stack.label} is gone, and nothing of it is billed. The foundation stays: make purge "
@@ -85,8 +87,9 @@ def purge(stack: Stack, *, yes: bool, name: str) -> None:
         raise OperateError(f"the cluster is still there: make down STACK={stack.name} first")
     home = stack.foundation_outputs
     if not home:
-        say(f"there is no foundation {stack.name}")
+        say(f"there is no foundation {stack.foundation_name}")
         return
+    label = prefix(stack.foundation)
     say(f"goes for good: all results in {home.get('storage_uri')}, all images in "
         f"{home.get('registry_login_server')}, the vault {home.get('vault_uri')}")  # fmt: skip
     others = _other_clusters(stack)
@@ -95,14 +98,16 @@ def purge(stack: Stack, *, yes: bool, name: str) -> None:
             f"clusters of other stacks are there: {', '.join(others)}. They may use this "
             "foundation; make down them first"
         )
-    confirm(f"Destroy the foundation {stack.label} and all results?", yes=yes)
-    confirm_by_name("This cannot be undone.", stack.label, name)
-    pulumi("state", "unprotect", "--all", "--yes", "--stack", stack.name, cwd=FOUNDATION)
-    destroy(stack, FOUNDATION)
+    confirm(f"Destroy the foundation {label} and all results?", yes=yes)
+    confirm_by_name("This cannot be undone.", label, name)
+    home_stack = stack.foundation_name
+    pulumi("state", "unprotect", "--all", "--yes", "--stack", home_stack, cwd=FOUNDATION)
+    destroy(home_stack, FOUNDATION)
+    stack.forget_outputs()
     group = str(home["resource_group"])
     if not stack.foundation.resource_group and az("group", "exists", "--name", group):
         raise OperateError(f"the resource group {group} is still there: az group show -n {group}")
-    say(f"{stack.label} is gone. The vault's name stays taken for 7 days, without a cost")
+    say(f"{label} is gone. The vault's name stays taken for 7 days, without a cost")
 
 
 def _other_clusters(stack: Stack) -> list[str]:

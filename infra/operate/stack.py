@@ -37,6 +37,11 @@ class Stack:
         return self.cluster.stack
 
     @property
+    def foundation_name(self) -> str:
+        """The foundation's stack; several clusters may have the same."""
+        return self.given.foundation_stack
+
+    @property
     def label(self) -> str:
         """What it is called in Azure, and what its local files are named after."""
         return prefix(self.cluster)
@@ -49,12 +54,12 @@ class Stack:
     @cached_property
     def outputs(self) -> Mapping[str, Any]:
         """Of the cluster; empty while it does not exist."""
-        return _outputs(ROOT, self.name)
+        return outputs_of(ROOT, self.name)
 
     @cached_property
     def foundation_outputs(self) -> Mapping[str, Any]:
         """Of the foundation; empty while it does not exist."""
-        return _outputs(FOUNDATION, self.name)
+        return outputs_of(FOUNDATION, self.foundation_name)
 
     def output(self, key: str) -> str:
         """One of the cluster's outputs, or `OperateError` where there is no cluster."""
@@ -74,27 +79,25 @@ def read_stack(name: str, now: datetime) -> Stack:
     return Stack(given, *settings_of(given, now))
 
 
-def deploy(stack: Stack, program: Path) -> None:
-    """`pulumi up` of one program, under the policies."""
-    pulumi("stack", "select", stack.name, "--create", cwd=program)
-    command = ["pulumi", "up", "--stack", stack.name, "--yes", "--non-interactive"]
+def deploy(name: str, program: Path) -> None:
+    """`pulumi up` of one program's stack, under the policies."""
+    pulumi("stack", "select", name, "--create", cwd=program)
+    command = ["pulumi", "up", "--stack", name, "--yes", "--non-interactive"]
     show([*command, "--policy-pack", str(POLICIES)], program)
-    stack.forget_outputs()
 
 
-def destroy(stack: Stack, program: Path) -> None:
-    """`pulumi destroy` of one program."""
-    command = ["pulumi", "destroy", "--stack", stack.name, "--yes", "--non-interactive"]
+def destroy(name: str, program: Path) -> None:
+    """`pulumi destroy` of one program's stack."""
+    command = ["pulumi", "destroy", "--stack", name, "--yes", "--non-interactive"]
     show([*command, "--skip-preview"], program)
-    stack.forget_outputs()
 
 
 def machines(stack: Stack) -> list[dict[str, Any]]:
     """The cluster's virtual machines, workers too, with their power state; none without a group."""
     if not az("group", "exists", "--name", stack.group):
         return []
-    found = az("vm", "list", "--resource-group", stack.group, "--show-details")
-    return [machine for machine in found or [] if _ours(machine, stack)]
+    found = az("vm", "list", "--resource-group", stack.group, "--show-details") or []
+    return [machine for machine in found if _in_group(machine, stack)]
 
 
 def leftovers(stack: Stack) -> list[dict[str, Any]]:
@@ -105,11 +108,16 @@ def leftovers(stack: Stack) -> list[dict[str, Any]]:
             found[resource["id"].lower()] = resource
     if az("group", "exists", "--name", stack.group):
         for resource in az("resource", "list", "--resource-group", stack.group) or []:
-            # Disks of machines have no tags, only their machine's name.
-            own = not stack.cluster.resource_group or resource["name"].startswith(f"{stack.label}-")
-            if own:
+            if _in_group(resource, stack):
                 found[resource["id"].lower()] = resource
     return [found[key] for key in sorted(found)]
+
+
+def _in_group(resource: Mapping[str, Any], stack: Stack) -> bool:
+    """Whether something in the cluster's resource group is the cluster's."""
+    # In a group of its own all is. What Azure makes by itself, as disks, has no tags but our name.
+    own = not stack.cluster.resource_group
+    return own or _ours(resource, stack) or resource["name"].startswith(f"{stack.label}-")
 
 
 def _ours(resource: Mapping[str, Any], stack: Stack) -> bool:
@@ -121,7 +129,8 @@ def _ours(resource: Mapping[str, Any], stack: Stack) -> bool:
     )
 
 
-def _outputs(program: Path, name: str) -> Mapping[str, Any]:
+def outputs_of(program: Path, name: str) -> Mapping[str, Any]:
+    """What a stack of `program` has put out; empty where there is none."""
     try:
         text = pulumi("stack", "output", "--json", "--stack", name, cwd=program)
     except CommandError as error:

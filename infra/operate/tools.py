@@ -6,9 +6,10 @@ import json
 import os
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -71,16 +72,26 @@ def pulumi(*arguments: str, cwd: Path = ROOT) -> str:
     return _captured(["pulumi", *arguments, "--non-interactive"], cwd)
 
 
-def show(
-    command: list[str], cwd: Path = ROOT, environment: Mapping[str, str] | None = None
-) -> None:
+def show(command: list[str], cwd: Path = ROOT) -> None:
     """Run a long command with its output on stderr, as it comes. Raises `CommandError`."""
     say(f"+ {shlex.join(command)}" + (f"   (in {cwd.relative_to(ROOT)})" if cwd != ROOT else ""))
     need(command[0])
-    code = subprocess.run(
+    # A session of its own, so that Ctrl-C reaches it once, from here: `pulumi` takes a second one
+    # as "at once", and would leave its state locked.
+    process = subprocess.Popen(
         command, cwd=cwd, stdin=subprocess.DEVNULL, stdout=sys.stderr.fileno(),
-        env={**os.environ, **(environment or {})}, check=False,
-    ).returncode  # fmt: skip
+        start_new_session=True,
+    )  # fmt: skip
+    try:
+        code = process.wait()
+    except KeyboardInterrupt:
+        say(f"waiting for `{command[0]}` to stop in good order; Ctrl-C again to end it at once")
+        os.killpg(process.pid, signal.SIGINT)
+        try:
+            process.wait()
+        except KeyboardInterrupt:
+            os.killpg(process.pid, signal.SIGKILL)
+        raise
     if code:
         raise CommandError(shlex.join(command), f"exit code {code}; what it said is above")
 

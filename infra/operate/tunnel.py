@@ -6,6 +6,8 @@ key vault into a file that only this user may read.
 
 from __future__ import annotations
 
+import os
+import signal
 import socket
 import subprocess
 import tempfile
@@ -159,10 +161,10 @@ def _running(command: list[str], port: int) -> Iterator[None]:
             time.sleep(0.2)
         yield
     finally:
-        process.terminate()
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(10)
-        if process.poll() is None:
-            process.kill()
-            process.wait()
+        # The group: `az` is a script that starts another process.
+        for end in (signal.SIGTERM, signal.SIGKILL):
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, end)
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(10)
         said.close()

@@ -44,11 +44,17 @@ def up(name: str, now: datetime, *, yes: bool, minutes: float) -> None:
         "with all workers (make plan says for what). Build it?",
         yes=yes,
     )
-    deploy(stack, FOUNDATION)
+    if stack.foundation_name == stack.name or not stack.foundation_outputs:
+        deploy(stack.foundation_name, FOUNDATION)
+        stack.forget_outputs()
+    else:
+        say(f"the foundation {stack.foundation_name} is used as it is; make foundation "
+            f"STACK={stack.foundation_name} updates it")  # fmt: skip
     allow_me_tokens(stack)
     if publish_images(stack):
         stack = read_stack(name, now)
-    deploy(stack, ROOT)
+    deploy(stack.name, ROOT)
+    stack.forget_outputs()
     start_stopped(stack)
     wait_for_nodes(stack, minutes)
     say(

@@ -42,6 +42,11 @@ class Given:
     cluster: Mapping[str, object]
     foundation: Mapping[str, object]
 
+    @property
+    def foundation_stack(self) -> str:
+        """The stack of the foundation: the one that the cluster's setting names, or the same."""
+        return str(self.cluster.get("foundation") or self.stack).rsplit("/", 1)[-1]
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -75,26 +80,27 @@ def read_given(stack: str, *, example: bool = False, root: Path = ROOT) -> Given
 
     Raises `SettingsError` where a file is missing, unless `example` lets stand-ins do.
     """
-    given: list[dict[str, object]] = []
-    missing = []
-    for path, stand_ins in (
-        (root / f"Pulumi.{stack}.yaml", EXAMPLE_CLUSTER),
-        (root / "infra" / "foundation" / f"Pulumi.{stack}.yaml", EXAMPLE_FOUNDATION),
-    ):
-        values: dict[str, object] = dict(stand_ins) if example else {}
+    missing: list[str] = []
+
+    def read(path: Path, stand_ins: Mapping[str, object]) -> dict[str, object]:
+        values = dict(stand_ins) if example else {}
         declared = project.load(path.with_name("Pulumi.yaml"))
         if path.exists():
-            values |= project.stack_values(declared, path)
-        elif not example:
+            return values | project.stack_values(declared, path)
+        if not example:
             needed = ", ".join(key.name for key in declared.keys.values() if key.default is None)
             missing.append(
                 f"{path.relative_to(root)}: there is no such file; make it like "
                 f"Pulumi.dev.yaml.example beside it. It must set {needed}"
             )
-        given.append(values)
+        return values
+
+    cluster = read(root / f"Pulumi.{stack}.yaml", EXAMPLE_CLUSTER)
+    home = Given(stack, cluster, {}).foundation_stack
+    foundation = read(root / "infra" / "foundation" / f"Pulumi.{home}.yaml", EXAMPLE_FOUNDATION)
     if missing:
         raise SettingsError([*missing, "to look around without one: make plan ARGS=--example"])
-    return Given(stack, *given)
+    return Given(stack, cluster, foundation)
 
 
 def settings_of(given: Given, now: datetime) -> tuple[ClusterSettings, FoundationSettings]:
@@ -106,9 +112,9 @@ def settings_of(given: Given, now: datetime) -> tuple[ClusterSettings, Foundatio
     except SettingsError as error:
         problems += [f"Pulumi.{given.stack}.yaml: {line}" for line in error.problems]
     try:
-        foundation = read_foundation(given.foundation, given.stack, now)
+        foundation = read_foundation(given.foundation, given.foundation_stack, now)
     except SettingsError as error:
-        where = f"infra/foundation/Pulumi.{given.stack}.yaml"
+        where = f"infra/foundation/Pulumi.{given.foundation_stack}.yaml"
         problems += [f"{where}: {line}" for line in error.problems]
     if problems or not cluster or not foundation:
         raise SettingsError(problems)
@@ -118,10 +124,8 @@ def settings_of(given: Given, now: datetime) -> tuple[ClusterSettings, Foundatio
 def make(given: Given, now: datetime, prices: PriceTable, storage_gb: float = 100) -> Plan:
     """Run both programs, twice each, and work out the rest. Raises what the programs raise."""
     cluster_settings, foundation_settings = settings_of(given, now)
-    foundation = _run(FOUNDATION, project.FOUNDATION, given.stack, given.foundation)
-    first_foundation = _run(
-        FOUNDATION, project.FOUNDATION, given.stack, given.foundation, preview=True
-    )
+    home = (FOUNDATION, project.FOUNDATION, given.foundation_stack, given.foundation)
+    foundation, first_foundation = _run(*home), _run(*home, preview=True)
     outputs = {cluster_settings.foundation: foundation.outputs}
     # The time of expiry is now plus something: both runs and the settings must mean the same.
     values = {**given.cluster, "expires": cluster_settings.expires}

@@ -142,11 +142,17 @@ class Cloud:
         self.commands.mkdir()
         script = Path(__file__).with_name("fake_cli.py")
         for name in ("az", "pulumi", "ssh", "make"):
-            file = self.commands / name
-            # A link would be followed by Python; the name is what tells them apart.
-            file.write_text(f"#!{sys.executable} -IS\n" + script.read_text())
-            file.chmod(0o755)
+            self._install(self.commands / name, f"#!{sys.executable} -IS\n" + script.read_text())
+        # Azure's is a shell script that starts Python and waits.
+        (folder / "python").mkdir()
+        (self.commands / "az").rename(folder / "python" / "az")
+        self._install(self.commands / "az", f'#!/bin/sh\n{folder}/python/az "$@"\nexit $?\n')
         self.save()
+
+    @staticmethod
+    def _install(file: Path, text: str) -> None:
+        file.write_text(text)
+        file.chmod(0o755)
 
     def environment(self, monkeypatch, with_tools: bool = True) -> None:
         monkeypatch.setenv("FAKE", str(self.folder))

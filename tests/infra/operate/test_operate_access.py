@@ -125,8 +125,7 @@ def test_ssh_runs_a_command_and_gives_its_exit_code(operate, cloud):
 def test_status_shows_machines_and_money(operate, cloud):
     hour_ago = datetime.fromtimestamp(time.time() - 3600, UTC).isoformat()
     stopped = machine("savanna-dev-cpu_2", "Standard_D16as_v6", "", powerState="VM deallocated")
-    theirs = machine("other", "Standard_D16as_v6", "10.0.0.9", tags={})
-    cloud.running(machines=[{**HEAD, "timeCreated": hour_ago}, stopped, theirs])
+    cloud.running(machines=[{**HEAD, "timeCreated": hour_ago}, stopped])
     code, out, _ = operate("status", "--json")
     found = json.loads(out)
     assert code == 0 and [node["node"] for node in found["nodes"]] == [
@@ -138,6 +137,16 @@ def test_status_shows_machines_and_money(operate, cloud):
     assert found["machines_hourly"] == head["hourly"] and not found["expired"]
     code, out, _ = operate("status")
     assert "VM deallocated" in out and "expires 2099-01-01T00:00Z" in out
+
+
+def test_in_a_group_of_others_status_shows_our_machines_alone(operate, cloud, settings):
+    settings["resourceGroup"] = "shared"
+    theirs = machine("payroll", "Standard_D16as_v6", "10.0.0.9", tags={})
+    # Azure need not give a scale set's tags to its machines.
+    ours = machine("savanna-dev-cpu_7", "Standard_D16as_v6", "10.0.0.9", tags=None)
+    cloud.running(groups=["shared"], machines=[HEAD, theirs, ours])
+    found = json.loads(operate("status", "--json")[1])
+    assert [node["node"] for node in found["nodes"]] == ["savanna-dev-head", "savanna-dev-cpu_7"]
 
 
 def test_a_head_that_does_not_run_is_exit_code_1(operate, cloud):
@@ -163,7 +172,7 @@ def test_workers_scales_the_pool_and_refuses_what_cannot_be(operate, cloud):
 def test_no_tunnel_outlives_its_command(stack, cloud):
     with tunnel.open_tunnel(stack, tunnel.free_port()):
         pass
-    mine = str(cloud.commands)
+    mine = str(cloud.folder)
     for process in Path("/proc").glob("[0-9]*/cmdline"):
         try:
             assert mine not in process.read_text(), f"process {process.parent.name} goes on"

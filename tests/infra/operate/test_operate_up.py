@@ -142,6 +142,25 @@ def test_the_foundation_alone(operate, cloud, by_digest):
     assert [call[1] for call in cloud.calls("pulumi", "up")] == ["foundation"]
 
 
+def test_a_foundation_of_its_own_name_is_shared_and_left_alone(operate, cloud, by_digest, settings):
+    settings["foundation"] = "shared"
+    cloud.save(deployed=["foundation"])
+    code, _, err = operate("up", "--yes")
+    assert code == 0 and "the foundation shared is used as it is" in err
+    assert [call[1] for call in cloud.calls("pulumi", "up")] == ["cluster"]
+    asked = [call for call in cloud.calls("pulumi", "stack", "output") if call[1] == "foundation"]
+    assert {call[call.index("--stack") + 1] for call in asked} == {"shared"}
+
+
+def test_a_shared_foundation_that_is_not_there_yet_is_built_under_its_name(
+    operate, cloud, by_digest, settings
+):
+    settings["foundation"] = "organization/savanna-foundation/shared"
+    assert operate("up", "--yes")[0] == 0
+    ups = {call[1]: call[call.index("--stack") + 1] for call in cloud.calls("pulumi", "up")}
+    assert ups == {"foundation": "shared", "cluster": "dev"}
+
+
 def test_preview_asks_pulumi_for_both(operate, cloud, by_digest):
     assert operate("preview")[0] == 0
     assert [call[1] for call in cloud.calls("pulumi", "preview")] == ["foundation", "cluster"]
