@@ -38,14 +38,15 @@ class Head(pulumi.ComponentResource):
             location=site.place.location,
             network_security_group=network.NetworkSecurityGroupArgs(id=site.security_group),
             enable_accelerated_networking=True,  # all sizes of the table have it
+            # No classes here: SubnetArgs would add settings to a subnet that it only names.
             ip_configurations=[
-                network.NetworkInterfaceIPConfigurationArgs(
-                    name="head",
-                    primary=True,
-                    subnet={"id": site.subnet},  # SubnetArgs would add settings of its own
-                    private_ip_allocation_method=network.IPAllocationMethod.STATIC,
-                    private_ip_address=str(settings.network.head_address),
-                )
+                {
+                    "name": "head",
+                    "primary": True,
+                    "subnet": {"id": site.subnet},
+                    "private_ip_allocation_method": network.IPAllocationMethod.STATIC,
+                    "private_ip_address": str(settings.network.head_address),
+                }
             ],
             tags=site.place.tags,
             opts=pulumi.ResourceOptions(parent=self),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from ipaddress import IPv4Network
 from typing import Any
 
 import pulumi
@@ -43,7 +44,8 @@ class Network(pulumi.ComponentResource):
         existing = args.plan.existing_subnet_id
         if existing:
             self.virtual_network = pulumi.Output.from_input("")
-            self.subnets = dict.fromkeys(("head", "worker"), pulumi.Output.from_input(existing))
+            subnet = pulumi.Output.from_input(existing)
+            self.subnets = {"head": subnet, "worker": subnet}
         else:
             self.virtual_network = self._virtual_network()
             self.subnets = self._subnets(self.virtual_network, self._nat_gateway())
@@ -119,9 +121,12 @@ class Network(pulumi.ComponentResource):
 
     def _subnets(
         self, virtual_network: pulumi.Output[str], nat: pulumi.Output[str]
-    ) -> Mapping[str, pulumi.Output[str]]:
-        ranges = {"head": self._args.plan.head_subnet, "worker": self._args.plan.worker_subnet}
-        made: dict[str, network.Subnet] = {}
+    ) -> Mapping[ports.Role, pulumi.Output[str]]:
+        ranges: dict[ports.Role, IPv4Network] = {
+            "head": self._args.plan.head_subnet,
+            "worker": self._args.plan.worker_subnet,
+        }
+        made: dict[ports.Role, network.Subnet] = {}
         for role, range_ in ranges.items():
             made[role] = network.Subnet(
                 f"{self._name}-{role}",

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import pulumi
+from google.protobuf import empty_pb2
 from google.protobuf.struct_pb2 import ListValue, Struct, Value
 from pulumi.runtime import mocks, rpc, settings, stack
 from pulumi.runtime.proto import resource_pb2
@@ -111,7 +112,7 @@ def run(
 
     Raises what the program raises.
     """
-    monitor = _Recorder(azure or FakeAzure(), preview, references or {})
+    monitor: Any = _Recorder(azure or FakeAzure(), preview, references or {})
 
     def body() -> None:
         settings.ROOT.set(None)
@@ -204,7 +205,7 @@ class _Recorder(mocks.MockMonitor):
             secrets: set[str] = set()
             self.outputs = _plain(request.outputs, "", secrets)
             self.secret_outputs = secrets
-        return super().RegisterResourceOutputs(request)
+        return empty_pb2.Empty()
 
 
 def _struct(state: Any) -> Struct:
