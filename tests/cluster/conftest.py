@@ -72,8 +72,13 @@ class Cluster:
             if value:
                 return value
             time.sleep(1)
-        logs = docker("logs", "--tail", "30", f"{NAME}-head", check=False)
-        pytest.fail(f"{what}: not within {seconds} s\n{logs.stdout}{logs.stderr}")
+        pytest.fail(f"{what}: not within {seconds} s\n{self.newest_run()}")
+
+    def newest_run(self):
+        """What the newest run on the head says, for the message of a failed test."""
+        say = "ls -td */*/ | head -1 | while read run; do echo $run; date -u; cat $run/nodes.json"
+        say += "; tail -n 3 $run/metrics.csv; tail -n 80 $run/train.log; done"
+        return self.head("bash", "-c", f"cd /results; {say}; ray list actors", check=False)
 
     def running(self, job):
         """The run of `job`, once it trains."""
