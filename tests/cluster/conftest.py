@@ -76,7 +76,7 @@ class Cluster:
 
     def newest_run(self):
         """What the newest run on the head says, for the message of a failed test."""
-        say = "ls -td */*/ | head -1 | while read run; do echo $run; date -u; cat $run/nodes.json"
+        say = "ls -td */*/nodes.json | head -1 | xargs dirname | while read run; do echo $run; date -u; cat $run/nodes.json"
         say += "; tail -n 3 $run/metrics.csv; tail -n 80 $run/train.log; done"
         return self.head("bash", "-c", f"cd /results; {say}; ray list actors", check=False)
 
