@@ -76,9 +76,9 @@ class Cluster:
 
     def newest_run(self):
         """What the newest run on the head says, for the message of a failed test."""
-        say = "ls -td */*/nodes.json | head -1 | xargs dirname | while read run; do echo $run; date -u; cat $run/nodes.json"
-        say += "; tail -n 3 $run/metrics.csv; tail -n 80 $run/train.log; done"
-        return self.head("bash", "-c", f"cd /results; {say}; ray list actors", check=False)
+        say = "cat nodes.json; tail -n 3 metrics.csv; tail -n 80 train.log; ray list actors"
+        newest = "/results/$(cd /results; ls -td */*/nodes.json | head -1 | xargs dirname)"
+        return self.head("bash", "-c", f"cd {newest}; pwd; date -u; {say}", check=False)
 
     def running(self, job):
         """The run of `job`, once it trains."""
