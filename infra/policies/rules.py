@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from infra.policies import checks
+from infra.policies import checks, network
 
 Inputs = Mapping[str, Any]
 
@@ -65,24 +65,24 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "closed-to-the-internet",
         "No rule lets the Internet in, and Ray's ports are open to private ranges alone.",
-        checks.security_rules,
+        network.security_rules,
         ("network:NetworkSecurityGroup", "network:SecurityRule"),
     ),
     Rule(
         "last-rule-denies",
         "A security group ends with a rule that denies all the rest, Azure's own defaults too.",
-        checks.final_deny,
+        network.final_deny,
         ("network:NetworkSecurityGroup",),
     ),
     Rule(
         "no-public-address",
         "Public addresses are for the NAT gateway and Bastion only.",
-        checks.public_address,
+        network.public_address,
     ),
     Rule(
         "no-default-outbound",
         "Machines reach the Internet through the NAT gateway only.",
-        checks.default_outbound,
+        network.default_outbound,
         ("network:Subnet", "network:VirtualNetwork"),
     ),
     Rule(

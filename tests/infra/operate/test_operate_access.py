@@ -9,11 +9,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from azure_cli import HEAD, TOKEN, machine
+from azure_cli import GOOD, HEAD, TOKEN, machine
 
 from infra.operate import stack as stacks
 from infra.operate import tunnel
 from infra.operate.tools import OperateError, UsageError
+from infra.plan.plan import EXAMPLE_CLUSTER, EXAMPLE_FOUNDATION, Given, make
+from infra.plan.prices import load
 from training.jobs.cluster import find_cluster
 
 
@@ -21,6 +23,18 @@ from training.jobs.cluster import find_cluster
 def stack(cloud, settings):
     cloud.running()
     return stacks.read_stack("dev", datetime.now(UTC))
+
+
+def test_what_is_asked_of_the_programs_is_what_they_put_out():
+    given = Given("dev", EXAMPLE_CLUSTER, EXAMPLE_FOUNDATION)
+    plan = make(given, datetime.now(UTC), load())
+    for run, assumed in ((plan.cluster, "cluster"), (plan.foundation, "foundation")):
+        assert GOOD["outputs"][assumed].keys() <= run.outputs.keys()
+    outputs, assumed = plan.cluster.outputs, GOOD["outputs"]["cluster"]
+    for key in ("head_vm", "resource_group", "scale_sets", "bastion"):
+        assert outputs[key] == assumed[key]
+    label = stacks.Stack(given, plan.cluster_settings, plan.foundation_settings).label
+    assert outputs["resource_group"] == label
 
 
 def test_through_the_tunnel_savanna_submit_finds_the_cluster(stack, cloud):
