@@ -13,6 +13,7 @@ from typing import Any
 from infra.config.os_images import os_image
 from infra.config.settings import ClusterSettings
 from infra.config.sizes import VmSize
+from infra.operate.access import roles_at, who
 from infra.operate.stack import Stack
 from infra.operate.tools import CommandError, az, missing, pulumi
 from infra.plan.quota import needs
@@ -27,6 +28,7 @@ PROVIDERS = (
     "Microsoft.Authorization",
     "Microsoft.Consumption",
 )
+MAY_ASSIGN = {"Role Based Access Control Administrator", "User Access Administrator"}
 LEAST_PULUMI = (3, 100)  # `stack select --create`, policy packs in Python 3.11
 LEAST_AZ = (2, 60)  # Flexible scale sets in `az vmss scale`, Bastion's tunnels
 
@@ -53,6 +55,7 @@ def examine(stack: Stack, *, exists: bool = False) -> list[Finding]:
     if isinstance(account, str):
         return [*found, Finding("problem", "not logged in to Azure", "az login")]
     found += _account(account)
+    found += _rights(account)
     found += _bastion_extension(stack.cluster)
     found += _providers()
     location = stack.cluster.location
@@ -131,6 +134,22 @@ def _account(account: dict[str, Any]) -> Iterator[Finding]:
                       "az account set --subscription NAME")  # fmt: skip
     else:
         yield Finding("ok", named)
+
+
+def _rights(account: dict[str, Any]) -> Iterator[Finding]:
+    """The programs make resources and assign roles. Custom roles may allow it too: no problem."""
+    scope = f"/subscriptions/{account['id']}"
+    roles = _ask(lambda: roles_at(scope, who(account["user"])[0]))
+    if isinstance(roles, str):
+        yield Finding("warning", "your rights cannot be read",
+                      "make sure that you may build and assign roles")  # fmt: skip
+    elif "Owner" in roles or ("Contributor" in roles and roles & MAY_ASSIGN):
+        yield Finding("ok", f"rights in the subscription: {', '.join(sorted(roles))}")
+    else:
+        has = ", ".join(sorted(roles)) or "none"
+        yield Finding("warning", f"rights in the subscription: {has}; that may not be enough",
+                      "Owner, or Contributor with Role Based Access Control Administrator, on the "
+                      "subscription or on resource groups that the settings name")  # fmt: skip
 
 
 def _bastion_extension(settings: ClusterSettings) -> Iterator[Finding]:

@@ -100,6 +100,22 @@ def test_what_does_not_stop_up_is_a_warning(operate, cloud):
     assert "20 of 20 free, 16 to start, 64 with all workers" in out
 
 
+@pytest.mark.parametrize(
+    ("roles", "enough"),
+    [
+        (["Owner"], True),
+        (["Contributor", "Role Based Access Control Administrator"], True),
+        (["Contributor"], False),
+        (["Reader", "User Access Administrator"], False),
+        ([], False),
+    ],
+)
+def test_rights_that_may_not_do_are_a_warning(operate, cloud, roles, enough):
+    cloud.save(roles=roles)
+    code, out, _ = operate("doctor")
+    assert code == 0 and ("that may not be enough" in out) == (not enough)
+
+
 def test_all_problems_are_told_at_once(operate, cloud):
     cloud.save(extensions=[], images=[], usage=[usage("cores", 1)], skus=[])
     _, out, _ = operate("doctor")
