@@ -1,0 +1,58 @@
+"""The secret that Ray's nodes and clients share."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+
+import pulumi
+from pulumi_azure_native import keyvault
+
+from infra.components.foundation import Foundation
+from infra.components.place import Place
+
+
+@dataclass(frozen=True)
+class RayTokenArgs:
+    """It lives in the foundation's vault, under a name of the cluster's own."""
+
+    place: Place
+    stack: str
+    foundation: Foundation
+
+
+class RayToken(pulumi.ComponentResource):
+    """Made once with the cluster; nobody sees it but who may read the vault."""
+
+    uri: pulumi.Output[str]  # without a version: always the newest
+    id: pulumi.Output[str]  # ARM id, to grant reading it
+    secret: keyvault.Secret
+
+    def __init__(
+        self, name: str, args: RayTokenArgs, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        super().__init__("savanna:infra:RayToken", name, None, opts)
+        secret_name = f"ray-token-{args.stack}"
+        home = args.foundation
+        self.secret = keyvault.Secret(
+            f"{name}-secret",
+            secret_name=secret_name,
+            vault_name=home.vault_id.apply(lambda id_: id_.rsplit("/", 1)[1]),
+            resource_group_name=home.resource_group,
+            properties=keyvault.SecretPropertiesArgs(
+                value=pulumi.Output.secret(secrets.token_hex(32)),
+                content_type="text/plain",
+            ),
+            tags=args.place.tags,
+            opts=pulumi.ResourceOptions(
+                parent=self,
+                # Every run of the program draws another value; the first one counts.
+                ignore_changes=["properties.value"],
+                # A deleted secret blocks its name for days. Kept, it is worthless without the
+                # cluster, and the next cluster writes a new version.
+                retain_on_delete=True,
+            ),
+        )
+        self.uri = pulumi.Output.concat(home.vault_uri, "secrets/", secret_name)
+        self.id = self.secret.id
+        self.register_outputs({"uri": self.uri})
