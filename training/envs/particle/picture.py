@@ -16,7 +16,8 @@ Colour = tuple[int, int, int]
 
 FINER = 3
 PAPER, ARENA, INK, GREY = (255, 255, 255), (244, 245, 247), (45, 50, 60), (150, 156, 166)
-GOOD, ADVERSARY = (58, 110, 190), (212, 72, 62)
+GOOD, ADVERSARY, DARK_ADVERSARY = (58, 110, 190), (212, 72, 62), (140, 32, 36)
+GREEN, AMBER, FOREST = (46, 160, 90), (235, 160, 30), (186, 222, 186)
 VIEW = 1.2
 """Half the width seen; bodies start within 1. Wider where one went further."""
 
@@ -65,3 +66,9 @@ def draw(discs: list[Disc], captions: list[str], size: int) -> NDArray[np.uint8]
 @functools.cache
 def _font(height: float) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
     return ImageFont.load_default(height)
+
+
+def shade(colour: NDArray[np.float64]) -> Colour:
+    """A colour [3] of mpe2, in 0..1, somewhat lighter."""
+    red, green, blue = (int(255 * (0.2 + 0.75 * part)) for part in colour)
+    return red, green, blue

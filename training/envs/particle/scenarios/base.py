@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -58,6 +58,17 @@ class Scenario:
         """Names and shapes of `Physics.extra`."""
         return {}
 
+    def make_physics(self, num_worlds: int) -> Physics:
+        return Physics(
+            self.agents, self.landmarks, num_worlds, self.words, self.num_hidden, self.extra()
+        )
+
+    def refresh(self, physics: Physics) -> None:
+        """Work out all that follows from positions, velocities, speech and hidden choices."""
+        physics.look()
+        self.begin(physics)
+        self.look(physics)
+
     def observed(self, physics: Physics, agent: int) -> list[Rows]:
         """Rows of the table that an agent observes, in mpe2's order."""
         raise NotImplementedError
@@ -79,6 +90,14 @@ class Scenario:
             totals: [len(counts), W], summed over the episode.
         """
         return {}
+
+    def mpe2_options(self) -> dict[str, Any]:
+        """Arguments with which mpe2 makes the same world."""
+        return {}
+
+    def hidden_in(self, world: Any) -> list[int]:
+        """`Physics.hidden` of a world of mpe2."""
+        return []
 
     def picture(self, physics: Physics, world: int) -> tuple[list[Disc], list[str]]:
         """What `draw` draws of one world."""
@@ -135,6 +154,11 @@ def speech_of(physics: Physics, which: list[int]) -> Rows:
     return physics.rows["speech"][which].ravel()
 
 
-def final(distances: Array, chosen: Rows) -> Array:
-    """Of distances [L, W] that to the landmark chosen [W] in each world."""
-    return distances[chosen, np.arange(distances.shape[1])]
+def pick(values: Array, chosen: Rows) -> Array:
+    """Of values [..., L, W] the one chosen [W] in each world, [..., W]."""
+    return values[..., chosen, np.arange(values.shape[-1])]
+
+
+def squared(offset: Array) -> Array:
+    """Squared lengths [...] of offsets [2, ...]."""
+    return offset[0] * offset[0] + offset[1] * offset[1]
