@@ -104,12 +104,10 @@ class Scenario:
         n = len(self.agents)
         colours = self.colours(physics, world)
         names = [body.name for body in self.agents]
-        several = [name[:-1] + "1" in names for name in names]
-        labels = [name[-1] if more else "" for name, more in zip(names, several, strict=True)]
-        labels += [""] * len(self.landmarks)
+        labels = [_label(name, names) for name in names] + [""] * len(self.landmarks)
         places = physics.position[:, :, world].T.tolist()
         discs = [
-            Disc(x, y, body.size, colour, label)
+            Disc(x, y, body.size, colour, label, _shape(body))
             for (x, y), body, label, colour in zip(
                 places, self.agents + self.landmarks, labels, colours, strict=True
             )
@@ -133,6 +131,19 @@ def heard(speech: Array) -> str:
     if np.isin(speech, (0, 1)).all() and speech.sum() == 1:
         return chr(ord("A") + int(speech.argmax()))
     return " ".join(f"{number:.1f}" for number in speech)
+
+
+def _shape(body: Body) -> str:
+    """A landmark to go to is a square, one to bump into a disc."""
+    return "square" if body.name.startswith("landmark") and not body.collides else "disc"
+
+
+def _label(name: str, names: list[str]) -> str:
+    """A number where there are several of a kind, an initial where the kind says something."""
+    kind, _, number = name.rpartition("_")
+    if f"{kind}_1" in names:
+        return number
+    return "" if kind in ("agent", "adversary") else kind[0].upper()
 
 
 def others(physics: Physics, agent: int) -> list[int]:

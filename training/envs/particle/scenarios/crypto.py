@@ -68,7 +68,7 @@ class SimpleCrypto(Scenario):
             speech, body = physics.speech[agent, :, world], self.agents[agent]
             (x, y), name = places[agent], body.name[:-2].title()
             if agent != ALICE and speech.any() and speech.argmax() == physics.hidden[SECRET, world]:
-                discs.append(Disc(x, y, 0.28, GREEN, hollow=True))
+                discs.append(Disc(x, y, 0.28, GREEN, shape="ring"))
             colour = ADVERSARY if agent == EVE else GOOD if agent == BOB else INK
             discs.append(Disc(x, y, 0.22, colour, name[0]))
             captions.append(f"{name} {'says' if agent == ALICE else 'guesses'} {heard(speech)}")
