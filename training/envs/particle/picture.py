@@ -49,7 +49,8 @@ def draw(discs: list[Disc], captions: list[str], size: int) -> NDArray[np.uint8]
         (middle - edge, middle - edge, middle + edge, middle + edge), 0.05 * scale, ARENA
     )
     for disc in discs:
-        x, y, r = middle + disc.x * scale, middle - disc.y * scale, disc.radius * scale
+        x, y = middle + disc.x * scale, middle - disc.y * scale
+        r = max(disc.radius * scale, 3 * FINER)  # seen from however far
         box = (x - r, y - r, x + r, y + r)
         darker = (disc.colour[0] * 3 // 4, disc.colour[1] * 3 // 4, disc.colour[2] * 3 // 4)
         if disc.shape == "ring":
