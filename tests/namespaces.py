@@ -69,6 +69,11 @@ def run(*command: str, check=True, **options) -> subprocess.CompletedProcess:
     return result
 
 
+def clean() -> dict[str, str]:
+    """The environment, without what leads to another cluster."""
+    return {key: value for key, value in os.environ.items() if not key.startswith("RAY_")}
+
+
 class Switch:
     """The virtual network: every machine on it reaches every other."""
 
@@ -156,7 +161,7 @@ class Machine:
             self.process = subprocess.Popen(
                 ["ip", "netns", "exec", self.name, "unshare", "--mount", "--pid", "--fork",
                  "--kill-child", "--mount-proc", "bash", "-c", OWN, "machine", *command],
-                cwd=ROOT, stdout=file, stderr=file, env={**os.environ, **environment},
+                cwd=ROOT, stdout=file, stderr=file, env=clean() | environment,
             )  # fmt: skip
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
         for _ in range(100):
@@ -171,7 +176,7 @@ class Machine:
         """Run a command beside what `start` runs, with its processes and files."""
         return run("nsenter", "--target", self.first, "--mount", "--pid", "--net",
                    "bash", "-c", 'cd /tmp/home && exec "$@"', "machine", *command,
-                   env={**os.environ, **environment}, check=False)  # fmt: skip
+                   env=clean() | environment, check=False)  # fmt: skip
 
     def close(self) -> None:
         if self.process:

@@ -15,9 +15,13 @@ from azure_settings import (
     foundation,
     problems,
 )
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from infra.config import project
+from infra.config.pools import POOL_KEYS
 from infra.config.problems import SettingsError
-from infra.config.read import warnings
+from infra.config.read import read_cluster, warnings
 
 
 def rsa_key(bits: int) -> str:
@@ -87,8 +91,6 @@ def test_an_announced_retirement_is_a_warning():
 
 
 def problems_at(now, **given) -> str:
-    from infra.config.read import read_cluster
-
     with pytest.raises(SettingsError) as caught:
         read_cluster({**CLUSTER, **given}, "test", "organization", now)
     return str(caught.value)
@@ -279,3 +281,21 @@ def test_the_foundation_reads_with_defaults():
     assert settings.budget_start == "2026-11-01"
     assert settings.budget_emails == ("rl-team@example.com",)
     assert settings.monthly_budget == 500
+
+
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from([*POOL_KEYS, "other"]), inner, max_size=4)
+    ),
+    max_leaves=6,
+)
+KEYS = [*project.load(project.CLUSTER).keys, "unknown"]
+
+
+@settings(deadline=None, max_examples=300)
+@given(st.dictionaries(st.sampled_from(KEYS), ANYTHING, max_size=4), st.text(max_size=5))
+def test_whatever_is_given_there_are_settings_or_lines_and_never_a_crash(given, text):
+    for values in (given, {**given, "pools": text}, {**EXISTING, **given}):
+        assert all("\n" not in line for line in problems(**values))

@@ -18,10 +18,6 @@ from azure_settings import cluster
 from infra.config.ports import CLOSED, rules, security_rules
 from infra.facts import ROOT, facts, number
 
-pytestmark = pytest.mark.skipif(
-    not namespaces.available(), reason="needs root, network namespaces and iptables"
-)
-
 NETWORK = cluster().network
 PREFIX = NETWORK.address_space.prefixlen
 WORKER_PORTS = range(number("MIN_WORKER_PORT"), number("MAX_WORKER_PORT") + 1)
@@ -36,13 +32,16 @@ ENVIRONMENT = {
     "NUM_CPUS": "1",
     "OMP_NUM_THREADS": "1",
 }
+STARTED = "This command will now block"  # what `ray start --block` says when all is up
 HEAD = f"{NETWORK.head_address}:{number('HEAD_PORT')}"
 
-# An actor on every node asks every other for an object too large to travel inside a message, and
-# the head's agents are asked for logs: object managers, direct calls and agents all have to answer.
+# An actor on every node asks every other for an object too large to travel inside a message; the
+# dashboard asks every node's agent for its logs, over gRPC, and for those of a job whose driver is
+# on a worker, over HTTP. Each fails if its port is missing from the table.
 TRAFFIC = """
-import sys
+import time
 import numpy, ray
+from ray.job_submission import JobSubmissionClient
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy as On
 from ray.util.state import list_logs
 ray.init(address="auto", log_to_driver=False)
@@ -59,12 +58,19 @@ peers = [Peer.options(scheduling_strategy=On(node, soft=False)).remote() for nod
 given = [peer.give.remote() for peer in peers]
 print(sum(ray.get([peer.take.remote(given) for peer in peers], timeout=60)))
 print(len([node for node in nodes if list_logs(node_id=node)]))
+client = JobSubmissionClient("http://127.0.0.1:8265")
+job = client.submit_job(entrypoint="echo from-a-worker", entrypoint_resources={"node:%s": 0.01})
+while not client.get_job_status(job).is_terminal():
+    time.sleep(0.5)
+print(client.get_job_logs(job).split()[-1])
 """
 
 
 @pytest.fixture(scope="module")
 def nodes(tmp_path_factory):
     """Head, two workers, an outsider and Bastion's place, behind their rules; Ray is running."""
+    if not namespaces.available():
+        pytest.skip("needs root, network namespaces and iptables")
     logs = tmp_path_factory.mktemp("nodes")
     switch = namespaces.Switch()
     try:
@@ -83,11 +89,7 @@ def nodes(tmp_path_factory):
             where = {} if role == "head" else {"HEAD_ADDRESS": str(NETWORK.head_address)}
             machine.start(logs / name, "images/entrypoint.sh", role, **ENVIRONMENT, **where)
         deadline = time.monotonic() + 90
-        while any(
-            "has started" not in (logs / name).read_text()
-            and "Ray runtime started" not in (logs / name).read_text()
-            for name in found.ray
-        ):
+        while any(STARTED not in (logs / name).read_text() for name in found.ray):
             assert time.monotonic() < deadline, [(logs / n).read_text()[-500:] for n in found.ray]
             time.sleep(0.5)
         yield found
@@ -137,9 +139,9 @@ def test_training_passes_and_every_port_that_ray_opens_is_known(nodes):
 
 def test_objects_calls_and_logs_travel_between_all_nodes(nodes):
     before = {name: machine.denied() for name, machine in nodes.ray.items()}
-    result, _ = during(nodes, "python", "-c", TRAFFIC)
+    result, _ = during(nodes, "python", "-c", TRAFFIC % nodes.first.address)
     assert result.returncode == 0, result.stderr[-2000:]
-    assert result.stdout.split() == [str(3 * 3 * 3_000_000), "3"]
+    assert result.stdout.split() == [str(3 * 3 * 3_000_000), "3", "from-a-worker"]
     assert {name: machine.denied() for name, machine in nodes.ray.items()} == before
 
 
