@@ -23,7 +23,12 @@ FIRST_TIMEOUT, TIMEOUT = 150.0, 10.0  # the first call turns the feature on, whi
 def ours(document: dict[str, Any], name: str) -> list[dict[str, Any]]:
     """The events of `document` that take the machine `name` away."""
     found = document.get("Events", [])
-    return [e for e in found if e["EventType"] in LEAVES and name in e.get("Resources", [])]
+
+    def takes(event: dict[str, Any]) -> bool:
+        names = [resource.lower() for resource in event.get("Resources", [])]
+        return event["EventType"] in LEAVES and name.lower() in names
+
+    return [event for event in found if takes(event)]
 
 
 class Watcher:

@@ -5,13 +5,14 @@ import base64
 import re
 import shutil
 import subprocess
+import sys
 from dataclasses import fields, replace
 
 import pytest
 import yaml
+from boot_nodes import HEAD, WORKER
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from nodes import HEAD, WORKER
 
 from infra.boot.render import LIMIT, cloud_init
 from infra.facts import facts
@@ -102,7 +103,12 @@ def test_the_python_of_ubuntu_22_04_understands_the_agent():
     modules = {path: f["content"] for path, f in files(WORKER).items() if path.endswith(".py")}
     assert "/usr/local/lib/savanna/agent/__main__.py" in modules
     for path, text in modules.items():
-        ast.parse(text, path, feature_version=(3, 10))
+        tree = ast.parse(text, path, feature_version=(3, 10))
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Import):
+                assert {alias.name.split(".")[0] for alias in node.names} <= sys.stdlib_module_names
+            if isinstance(node, ast.ImportFrom) and not node.level:
+                assert node.module.split(".")[0] in sys.stdlib_module_names, ast.dump(node)
 
 
 @BOTH

@@ -7,8 +7,8 @@ import time
 
 import pytest
 from azure_stub import AzureStub, Vm
+from boot_nodes import WORKER
 from docker_engine import ROOT
-from nodes import WORKER
 
 from infra.facts import facts
 

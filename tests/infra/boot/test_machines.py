@@ -12,8 +12,8 @@ from types import SimpleNamespace
 
 import pytest
 from azure_stub import AzureStub, Vm
+from boot_nodes import HEAD
 from docker_engine import docker
-from nodes import HEAD
 from stand_in import SUBNET, Machine, Registry, build, clean_up, make_network, wait_for
 
 from infra.boot.render import cloud_init
