@@ -17,7 +17,6 @@ class RayTokenArgs:
     """It lives in the foundation's vault, under a name of the cluster's own."""
 
     place: Place
-    stack: str
     foundation: Foundation
 
 
@@ -32,11 +31,10 @@ class RayToken(pulumi.ComponentResource):
         self, name: str, args: RayTokenArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
         super().__init__("savanna:infra:RayToken", name, None, opts)
-        secret_name = f"ray-token-{args.stack}"
         home = args.foundation
         self.secret = keyvault.Secret(
+            # Azure's name for it gets a random end: one that was ever used cannot be made again.
             f"{name}-secret",
-            secret_name=secret_name,
             vault_name=home.vault_id.apply(lambda id_: id_.rsplit("/", 1)[1]),
             resource_group_name=home.resource_group,
             properties=keyvault.SecretPropertiesArgs(
@@ -48,11 +46,11 @@ class RayToken(pulumi.ComponentResource):
                 parent=self,
                 # Every run of the program draws another value; the first one counts.
                 ignore_changes=["properties.value"],
-                # A deleted secret blocks its name for days. Kept, it is worthless without the
-                # cluster, and the next cluster writes a new version.
+                # Deleting takes rights over the vault's content that nobody else needs. Without its
+                # cluster the token is worthless, and the next cluster makes another.
                 retain_on_delete=True,
             ),
         )
-        self.uri = pulumi.Output.concat(home.vault_uri, "secrets/", secret_name)
+        self.uri = pulumi.Output.concat(home.vault_uri, "secrets/", self.secret.name)
         self.id = self.secret.id
         self.register_outputs({"uri": self.uri})

@@ -97,9 +97,11 @@ def test_outputs(known):
         "scale_sets": {"cpu": "savanna-test-cpu", "steady": "savanna-test-steady"},
         "bastion": "savanna-test-bastion",
         "storage_uri": foundation_outputs()["storage_uri"] + "/test",
-        "ray_token_uri": foundation_outputs()["vault_uri"] + "secrets/ray-token-test",
+        "ray_token_uri": known.outputs["ray_token_uri"],
         "expires": known.outputs["expires"],
     }
+    vault = foundation_outputs()["vault_uri"]
+    assert known.outputs["ray_token_uri"].startswith(f"{vault}secrets/ray-token-secret")
     assert known.outputs["head_vm_id"].endswith("/virtualMachines/savanna-test-head")
     assert cluster(bastion=False, adminRanges=["10.9.0.0/24"]).outputs["bastion"] == ""
 
@@ -274,7 +276,7 @@ def test_nodes_are_told_their_part(known):
         assert f"GPUS={gpus}\n" in text and f"MARKET_TYPE={market}\n" in text
         assert "HEAD_ADDRESS=10.0.0.4\n" in text
         assert f" STORAGE={outputs['storage_uri']}/test\n" in text
-        assert f"TOKEN_SECRET={outputs['vault_uri']}secrets/ray-token-test\n" in text
+        assert f"TOKEN_SECRET={known.outputs['ray_token_uri']}\n" in text
     ids = {
         role: known.one("UserAssignedIdentity", f"{role}-identity-user")
         for role in ("head", "worker")
@@ -308,6 +310,7 @@ def test_nodes_may_do_four_things(known):
     outputs = foundation_outputs()
     group = known.one("ResourceGroup")
     stop = known.one("RoleDefinition")
+    token = known.outputs["ray_token_uri"].rsplit("/", 1)[1]
     for role in ("head", "worker"):
         identity = known.one("UserAssignedIdentity", f"{role}-identity-user")
         grants = [
@@ -325,7 +328,7 @@ def test_nodes_may_do_four_things(known):
             # Key Vault Secrets User
             (
                 "4633458b-17de-408a-b874-0445c86b69e6",
-                f"{outputs['vault_id']}/secrets/ray-token-test",
+                f"{outputs['vault_id']}/secrets/{token}",
             ),
             (stop.inputs["roleDefinitionId"], stop.inputs["scope"]),
         }
@@ -361,8 +364,9 @@ def test_the_token_is_made_once_and_never_seen(monkeypatch):
         assert token.inputs["properties"]["value"] == SECRET
         assert token.secrets == {"properties.value"}
         assert token.options.ignore_changes == ("properties.value",)
-        # Deleted, it would block its name for the next cluster.
         assert token.options.retain_on_delete
+        # It stays, so the next cluster of this name must find another name free.
+        assert "secretName" not in token.inputs
         texts = [repr(run)]
         if not preview:
             texts += [user_data(run, n) for n in ("head-machine", "cpu-set", "steady-set")]
