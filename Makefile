@@ -145,7 +145,7 @@ lint: setup ## Check style and types
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
-	@shellcheck images/*.sh .ci/run
+	@shellcheck images/*.sh infra/boot/files/*.sh .ci/run
 	@$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
 
 format: setup ## Rewrite the code in the common style
