@@ -19,7 +19,7 @@ class NodeBoot:
     image: str  # "myregistry.azurecr.io/savanna-cpu@sha256:..."
     registry: str  # login server of the image; pulled with the managed identity
     identity_client_id: str  # of the node's user-assigned managed identity
-    token_secret: str  # "https://NAME.vault.azure.net/secrets/ray-token-dev"
+    token_secret: str  # "https://NAME.vault.azure.net/secrets/NAME"
     head_address: str  # private IP address
     storage: str  # "abfss://results@ACCOUNT.dfs.core.windows.net/STACK"
     gpus: int

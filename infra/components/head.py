@@ -24,7 +24,8 @@ class Head(pulumi.ComponentResource):
     """A virtual machine and its network interface. With or without a GPU, by its size."""
 
     vm_name: pulumi.Output[str]
-    vm_id: pulumi.Output[str]
+    vm_id: pulumi.Output[str]  # ARM id, the same for the machine that takes its place
+    unique_id: pulumi.Output[str]  # Azure's GUID of this very machine
 
     def __init__(
         self, name: str, args: HeadArgs, opts: pulumi.ResourceOptions | None = None
@@ -102,5 +103,5 @@ class Head(pulumi.ComponentResource):
                 custom_timeouts=pulumi.CustomTimeouts(create="30m", update="30m", delete="30m"),
             ),
         )
-        self.vm_name, self.vm_id = vm.name, vm.id
+        self.vm_name, self.vm_id, self.unique_id = vm.name, vm.id, vm.vm_id
         self.register_outputs({"vm_name": self.vm_name, "vm_id": self.vm_id})

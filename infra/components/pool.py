@@ -69,6 +69,7 @@ def _profile(args: PoolArgs) -> compute.VirtualMachineScaleSetVMProfileArgs:
         # A deallocated machine would keep its disk and its quota, and Ray would wait for it.
         eviction_policy=compute.VirtualMachineEvictionPolicyTypes.DELETE if pool.spot else None,
         billing_profile=compute.BillingProfileArgs(max_price=pool.max_price) if pool.spot else None,
+        scheduled_events_profile=None if pool.spot else _notice_of_removal(),
         os_profile=compute.VirtualMachineScaleSetOSProfileArgs(
             computer_name_prefix=f"{pool.name}-",
             admin_username=machine.ADMIN,
@@ -107,4 +108,15 @@ def _profile(args: PoolArgs) -> compute.VirtualMachineScaleSetVMProfileArgs:
             ],
         ),
         diagnostics_profile=machine.boot_diagnostics(),
+    )
+
+
+def _notice_of_removal() -> compute.ScheduledEventsProfileArgs:
+    """A machine that is removed by hand hears of it in time to drain; Azure has this for machines
+    on demand alone. Evictions of spot machines are announced anyway."""
+    return compute.ScheduledEventsProfileArgs(
+        terminate_notification_profile=compute.TerminateNotificationProfileArgs(
+            enable=True,
+            not_before_timeout="PT5M",  # the least; a drained machine goes at once
+        )
     )

@@ -27,7 +27,7 @@ POOL_KEYS: dict[str, tuple[object, str]] = {
     "shmGib": (0, "Shared memory of each container, GiB; 0 means 35 percent of its memory"),
 }
 MOST_INSTANCES = 1000  # of a scale set in flexible orchestration
-LONGEST_NAME = 15
+LONGEST_NAME = 14
 DISK = (30, 4095)  # GiB: what the OS image needs, the most that Azure takes for an OS disk
 SHM_MOST = 4096
 

@@ -35,6 +35,8 @@ from infra.config.sizes import VmSize, warning
 __all__ = ["SettingsError", "read_cluster", "read_foundation", "warnings"]
 
 LONGEST_NAME = 20
+# Of Azure's 64 for a machine of a scale set, which adds an underscore and eight of its own.
+LONGEST_MACHINE = 55
 MOST_HOURS = 24 * 365
 
 
@@ -68,6 +70,10 @@ def read_cluster(
     key = check_ssh_key(key_text, problems) if key_text else ""
     head = _head(values, image_for, now, problems)
     pools = read_pools(values.entries("pools"), today, image_for, problems)
+    for pool in pools:
+        if len(machine := f"{name}-{stack}-{pool.name}") > LONGEST_MACHINE:
+            fix = f"is too long with name and stack ({machine}): they may have {LONGEST_MACHINE}"
+            problems.add("pools", pool.name, fix + " characters together")
     network = _network(values, problems)
     if network:
         addresses.check_room(network, sum(pool.max for pool in pools), problems)

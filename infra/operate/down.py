@@ -48,7 +48,8 @@ def staying(stack: Stack) -> list[str]:
     lines = [
         f"results in {home.get('storage_uri', 'the storage account')}",
         f"images in {home.get('registry_login_server', 'the registry')}",
-        f"the key vault {home.get('vault_uri', '')}, with the cluster's token".replace("  ", " "),
+        f"the key vault {home.get('vault_uri', '')}, with this cluster's token, which then "
+        "opens nothing",
         "the budget and its alerts",
     ]
     if stack.cluster.resource_group:
@@ -90,8 +91,12 @@ def purge(stack: Stack, *, yes: bool, name: str) -> None:
         say(f"there is no foundation {stack.foundation_name}")
         return
     label = prefix(stack.foundation)
-    say(f"goes for good: all results in {home.get('storage_uri')}, all images in "
-        f"{home.get('registry_login_server')}, the vault {home.get('vault_uri')}")  # fmt: skip
+    registry = home.get("registry_login_server")
+    say(f"goes for good: all results in {home.get('storage_uri')}, the vault "
+        f"{home.get('vault_uri')}"
+        + ("" if stack.foundation.registry else f", all images in {registry}"))  # fmt: skip
+    if stack.foundation.registry:
+        say(f"stays: the registry {registry}, which was there before")
     others = _other_clusters(stack)
     if others:
         raise OperateError(

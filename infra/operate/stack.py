@@ -115,9 +115,13 @@ def leftovers(stack: Stack) -> list[dict[str, Any]]:
 
 def _in_group(resource: Mapping[str, Any], stack: Stack) -> bool:
     """Whether something in the cluster's resource group is the cluster's."""
-    # In a group of its own all is. What Azure makes by itself, as disks, has no tags but our name.
-    own = not stack.cluster.resource_group
-    return own or _ours(resource, stack) or resource["name"].startswith(f"{stack.label}-")
+    if not stack.cluster.resource_group:  # a group of its own: all is
+        return True
+    if STACK_TAG in (resource.get("tags") or {}):
+        return _ours(resource, stack)
+    # What Azure makes by itself, as disks, has no tags, but a name that starts as its machine's.
+    machines = ("head", *(pool.name for pool in stack.cluster.pools))
+    return resource["name"].startswith(tuple(f"{stack.label}-{name}" for name in machines))
 
 
 def _ours(resource: Mapping[str, Any], stack: Stack) -> bool:

@@ -11,15 +11,18 @@ from infra.operate.tools import OperateError, UsageError, az, say
 from infra.plan.prices import PriceTable
 
 RUNNING = "VM running"
+FREE = ("VM deallocated", "VM deallocating")
+"""States in which Azure does not bill the machine. A "VM stopped" is switched off, and billed."""
 
 
 def status(stack: Stack, prices: PriceTable, now: datetime) -> dict[str, Any]:
-    """Machines, and what the running ones cost: an hour, and since they were made."""
+    """Machines, and what the billed ones cost: an hour, and at most since they were made."""
     nodes = [_node(machine, stack, prices, now) for machine in machines(stack)]
     expires = str(stack.outputs.get("expires") or "")
-    known = [node["hourly"] for node in nodes if node["state"] == RUNNING and node["hourly"]]
+    known = [node["hourly"] for node in nodes if node["billed"] and node["hourly"]]
     return {
         "name": stack.label,
+        "group": stack.group,
         "location": stack.cluster.location,
         "expires": expires,
         "expired": bool(expires) and datetime.fromisoformat(expires) < now,
@@ -46,16 +49,17 @@ def _node(
     if since:
         made = datetime.fromisoformat(since)
         hours = (now - made.astimezone(UTC)).total_seconds() / 3600
-    running = machine.get("powerState") == RUNNING
+    billed = machine.get("powerState") not in FREE
     return {
         "node": machine["name"],
         "size": size,
         "spot": spot,
         "state": machine.get("powerState") or "unknown",
+        "billed": billed,
         "address": machine.get("privateIps") or "",
         "hours": hours,
         "hourly": price.hourly if price else None,
-        "so_far": price.hourly * hours if price and hours is not None and running else None,
+        "so_far": price.hourly * hours if price and hours is not None and billed else None,
     }
 
 
@@ -71,9 +75,15 @@ def text(found: Mapping[str, Any]) -> str:
             f"{_number(node['so_far'], 2):>8}"
         )
     lines.append(
-        f"running machines ${found['machines_hourly']:.2f} an hour, "
+        f"machines ${found['machines_hourly']:.2f} an hour, at most "
         f"${found['machines_so_far']:.2f} since they were made (list prices, machines alone)"
     )
+    for node in found["nodes"]:
+        if node["state"] == "VM stopped":
+            lines.append(
+                f"{node['node']} has switched itself off but is billed: make up starts it; "
+                f"az vm deallocate --name {node['node']} --resource-group {found['group']}"
+            )
     expired = "has expired" if found["expired"] else "expires"
     lines.append(f"{found['name']} in {found['location']} {expired} {found['expires']}")
     if found["nodes"] and not found["head_runs"]:
@@ -101,5 +111,10 @@ def scale(stack: Stack, pool_name: str, count: int) -> None:
         raise OperateError(f"there is no cluster {stack.label}: make up STACK={stack.name}")
     az("vmss", "scale", "--name", str(sets[pool_name]), "--resource-group",
        stack.output("resource_group"), "--new-capacity", str(count))  # fmt: skip
+    leave = (
+        "Azure removes spot machines at once, and what they sampled last is lost"
+        if pool.spot
+        else "one that goes drains first"
+    )
     say(f"pool {pool_name} goes to {count} machines. A new one joins within about five minutes; "
-        "one that goes has 30 s to drain. make status shows them")  # fmt: skip
+        f"{leave}. make status shows them")  # fmt: skip

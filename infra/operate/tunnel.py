@@ -72,9 +72,15 @@ def ssh_port(stack: Stack) -> Iterator[tuple[str, int]]:
 def ssh_command(
     stack: Stack, host: str, port: int, options: Sequence[str], command: Sequence[str] = ()
 ) -> list[str]:
-    """The client's command line. Over Bastion, every cluster's host has a name of its own."""
-    alias = ("-o", f"HostKeyAlias={stack.label}-head")
-    return ["ssh", *SSH_OPTIONS, *alias, "-p", str(port), *options, f"{ADMIN}@{host}", *command]
+    """The client's command line.
+
+    Every machine that was ever a head has a name of its own among the known hosts: they share an
+    address, and SSH would refuse the second one's key.
+    """
+    alias = f"HostKeyAlias={stack.label}-head-{stack.output('head_unique_id')}"
+    known = f"UserKnownHostsFile={context.FOLDER.resolve() / 'known_hosts'}"
+    names = ("-o", alias, "-o", known)
+    return ["ssh", *SSH_OPTIONS, *names, "-p", str(port), *options, f"{ADMIN}@{host}", *command]
 
 
 @contextmanager

@@ -78,7 +78,7 @@ def ray_nodes(stack: Stack) -> list[RayNode]:
             return [node for node in list_nodes(port, token) if node.alive]
     except CommandError as error:
         # SSH is refused until the head has booted.
-        if "keyvault" in str(error):
+        if "keyvault" in str(error) or "HOST IDENTIFICATION HAS CHANGED" in str(error):
             raise
         return []
     except Unauthorized as error:

@@ -117,6 +117,8 @@ class FakeAzure(Mocks):
                 properties = state.get("properties", {})
                 uri = f"https://{name}.vault.azure.net/"
                 return {"properties": {**properties, "vaultUri": uri}}
+            case "compute:VirtualMachine":
+                return {"vmId": _guid(id_)}
             case "network:PublicIPAddress":
                 return {"ipAddress": "203.0.113.10"}
         return {}

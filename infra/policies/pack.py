@@ -16,7 +16,8 @@ from infra.policies.rules import RULES, Rule
 
 
 def policies() -> list[Policy]:
-    """One policy a rule; a violation stops the deployment before anything is made."""
+    """One policy a rule. A violation that the preview sees stops the deployment before anything is
+    made; where values are unknown until then, as user data is, the resource itself is stopped."""
     return [
         ResourceValidationPolicy(
             name=rule.name,

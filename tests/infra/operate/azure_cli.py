@@ -113,6 +113,7 @@ GOOD = {
         },
         "cluster": {
             "head_vm": "savanna-dev-head",
+            "head_unique_id": "3f7c",
             "head_vm_id": f"{GROUP}/Microsoft.Compute/virtualMachines/savanna-dev-head",
             "head_address": "10.0.0.4",
             "resource_group": "savanna-dev",

@@ -58,6 +58,22 @@ def test_through_the_tunnel_savanna_submit_finds_the_cluster(stack, cloud):
     assert TOKEN not in cloud.everything()
 
 
+def test_another_head_at_the_same_address_is_not_refused(stack, cloud):
+    def names() -> list[str]:
+        with tunnel.open_tunnel(stack, tunnel.free_port()):
+            pass
+        return [word for word in cloud.calls("ssh")[-1] if "HostKeyAlias" in word]
+
+    first = names()
+    cloud.state["outputs"]["cluster"]["head_unique_id"] = "another"
+    cloud.save()
+    stack.forget_outputs()
+    assert len(first) == 1 and names() != first
+    # The user's own list of hosts stays as it is.
+    known = f"UserKnownHostsFile={Path('.savanna').resolve()}/known_hosts"
+    assert all(known in call for call in cloud.calls("ssh"))
+
+
 def test_with_an_admin_range_ssh_goes_to_the_head_itself(stack, cloud):
     cloud.state["outputs"]["cluster"]["bastion"] = ""
     cloud.save()
@@ -153,12 +169,24 @@ def test_status_shows_machines_and_money(operate, cloud):
     assert "VM deallocated" in out and "expires 2099-01-01T00:00Z" in out
 
 
+def test_a_machine_that_switched_itself_off_is_billed(operate, cloud):
+    cloud.running(machines=[{**HEAD, "powerState": "VM stopped"}])
+    found = json.loads(operate("status", "--json")[1])
+    assert found["machines_hourly"] == found["nodes"][0]["hourly"] > 0
+    assert (
+        "az vm deallocate --name savanna-dev-head --resource-group savanna-dev"
+        in (operate("status")[1])
+    )
+
+
 def test_in_a_group_of_others_status_shows_our_machines_alone(operate, cloud, settings):
     settings["resourceGroup"] = "shared"
     theirs = machine("payroll", "Standard_D16as_v6", "10.0.0.9", tags={})
     # Azure need not give a scale set's tags to its machines.
     ours = machine("savanna-dev-cpu_7", "Standard_D16as_v6", "10.0.0.9", tags=None)
-    cloud.running(groups=["shared"], machines=[HEAD, theirs, ours])
+    tags = {"savanna-project": "savanna", "savanna-stack": "dev-cpu", "savanna-expires": "x"}
+    other_stack = machine("savanna-dev-cpu-head", "Standard_D16as_v6", "10.0.0.8", tags=tags)
+    cloud.running(groups=["shared"], machines=[HEAD, theirs, other_stack, ours])
     found = json.loads(operate("status", "--json")[1])
     assert [node["node"] for node in found["nodes"]] == ["savanna-dev-head", "savanna-dev-cpu_7"]
 

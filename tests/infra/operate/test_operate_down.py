@@ -7,6 +7,7 @@ from azure_cli import GROUP, RUNNING, resource
 
 from infra.facts import ROOT
 from infra.operate.leave import STOP
+from infra.plan.plan import EXAMPLE_FOUNDATION
 
 FOREVER = {
     "savanna-project": "savanna", "savanna-stack": "dev", "savanna-expires": "never",
@@ -145,6 +146,15 @@ def test_purge_lifts_the_protection_and_destroys(operate, cloud):
     [unprotect] = cloud.calls("pulumi", "state", "unprotect")
     [destroy] = cloud.calls("pulumi", "destroy")
     assert unprotect[1] == destroy[1] == "foundation"
+
+
+def test_purge_leaves_a_registry_that_was_brought_along(operate, cloud, monkeypatch):
+    group = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/g"
+    registry = f"{group}/providers/Microsoft.ContainerRegistry/registries/images"
+    monkeypatch.setitem(EXAMPLE_FOUNDATION, "registry", registry)
+    cloud.save(deployed=["foundation"])
+    _, _, err = operate("purge", "--yes", "--confirm", "no")
+    assert "stays: the registry images.azurecr.io" in err and "all images" not in err
 
 
 def test_purge_spares_a_foundation_that_other_clusters_may_use(operate, cloud):

@@ -159,6 +159,10 @@ def test_spot_is_deleted_and_has_a_price_and_the_rest_has_neither():
     assert profiles["spot"]["priority"] == "Spot"
     assert profiles["spot"]["evictionPolicy"] == "Delete"
     assert profiles["spot"]["billingProfile"] == {"maxPrice": 0.25}
+    # Azure announces the removal of a machine by hand for machines on demand alone.
+    notice = {"terminateNotificationProfile": {"enable": True, "notBeforeTimeout": "PT5M"}}
+    assert profiles["steady"]["scheduledEventsProfile"] == notice
+    assert "scheduledEventsProfile" not in profiles["spot"]
     for profile in (profiles["steady"], run.one("VirtualMachine").inputs):
         assert profile["priority"] == "Regular"
         assert not {"evictionPolicy", "billingProfile"} & set(profile)

@@ -93,6 +93,7 @@ def test_outputs(known):
         "resource_group": "savanna-test",
         "head_vm": "savanna-test-head",
         "head_vm_id": known.outputs["head_vm_id"],
+        "head_unique_id": known.outputs["head_unique_id"],
         "head_address": "10.0.0.4",
         "scale_sets": {"cpu": "savanna-test-cpu", "steady": "savanna-test-steady"},
         "bastion": "savanna-test-bastion",
@@ -100,6 +101,7 @@ def test_outputs(known):
         "ray_token_uri": known.outputs["ray_token_uri"],
         "expires": known.outputs["expires"],
     }
+    assert len(known.outputs["head_unique_id"]) == 36
     vault = foundation_outputs()["vault_uri"]
     assert known.outputs["ray_token_uri"].startswith(f"{vault}secrets/ray-token-secret")
     assert known.outputs["head_vm_id"].endswith("/virtualMachines/savanna-test-head")
