@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from training.envs.atari import is_atari
+from training.envs.multi_agent import is_particle
 from training.errors import UsageError
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def problem(config: AlgorithmConfig, key: str, value: Any) -> str | None:
     if inner:
         if outer not in NESTED:
             return f"--set {key}: {outer!r} has no settings inside; {', '.join(NESTED)} have."
-        if outer == "env_config" and isinstance(config.env, str) and not is_atari(config.env):
+        if outer == "env_config" and _takes_keywords(config.env):
             from training.envs.single import takes
 
             hint = takes(config.env, inner)  # the environment's own keywords, of any type
@@ -55,6 +56,11 @@ def problem(config: AlgorithmConfig, key: str, value: Any) -> str | None:
             f"--set {key}={value}: expected {_kind(current)} as in {current!r}, not {_kind(value)}."
         )
     return None
+
+
+def _takes_keywords(env: object) -> bool:
+    """Whether the environment says itself which settings it takes."""
+    return isinstance(env, str) and not is_atari(env) and not is_particle(env)
 
 
 def settable(config: AlgorithmConfig) -> dict[str, Any]:

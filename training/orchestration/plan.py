@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from training.envs.atari import is_atari, parse_atari_id
 from training.envs.custom import is_custom
+from training.envs.multi_agent import check_world, is_particle
 from training.errors import UsageError
 from training.experiments import Experiment, Machine, get_experiment
 from training.metrics import STOP_RULES
@@ -181,6 +182,15 @@ def _check_env(experiment: Experiment, env: str, overrides: Mapping[str, Any]) -
             f"the experiment {experiment.name!r} needs an environment: --env with a Gymnasium id "
             "such as Acrobot-v1, or your own as module:Class."
         )
+    prefix = "env_config."
+    given = {k.removeprefix(prefix): v for k, v in overrides.items() if k.startswith(prefix)}
+    if experiment.particle:
+        check_world(env, given)
+        return
+    if is_particle(env):
+        raise UsageError(
+            f"{env} is a particle world: train it with `savanna train particle --scenario {env}`."
+        )
     from training.envs.single import check_single_env, is_registered
 
     impala = experiment.algorithm == "IMPALA"
@@ -193,8 +203,6 @@ def _check_env(experiment: Experiment, env: str, overrides: Mapping[str, Any]) -
                 f"{env} is an Atari game: train it with `savanna train atari --env {env}`."
             )
         return
-    prefix = "env_config."
-    given = {k.removeprefix(prefix): v for k, v in overrides.items() if k.startswith(prefix)}
     check_single_env(env, given)
 
 

@@ -1,0 +1,115 @@
+"""Particle worlds with MADDPG, and with RLlib's PPO to compare."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from training.experiments.base import Experiment, Machine
+
+if TYPE_CHECKING:
+    from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
+
+OLD_TARGET = -400.0
+"""Mean return at which the retired service's sample stopped, on its scale; of simple_spread."""
+
+TARGET = (OLD_TARGET + 225) / 6
+"""The same on mpe2's scale (see `training.envs.particle.world.old_scale`)."""
+
+
+def build_config(env: str, machine: Machine) -> AlgorithmConfig:
+    from training.algorithms.maddpg import MADDPGConfig
+    from training.envs.multi_agent import ENV_CONFIG
+
+    return (
+        MADDPGConfig()
+        .environment(env, env_config=dict(ENV_CONFIG))
+        .env_runners(
+            num_env_runners=machine.env_runners,
+            num_envs_per_env_runner=64,
+            rollout_fragment_length=25,
+        )
+        .learners(num_learners=0, num_gpus_per_learner=1 if machine.gpus else 0)
+        .training(lr=3e-3, share_parameters=True, train_batch_size_per_learner=512)
+    )
+
+
+def build_shared_ppo(env: str, machine: Machine) -> AlgorithmConfig:
+    return _build_ppo(env, machine, shared=True)
+
+
+def build_independent_ppo(env: str, machine: Machine) -> AlgorithmConfig:
+    return _build_ppo(env, machine, shared=False)
+
+
+def _build_ppo(env: str, machine: Machine, *, shared: bool) -> AlgorithmConfig:
+    """RLlib's PPO: one network for all agents that may be exchanged, or one an agent."""
+    from ray.rllib.algorithms.ppo import PPOConfig
+    from ray.rllib.core.rl_module.default_model_config import DefaultModelConfig
+
+    from training.envs.multi_agent import ENV_CONFIG, register_particle
+    from training.envs.particle.world import make_worlds
+
+    agents = make_worlds(env, 1).agents
+    kinds = {a.name: (a.team, a.observation_size, a.num_actions) for a in agents}
+    first = {kind: name for name, kind in reversed(kinds.items())}
+    modules = {name: first[kind] if shared else name for name, kind in kinds.items()}
+    return (
+        PPOConfig()
+        .environment(register_particle(env), env_config=dict(ENV_CONFIG))
+        .env_runners(num_env_runners=min(machine.env_runners, 4), num_envs_per_env_runner=8)
+        .fault_tolerance(restart_failed_env_runners=False)  # an error in an env is no accident
+        .multi_agent(
+            policies=sorted(set(modules.values())),
+            # Agents that other settings add belong to the first of their team.
+            policy_mapping_fn=lambda agent, episode, **kwargs: modules.get(
+                agent, next(m for a, m in modules.items() if a.split("_")[0] in agent)
+            ),
+        )
+        .learners(num_learners=0, num_gpus_per_learner=0)
+        .training(
+            lr=7e-4,
+            gamma=0.99,
+            lambda_=0.95,
+            train_batch_size_per_learner=4000,
+            minibatch_size=1000,
+            num_epochs=8,
+            vf_clip_param=10_000.0,
+            entropy_coeff=0.01,
+            grad_clip=0.5,
+        )
+        .rl_module(model_config=DefaultModelConfig(fcnet_hiddens=[64, 64], vf_share_layers=False))
+    )
+
+
+PARTICLE = Experiment(
+    name="particle",
+    summary="a particle world (default simple_spread) with MADDPG",
+    algorithm="MADDPG",
+    env="simple_spread",
+    build_config=build_config,
+    stop={"return": TARGET, "seconds": 7200},
+    checkpoint_frequency=50,
+    particle=True,
+)
+
+PARTICLE_PPO = Experiment(
+    name="particle-ppo",
+    summary="the same with RLlib's PPO, one network for all agents of a kind",
+    algorithm="PPO",
+    env="simple_spread",
+    build_config=build_shared_ppo,
+    stop={"return": TARGET, "seconds": 7200},
+    checkpoint_frequency=10,
+    particle=True,
+)
+
+PARTICLE_IPPO = Experiment(
+    name="particle-ippo",
+    summary="the same with RLlib's PPO, every agent on its own",
+    algorithm="PPO",
+    env="simple_spread",
+    build_config=build_independent_ppo,
+    stop={"return": TARGET, "seconds": 7200},
+    checkpoint_frequency=10,
+    particle=True,
+)
