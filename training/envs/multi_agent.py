@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from training.errors import UsageError
 
 if TYPE_CHECKING:
-    from training.envs.particle.world import OldScale, VectorWorlds
+    from training.envs.particle.world import AgentSpec, OldScale, VectorWorlds
 
 SCENARIOS = (
     "simple",
@@ -43,6 +43,17 @@ def worlds_of(config: Mapping[str, Any], num_worlds: int) -> VectorWorlds:
     from training.envs.particle.world import make_worlds
 
     return make_worlds(config["env"], num_worlds, **config.get("env_config", {}))
+
+
+def module_names(agents: Sequence[AgentSpec], *, shared: bool) -> tuple[str, ...]:
+    """Per agent the name of its network: its own name, or that of the first of its kind.
+
+    Agents of one team with equal observations and actions are of one kind.
+    """
+    if not shared:
+        return tuple(agent.name for agent in agents)
+    kinds = [(a.team, a.observation_size, a.num_actions, a.action_size) for a in agents]
+    return tuple(agents[kinds.index(kind)].name for kind in kinds)
 
 
 def check_world(scenario: str, given: Mapping[str, Any]) -> None:

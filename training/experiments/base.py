@@ -39,5 +39,6 @@ class Experiment:
     checkpoint_frequency: int = 0  # iterations; 0: only at the end
     random_return: float | None = None  # mean return of random play, for the report
     particle: bool = False  # its environments are particle worlds
+    film_every: int = 0  # episodes of a world between two films in training; 0: none
     default_seed: int = 0
     tags: Mapping[str, str] = field(default_factory=dict)

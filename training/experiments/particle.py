@@ -42,31 +42,19 @@ def build_independent_ppo(env: str, machine: Machine) -> AlgorithmConfig:
 
 
 def _build_ppo(env: str, machine: Machine, *, shared: bool) -> AlgorithmConfig:
-    """RLlib's PPO: one network for all agents that may be exchanged, or one an agent."""
-    from ray.rllib.algorithms.ppo import PPOConfig
     from ray.rllib.core.rl_module.default_model_config import DefaultModelConfig
 
-    from training.envs.multi_agent import ENV_CONFIG, register_particle
-    from training.envs.particle.world import make_worlds
+    from training.algorithms.particle_ppo import ParticlePPOConfig
+    from training.envs.multi_agent import ENV_CONFIG
 
-    agents = make_worlds(env, 1).agents
-    kinds = {a.name: (a.team, a.observation_size, a.num_actions) for a in agents}
-    first = {kind: name for name, kind in reversed(kinds.items())}
-    modules = {name: first[kind] if shared else name for name, kind in kinds.items()}
     return (
-        PPOConfig()
-        .environment(register_particle(env), env_config=dict(ENV_CONFIG))
+        ParticlePPOConfig()
+        .environment(env, env_config=dict(ENV_CONFIG))
         .env_runners(num_env_runners=min(machine.env_runners, 4), num_envs_per_env_runner=8)
         .fault_tolerance(restart_failed_env_runners=False)  # an error in an env is no accident
-        .multi_agent(
-            policies=sorted(set(modules.values())),
-            # Agents that other settings add belong to the first of their team.
-            policy_mapping_fn=lambda agent, episode, **kwargs: modules.get(
-                agent, next(m for a, m in modules.items() if a.split("_")[0] in agent)
-            ),
-        )
         .learners(num_learners=0, num_gpus_per_learner=0)
         .training(
+            share_parameters=shared,
             lr=7e-4,
             gamma=0.99,
             lambda_=0.95,
@@ -90,6 +78,7 @@ PARTICLE = Experiment(
     stop={"return": TARGET, "seconds": 7200},
     checkpoint_frequency=50,
     particle=True,
+    film_every=200,
 )
 
 PARTICLE_PPO = Experiment(
@@ -101,6 +90,7 @@ PARTICLE_PPO = Experiment(
     stop={"return": TARGET, "seconds": 7200},
     checkpoint_frequency=10,
     particle=True,
+    film_every=200,
 )
 
 PARTICLE_IPPO = Experiment(
@@ -112,4 +102,5 @@ PARTICLE_IPPO = Experiment(
     stop={"return": TARGET, "seconds": 7200},
     checkpoint_frequency=10,
     particle=True,
+    film_every=200,
 )

@@ -34,6 +34,7 @@ class Plan:
     checkpoint_freq: int
     config: AlgorithmConfig
     content: dict[str, Any]  # of config.json
+    film_every: int = 0  # episodes of a world between two films, 0: none
 
 
 def with_saved_settings(request: TrainRequest, resumption: Resumption | None) -> TrainRequest:
@@ -73,6 +74,7 @@ def check_early(request: TrainRequest) -> None:
         ("--max-failures", request.max_failures, 0),
         ("--checkpoint-freq", request.checkpoint_freq, 0),
         ("--evaluate-episodes", request.evaluate_episodes, 0),
+        ("--film-every", request.film_every, 0),
         ("--num-env-runners", request.num_env_runners, 0),
         ("--num-gpus", request.num_gpus, 0),
         ("--seed", request.seed, 0),
@@ -81,6 +83,8 @@ def check_early(request: TrainRequest) -> None:
     ):
         if value is not None and value < least:
             problems.append(f"{option} {value}: must be at least {least}.")
+    if request.film_every and not experiment.particle:
+        problems.append("--film-every: only particle worlds are filmed while they train.")
     if request.max_duration is not None and request.max_duration <= 0:
         problems.append(f"--max-duration {request.max_duration:g}: must be above 0 seconds.")
     if request.workers is None and (request.min_workers, request.start_timeout) != (None, None):
@@ -155,7 +159,10 @@ def make_plan(request: TrainRequest, machine: Machine) -> Plan:
         "preset": preset,
         "rllib": json_safe(config.to_dict()),
     }
-    return Plan(experiment, env, seed, stop, checkpoint_freq, config, content)
+    film_every = experiment.film_every if request.film_every is None else request.film_every
+    if not request.video:
+        film_every = 0
+    return Plan(experiment, env, seed, stop, checkpoint_freq, config, content, film_every)
 
 
 def without_return(stop: Mapping[str, float]) -> dict[str, float]:

@@ -13,7 +13,8 @@ from ray.rllib.core.rl_module.rl_module import RLModuleSpec
 from training.algorithms.maddpg.env_runner import ParticleEnvRunner
 from training.algorithms.maddpg.layout import Layout
 from training.algorithms.maddpg.module import MADDPGAgent, MADDPGModule
-from training.envs.particle import AgentSpec, make_worlds
+from training.envs.multi_agent import module_names
+from training.envs.particle.world import AgentSpec, make_worlds
 from training.errors import UsageError
 
 POLICIES = ("maddpg", "ddpg")
@@ -173,14 +174,7 @@ class MADDPGConfig(AlgorithmConfig):
 
     def module_of_agent(self) -> tuple[str, ...]:
         """Per agent the id of its module: its name, or one for all that may be exchanged."""
-        agents = self.agents()
-        if not self.share_parameters:
-            return tuple(agent.name for agent in agents)
-        kinds = [(a.team, a.observation_size, a.num_actions, a.action_size) for a in agents]
-        first = {kind: agents[kinds.index(kind)].name for kind in kinds}
-        return tuple(
-            f"{first[kind]}_shared" if kinds.count(kind) > 1 else first[kind] for kind in kinds
-        )
+        return module_names(self.agents(), shared=self.share_parameters)
 
     def get_multi_rl_module_spec(
         self, *, inference_only: bool = False, **kwargs: Any

@@ -19,7 +19,7 @@ from training.algorithms.episode import Episode
 from training.algorithms.maddpg.fragment import Fragment, make_rows
 from training.algorithms.maddpg.module import squash
 from training.algorithms.maddpg.stack import Ensemble
-from training.envs.particle import make_worlds
+from training.envs.particle.world import make_worlds
 
 
 class ParticleEnvRunner(EnvRunner, Checkpointable):

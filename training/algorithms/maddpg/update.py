@@ -82,7 +82,7 @@ class Update:
         *,
         frozen: bool = False,
     ) -> torch.Tensor:
-        """Q of every agent `[A, B]`; `actions(i)` is the joint action that agent i's critic sees."""
+        """Q of every agent `[A, B]`; the critic of agent i sees the joint action `actions(i)`."""
         seen = [
             torch.cat([observations, actions(agent)], dim=1).index_select(1, columns)
             for agent, columns in enumerate(self._columns)
