@@ -37,7 +37,7 @@ class Team:
 def _act(policy: Policy, seen: NDArray[Any], rng: np.random.Generator | None) -> NDArray[Any]:
     if not getattr(policy.module, "continuous", False):
         return policy.act(seen, rng)
-    action = policy.logits(seen)
+    action: NDArray[Any] = policy.logits(seen)
     if rng is not None:
         action = action + NOISE * rng.normal(size=action.shape)
     return np.clip(action, 0.0, 1.0).astype(np.float32)

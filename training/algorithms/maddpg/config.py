@@ -58,7 +58,7 @@ class MADDPGConfig(AlgorithmConfig):
         self.num_envs_per_env_runner = 64
         self.rollout_fragment_length = 25
         self.max_requests_in_flight_per_env_runner = 2
-        self.env_config = {"max_cycles": 25}
+        self.env_config: dict[str, Any] = {"max_cycles": 25}
         self._model_config = {"actor_hiddens": [64, 64], "critic_hiddens": [64, 64]}
         # One process learns and drives; see docs/decisions.
         self.num_learners = 0

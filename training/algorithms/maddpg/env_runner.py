@@ -26,6 +26,7 @@ class ParticleEnvRunner(EnvRunner, Checkpointable):
     """Samples `Fragment`s. Episodes go on from one fragment to the next."""
 
     config: Any
+    num_env_steps_sampled_lifetime: int
 
     def __init__(self, *, config: Any, **kwargs: Any) -> None:
         super().__init__(config=config, **kwargs)

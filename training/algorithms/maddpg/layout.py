@@ -89,7 +89,7 @@ class Layout:
             order = [agent]
         elif own_first:
             order = [(agent + k) % self.agents for k in range(self.agents)]
-        columns = []
+        columns: list[int] = []
         for other in order:
             start = sum(self.observation_sizes[:other])
             columns += range(start, start + self.observation_sizes[other])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from typing import Any
+from typing import Any, cast
 
 import gymnasium as gym
 import torch
@@ -44,6 +44,13 @@ class MADDPGAgent(TorchRLModule, InferenceOnlyAPI):
         )
         self.target_actor = copy.deepcopy(self.actor).requires_grad_(False)
         self.target_critics = copy.deepcopy(self.critics).requires_grad_(False)
+
+    def critic(self, twin: int) -> nn.Sequential:
+        """The first or the second of the twins."""
+        return cast("nn.Sequential", self.critics[twin])
+
+    def target_critic(self, twin: int) -> nn.Sequential:
+        return cast("nn.Sequential", self.target_critics[twin])
 
     def get_non_inference_attributes(self) -> list[str]:
         return ["critics", "target_actor", "target_critics"]

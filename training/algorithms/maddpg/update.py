@@ -38,8 +38,8 @@ class Update:
         self.actors = Ensemble([m.actor for m in modules])
         self.target_actors = Ensemble([m.target_actor for m in modules])
         twins = range(len(modules[0].critics))
-        self.critics = [Ensemble([m.critics[t] for m in modules]) for t in twins]
-        self.target_critics = [Ensemble([m.target_critics[t] for m in modules]) for t in twins]
+        self.critics = [Ensemble([m.critic(t) for m in modules]) for t in twins]
+        self.target_critics = [Ensemble([m.target_critic(t) for m in modules]) for t in twins]
         device = self.actors.parameters[0].device
         self._columns = [
             torch.tensor(
