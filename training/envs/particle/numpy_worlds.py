@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from training.envs.particle.physics import Array, Physics
+from training.envs.particle.physics import Array
 from training.envs.particle.picture import draw
 from training.envs.particle.scenarios.base import Scenario
 from training.envs.particle.world import AgentSpec, Episode, Step
@@ -27,9 +27,7 @@ class NumpyWorlds:
         self.kind, self.num_worlds, self.max_cycles = kind, num_worlds, max_cycles
         self.scenario, self.continuous = kind.name, continuous
         bodies = kind.agents
-        self.physics = Physics(
-            bodies, kind.landmarks, num_worlds, kind.words, kind.num_hidden, kind.extra()
-        )
+        self.physics = kind.make_physics(num_worlds)
         seen = [np.concatenate(kind.observed(self.physics, i)) for i in range(len(bodies))]
         sizes = [(MOVES if b.moves else 1) * (kind.words if b.speaks else 1) for b in bodies]
         if continuous:
@@ -55,7 +53,6 @@ class NumpyWorlds:
 
     def _number_actions(self, sizes: list[int]) -> None:
         """What each discrete action does, all agents' one after the other."""
-        self._num_actions = np.array(sizes)[:, None]
         self._first_action = np.cumsum([0, *sizes[:-1]])[:, None]
         pushes, words = [], []
         for body, size in zip(self.kind.agents, sizes, strict=True):
@@ -74,8 +71,7 @@ class NumpyWorlds:
 
     def _begin(self) -> None:
         self.physics.place(self._rng, self.kind.landmark_spread)
-        self.kind.begin(self.physics)
-        self.kind.look(self.physics)
+        self.kind.refresh(self.physics)
         self._returns[...] = 0
         self._totals[...] = 0
         self._clock = 0
@@ -96,7 +92,8 @@ class NumpyWorlds:
         truncated = np.full(self.num_worlds, ended)
         if not ended:
             return Step(observations, rewards, truncated, None, [])
-        episodes = self._episodes()
+        found = self.kind.metrics(self.physics, self._totals, self.max_cycles)
+        episodes = list_episodes(self._returns, self.max_cycles, found)
         self._begin()
         return Step(self._observe(), rewards, truncated, observations, episodes)
 
@@ -104,16 +101,6 @@ class NumpyWorlds:
         if self._clock is None:
             raise ValueError("reset the worlds before the first picture")
         return draw(*self.kind.picture(self.physics, world), size)
-
-    def _episodes(self) -> list[Episode]:
-        found = self.kind.metrics(self.physics, self._totals, self.max_cycles)
-        metrics = {name: values.tolist() for name, values in found.items()}
-        return [
-            Episode(
-                tuple(returns), self.max_cycles, {k: float(v[w]) for k, v in metrics.items()}, w
-            )
-            for w, returns in enumerate(self._returns.T.tolist())
-        ]
 
     def _observe(self) -> list[NDArray[np.float32]]:
         rows = self.physics.table.take(self._seen, axis=0)
@@ -126,31 +113,54 @@ class NumpyWorlds:
     def _act(self, actions: list[NDArray[Any]]) -> Array:
         """Set what is said; return the agents' own forces [2, N, W]."""
         if self.continuous:
-            return self._act_continuous(actions)
-        chosen = np.asarray(actions)
-        if chosen.shape != self.rewards.shape or chosen.dtype.kind not in "iu":
-            raise ValueError(
-                f"actions: {len(self.agents)} arrays of {self.num_worlds} whole numbers"
-            )
-        if (chosen >= self._num_actions).any() or chosen.min() < 0:
-            raise ValueError(f"actions must be in 0..{(self._num_actions - 1).ravel()} by agent")
+            return self._act_continuous(check_continuous(actions, self.agents, self.num_worlds))
+        chosen = check_discrete(actions, self.agents, self.num_worlds)
         for i in self._speakers:
             self.physics.speech[i] = self._words[i].take(chosen[i], axis=1)
         return self._pushes.take(chosen + self._first_action, axis=1)
 
-    def _act_continuous(self, actions: list[NDArray[Any]]) -> Array:
+    def _act_continuous(self, actions: list[NDArray[np.float32]]) -> Array:
         push = np.zeros((2, *self.rewards.shape))
-        if len(actions) != len(self.agents):
-            raise ValueError(f"actions: {len(self.agents)} arrays, one for each agent")
-        for i, (spec, given) in enumerate(zip(self.agents, actions, strict=True)):
-            if np.shape(given) != (self.num_worlds, spec.action_size):
-                raise ValueError(f"actions of {spec.name}: [{self.num_worlds}, {spec.action_size}]")
-            action = np.clip(np.asarray(given, np.float32), 0, 1).T
-            if self.kind.agents[i].moves:
+        for i, (body, given) in enumerate(zip(self.kind.agents, actions, strict=True)):
+            action = given.T
+            if body.moves:
                 push[0, i] = action[2] - action[1]
                 push[1, i] = action[4] - action[3]
                 action = action[MOVES:]
-            if i in self._speakers:
+            if body.speaks:
                 self.physics.speech[i] = action
         push *= self._strength
         return push
+
+
+def list_episodes(returns: Array, length: int, metrics: dict[str, Array]) -> list[Episode]:
+    """The episodes of all worlds, which end together; returns [N, W], metrics each [W]."""
+    columns = {name: np.asarray(values, np.float64).tolist() for name, values in metrics.items()}
+    return [
+        Episode(tuple(row), length, {name: column[w] for name, column in columns.items()}, w)
+        for w, row in enumerate(returns.T.tolist())
+    ]
+
+
+def check_discrete(
+    actions: list[NDArray[Any]], agents: tuple[AgentSpec, ...], num_worlds: int
+) -> NDArray[np.int64]:
+    """The actions as one array [N, W], or a ValueError."""
+    chosen = np.asarray(actions)
+    if chosen.shape != (len(agents), num_worlds) or chosen.dtype.kind not in "iu":
+        raise ValueError(f"actions: {len(agents)} arrays of {num_worlds} whole numbers each")
+    for spec, highest, lowest in zip(agents, chosen.max(axis=1), chosen.min(axis=1), strict=True):
+        if lowest < 0 or highest >= spec.num_actions:
+            raise ValueError(f"actions of {spec.name} are 0 to {spec.num_actions - 1}")
+    return chosen
+
+
+def check_continuous(
+    actions: list[NDArray[Any]], agents: tuple[AgentSpec, ...], num_worlds: int
+) -> list[NDArray[np.float32]]:
+    """The actions by agent [W, action_size], cut to 0..1, or a ValueError."""
+    shapes = [(num_worlds, spec.action_size) for spec in agents]
+    if [np.shape(given) for given in actions] != shapes:
+        wanted = ", ".join(str(list(shape)) for shape in shapes)
+        raise ValueError(f"actions: floats of the shapes {wanted}")
+    return [np.clip(np.asarray(given, np.float32), 0, 1) for given in actions]

@@ -7,6 +7,8 @@ import difflib
 from training.envs.particle.scenarios import SCENARIOS
 from training.errors import UsageError
 
+MPE2_ONLY = ("collect_treasure", "simple_formation", "simple_line")
+"""Worlds of mpe2 that are not written in NumPy; their numbers of agents are mpe2's."""
 BACKENDS = ("auto", "numpy", "mpe2")
 
 
@@ -31,10 +33,16 @@ def check_options(
         problems.append(f"local_ratio {local_ratio:g}: a share between 0 and 1.")
     if scenario in SCENARIOS:
         problems += _of_scenario(scenario, num_agents, num_adversaries, local_ratio)
+    elif scenario in MPE2_ONLY:
+        if backend == "numpy":
+            problems.append(f"backend numpy: {scenario} is not written in NumPy; use mpe2 or auto.")
+        if (num_agents, num_adversaries or None, local_ratio) != (None, None, None):
+            problems.append(f"{scenario} comes as mpe2 makes it: no number of agents or ratio.")
     else:
-        near = difflib.get_close_matches(scenario, SCENARIOS, 1)
+        known = [*SCENARIOS, *MPE2_ONLY]
+        near = difflib.get_close_matches(scenario, known, 1)
         hint = f" Did you mean {near[0]}?" if near else ""
-        problems.append(f"no scenario {scenario!r}.{hint} There are: {', '.join(SCENARIOS)}.")
+        problems.append(f"no scenario {scenario!r}.{hint} There are: {', '.join(known)}.")
     if problems:
         raise UsageError("\n".join(problems))
 

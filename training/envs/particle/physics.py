@@ -94,14 +94,16 @@ class Physics:
         return self.table[start : start + rows.size].reshape(*rows.shape, self.table.shape[1])
 
     def place(self, rng: np.random.Generator, spread: float) -> None:
-        """Agents anywhere in -1..1, at rest and silent; landmarks in -spread..spread."""
+        """Agents anywhere in -1..1, at rest and silent; landmarks in -spread..spread.
+
+        Call `look` afterwards.
+        """
         n = len(self.agents)
         self.position[:, :n] = rng.uniform(-1, 1, self.position[:, :n].shape)
         self.position[:, n:] = rng.uniform(-spread, spread, self.position[:, n:].shape)
         self.velocity[...] = 0
         self.speech[...] = 0
         self.hidden[...] = rng.integers(len(self.landmarks), size=self.hidden.shape)
-        self.look()
 
     def advance(self, push: Array) -> None:
         """One step of time under the agents' own forces [2, N, W].

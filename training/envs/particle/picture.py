@@ -16,21 +16,24 @@ Colour = tuple[int, int, int]
 
 FINER = 3
 PAPER, ARENA, INK, GREY = (255, 255, 255), (244, 245, 247), (45, 50, 60), (150, 156, 166)
-GOOD, ADVERSARY = (58, 110, 190), (212, 72, 62)
+GOOD, ADVERSARY, DARK_ADVERSARY = (58, 110, 190), (212, 72, 62), (140, 32, 36)
+GREEN, AMBER, FOREST = (46, 160, 90), (235, 160, 30), (186, 222, 186)
+SMALL = 9
+"""Discs of a radius of fewer pixels have their label beside them."""
 VIEW = 1.2
 """Half the width seen; bodies start within 1. Wider where one went further."""
 
 
 @dataclass(frozen=True)
 class Disc:
-    """A body as it is drawn: filled, or a ring if `hollow`."""
+    """A body as it is drawn."""
 
     x: float
     y: float
     radius: float
     colour: Colour
     label: str = ""
-    hollow: bool = False
+    shape: str = "disc"  # "square": a place; "ring": a mark around something
 
 
 def draw(discs: list[Disc], captions: list[str], size: int) -> NDArray[np.uint8]:
@@ -40,28 +43,37 @@ def draw(discs: list[Disc], captions: list[str], size: int) -> NDArray[np.uint8]
     scale = full / (2 * half)
     image = Image.new("RGB", (full, full), PAPER)
     pen = ImageDraw.Draw(image)
-    edge = scale
-    middle = full / 2
+    edge, middle = scale, full / 2
+    line, text = round(0.0035 * full), 0.042 * full
     pen.rounded_rectangle(
         (middle - edge, middle - edge, middle + edge, middle + edge), 0.05 * scale, ARENA
     )
     for disc in discs:
         x, y, r = middle + disc.x * scale, middle - disc.y * scale, disc.radius * scale
         box = (x - r, y - r, x + r, y + r)
-        if disc.hollow:
-            pen.ellipse(box, outline=disc.colour, width=round(0.015 * scale))
-            continue
         darker = (disc.colour[0] * 3 // 4, disc.colour[1] * 3 // 4, disc.colour[2] * 3 // 4)
-        pen.ellipse(box, disc.colour, darker, max(1, round(0.008 * scale)))
-        if disc.label:
-            pen.text((x, y), disc.label, PAPER, _font(max(r, 0.05 * scale)), anchor="mm")
-    line = full * 0.042
+        if disc.shape == "ring":
+            pen.ellipse(box, outline=disc.colour, width=round(0.03 * scale))
+        elif disc.shape == "square":
+            pen.rounded_rectangle(box, 0.2 * r, disc.colour, darker, line)
+        else:
+            pen.ellipse(box, disc.colour, darker, line)
+        if disc.label and r > SMALL * FINER:
+            pen.text((x, y), disc.label, PAPER, _font(r), anchor="mm")
+        elif disc.label:
+            pen.text((x + r, y - r), disc.label, INK, _font(text * 0.8), anchor="lb")
     for i, caption in enumerate(reversed(captions)):
-        at = (0.03 * full, full - 0.025 * full - i * line * 1.25)
-        pen.text(at, caption, INK, _font(line), anchor="ls")
+        at = (0.03 * full, full - 0.025 * full - i * text * 1.25)
+        pen.text(at, caption, INK, _font(text), anchor="ls")
     return np.asarray(image.resize((size, size), Image.Resampling.BOX), np.uint8)
 
 
 @functools.cache
 def _font(height: float) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
     return ImageFont.load_default(height)
+
+
+def shade(colour: NDArray[np.float64]) -> Colour:
+    """A colour [3] of mpe2, in 0..1, somewhat lighter."""
+    red, green, blue = (int(255 * (0.2 + 0.75 * part)) for part in colour)
+    return red, green, blue

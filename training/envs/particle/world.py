@@ -142,11 +142,16 @@ def make_worlds(
 
     check_options(scenario, num_worlds, num_agents, num_adversaries, local_ratio, max_cycles,
                   backend)  # fmt: skip
-    from training.envs.particle.numpy_worlds import NumpyWorlds
     from training.envs.particle.scenarios import SCENARIOS
 
-    kind = SCENARIOS[scenario]
-    made = kind(
-        kind.count(num_agents, num_adversaries), 0.5 if local_ratio is None else local_ratio
-    )
-    return NumpyWorlds(made, num_worlds, max_cycles, continuous)
+    kind = None
+    if scenario in SCENARIOS:
+        count = SCENARIOS[scenario].count(num_agents, num_adversaries)
+        kind = SCENARIOS[scenario](count, 0.5 if local_ratio is None else local_ratio)
+    if kind is None or backend == "mpe2":
+        from training.envs.particle.mpe2_worlds import Mpe2Worlds
+
+        return Mpe2Worlds(scenario, kind, num_worlds, max_cycles, continuous)
+    from training.envs.particle.numpy_worlds import NumpyWorlds
+
+    return NumpyWorlds(kind, num_worlds, max_cycles, continuous)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -58,6 +58,17 @@ class Scenario:
         """Names and shapes of `Physics.extra`."""
         return {}
 
+    def make_physics(self, num_worlds: int) -> Physics:
+        return Physics(
+            self.agents, self.landmarks, num_worlds, self.words, self.num_hidden, self.extra()
+        )
+
+    def refresh(self, physics: Physics) -> None:
+        """Work out all that follows from positions, velocities, speech and hidden choices."""
+        physics.look()
+        self.begin(physics)
+        self.look(physics)
+
     def observed(self, physics: Physics, agent: int) -> list[Rows]:
         """Rows of the table that an agent observes, in mpe2's order."""
         raise NotImplementedError
@@ -80,17 +91,23 @@ class Scenario:
         """
         return {}
 
+    def mpe2_options(self) -> dict[str, Any]:
+        """Arguments with which mpe2 makes the same world."""
+        return {}
+
+    def hidden_in(self, world: Any) -> list[int]:
+        """`Physics.hidden` of a world of mpe2."""
+        return []
+
     def picture(self, physics: Physics, world: int) -> tuple[list[Disc], list[str]]:
         """What `draw` draws of one world."""
         n = len(self.agents)
         colours = self.colours(physics, world)
         names = [body.name for body in self.agents]
-        several = [name[:-1] + "1" in names for name in names]
-        labels = [name[-1] if more else "" for name, more in zip(names, several, strict=True)]
-        labels += [""] * len(self.landmarks)
+        labels = [_label(name, names) for name in names] + [""] * len(self.landmarks)
         places = physics.position[:, :, world].T.tolist()
         discs = [
-            Disc(x, y, body.size, colour, label)
+            Disc(x, y, body.size, colour, label, _shape(body))
             for (x, y), body, label, colour in zip(
                 places, self.agents + self.landmarks, labels, colours, strict=True
             )
@@ -116,6 +133,19 @@ def heard(speech: Array) -> str:
     return " ".join(f"{number:.1f}" for number in speech)
 
 
+def _shape(body: Body) -> str:
+    """A landmark to go to is a square, one to bump into a disc."""
+    return "square" if body.name.startswith("landmark") and not body.collides else "disc"
+
+
+def _label(name: str, names: list[str]) -> str:
+    """A number where there are several of a kind, an initial where the kind says something."""
+    kind, _, number = name.rpartition("_")
+    if f"{kind}_1" in names:
+        return number
+    return "" if kind in ("agent", "adversary") else kind[0].upper()
+
+
 def others(physics: Physics, agent: int) -> list[int]:
     return [i for i in range(len(physics.agents)) if i != agent]
 
@@ -135,6 +165,11 @@ def speech_of(physics: Physics, which: list[int]) -> Rows:
     return physics.rows["speech"][which].ravel()
 
 
-def final(distances: Array, chosen: Rows) -> Array:
-    """Of distances [L, W] that to the landmark chosen [W] in each world."""
-    return distances[chosen, np.arange(distances.shape[1])]
+def pick(values: Array, chosen: Rows) -> Array:
+    """Of values [..., L, W] the one chosen [W] in each world, [..., W]."""
+    return values[..., chosen, np.arange(values.shape[-1])]
+
+
+def squared(offset: Array) -> Array:
+    """Squared lengths [...] of offsets [2, ...]."""
+    return offset[0] * offset[0] + offset[1] * offset[1]

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
 
 from training.envs.particle.physics import Array, Body, Physics, Rows
+from training.envs.particle.picture import GREEN, Disc
 from training.envs.particle.scenarios.base import (
     Count,
     Scenario,
@@ -61,3 +65,18 @@ class SimpleSpread(Scenario):
             "collisions": totals[0],
             "landmark_distance": totals[1] / steps,
         }
+
+    def mpe2_options(self) -> dict[str, Any]:
+        return {"N": self.count_of.agents, "local_ratio": self.local_ratio}
+
+    def picture(self, physics: Physics, world: int) -> tuple[list[Disc], list[str]]:
+        """A landmark that is covered lies on top, green."""
+        discs, captions = super().picture(physics, world)
+        n = len(self.agents)
+        nearest = physics.distance[:, n:, world].min(axis=0)
+        landmarks, agents = discs[: len(nearest)], discs[len(nearest) :]
+        covered = [
+            replace(disc, colour=GREEN)
+            for disc, near in zip(landmarks, nearest, strict=True) if near < COVERED
+        ]  # fmt: skip
+        return landmarks + agents + covered, captions
