@@ -21,9 +21,14 @@ MODULE = f"{MODULES}/default_policy"
 
 @dataclass(frozen=True)
 class Policy:
-    """Acts on batches of observations; discrete actions."""
+    """Acts on batches of observations; discrete actions, unless it is an agent of a `Team`."""
 
     module: Any  # a TorchRLModule
+
+    @property
+    def continuous(self) -> bool:
+        """Whether what `logits` gives are the actions themselves."""
+        return bool(getattr(self.module, "continuous", False))
 
     def logits(self, observations: NDArray[Any]) -> NDArray[np.float32]:
         """Observations `[B, ...]` -> unnormalised log-probabilities `[B, actions]`."""

@@ -35,7 +35,7 @@ class Team:
 
 
 def _act(policy: Policy, seen: NDArray[Any], rng: np.random.Generator | None) -> NDArray[Any]:
-    if not getattr(policy.module, "continuous", False):
+    if not policy.continuous:
         return policy.act(seen, rng)
     action: NDArray[Any] = policy.logits(seen)
     if rng is not None:

@@ -27,17 +27,19 @@ def play_filmed(
 ) -> Iterator[tuple[Picture, int, float]]:
     """(picture, steps so far, return so far) before every step and at the end of an episode.
 
-    An ended world has begun anew, so the last picture is of the step before the end.
+    An ended world has begun anew: the last picture is that of the step before, once more.
     """
     worlds = worlds_of(config, 1)
     observations = worlds.reset(seed)
     total, steps = 0.0, 0
     while True:
-        yield worlds.frame(0, SIZE), steps, total
+        picture = worlds.frame(0, SIZE)
+        yield picture, steps, total
         step = worlds.step(team.act(observations))
         observations, steps = step.observations, steps + 1
         total += float(step.rewards.sum())
         if step.episodes:
+            yield picture, steps, total
             return
 
 
