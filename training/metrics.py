@@ -53,9 +53,19 @@ class IterationResult:
     cpu_percent: float
     memory_percent: float
     old_return_mean: float = math.nan  # the same on the scale of the retired service
-    landmarks_covered: float = math.nan  # at an episode's end; these are means of 100 episodes
-    collisions: float = math.nan  # an episode
-    landmark_distance: float = math.nan  # to the nearest agent, mean over steps and landmarks
+    # Of particle worlds, means of the last 100 episodes; which of them depends on the world.
+    good_return: float = math.nan  # of all agents that are no adversaries
+    adversary_return: float = math.nan
+    landmarks_covered: float = math.nan  # at an episode's end
+    collisions: float = math.nan
+    landmark_distance: float = math.nan
+    goal_distance: float = math.nan
+    agent_distance: float = math.nan
+    adversary_distance: float = math.nan
+    catches: float = math.nan
+    food: float = math.nan
+    bob_right: float = math.nan
+    eve_right: float = math.nan
 
     @classmethod
     def from_rllib(
@@ -109,11 +119,11 @@ class IterationResult:
         return {name: getattr(self, name) for name in COLUMNS}
 
 
-EPISODE_METRICS = ("landmarks_covered", "collisions", "landmark_distance")
-"""What simple_spread measures besides the return."""
-
 COLUMNS: tuple[str, ...] = tuple(field.name for field in fields(IterationResult))
 """Header of `metrics.csv`; also the metric names in TensorBoard and MLflow."""
+
+EPISODE_METRICS: tuple[str, ...] = COLUMNS[COLUMNS.index("good_return") :]
+"""What particle worlds measure besides the return."""
 
 
 def _number(source: Mapping[str, Any], key: str, default: float = math.nan) -> float:
