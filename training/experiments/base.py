@@ -38,7 +38,6 @@ class Experiment:
     stop: Mapping[str, float]  # default stop rules, keys of training.metrics.STOP_RULES
     checkpoint_frequency: int = 0  # iterations; 0: only at the end
     random_return: float | None = None  # mean return of random play, for the report
-    references: Mapping[str, float] = field(default_factory=dict)  # scripted play, likewise
     particle: bool = False  # its environments are particle worlds
     film_every: int = 0  # episodes of a world between two films in training; 0: none
     default_seed: int = 0

@@ -69,11 +69,6 @@ def _build_ppo(env: str, machine: Machine, *, shared: bool) -> AlgorithmConfig:
     )
 
 
-RANDOM = -77.5
-SCRIPTED = {"fixed assignment": -30.3, "best assignment": -19.3}
-"""Mean returns in simple_spread: every agent goes to the landmark of its number, or they share
-the landmarks out so that their ways are shortest together. Old scale: -407 and -341."""
-
 PARTICLE = Experiment(
     name="particle",
     summary="a particle world (default simple_spread) with MADDPG",
@@ -83,8 +78,6 @@ PARTICLE = Experiment(
     stop={"return": TARGET, "seconds": 7200},
     checkpoint_frequency=50,
     particle=True,
-    random_return=RANDOM,
-    references=SCRIPTED,
     film_every=200,
 )
 
@@ -97,8 +90,6 @@ PARTICLE_PPO = Experiment(
     stop={"return": TARGET, "seconds": 7200},
     checkpoint_frequency=10,
     particle=True,
-    random_return=RANDOM,
-    references=SCRIPTED,
     film_every=200,
 )
 
@@ -111,7 +102,5 @@ PARTICLE_IPPO = Experiment(
     stop={"return": TARGET, "seconds": 7200},
     checkpoint_frequency=10,
     particle=True,
-    random_return=RANDOM,
-    references=SCRIPTED,
     film_every=200,
 )

@@ -10,14 +10,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from training.envs.multi_agent import ENV_CONFIG, is_particle, old_scale_of
+from training.envs.multi_agent import old_scale_of
 from training.errors import UsageError
+from training.experiments import get_experiment
 from training.metrics import EPISODE_WINDOW
 from training.recording.text import clock, compact
 from training.report.scales import number
-from training.run_directory import RunDirectory
-
-RANDOM_PLAY = "random play"
+from training.run_directory import REFERENCES, RunDirectory
 
 Rows = Sequence[Mapping[str, float]]
 
@@ -45,29 +44,19 @@ class CheckpointRow:
     kept: bool
 
 
-def references(config: Mapping[str, Any]) -> dict[str, float]:
-    """Mean returns of random and scripted play, if they were measured in the run's environment."""
-    from training.experiments import get_experiment
-
+def references(run: RunDirectory) -> dict[str, float]:
+    """Mean returns of random and scripted play, where they are known of the run's environment."""
+    measured: dict[str, float] = run.read_json(REFERENCES, {})
+    if measured:
+        return measured
+    config = run.config
     try:
         experiment = get_experiment(str(config.get("experiment")))
     except UsageError:
         return {}
-    if experiment.env != config.get("env") or not _as_measured(config):
+    if experiment.random_return is None or experiment.env != config.get("env"):
         return {}
-    known = {} if experiment.random_return is None else {RANDOM_PLAY: experiment.random_return}
-    return known | dict(experiment.references)
-
-
-def _as_measured(config: Mapping[str, Any]) -> bool:
-    """Whether a particle world has its usual options."""
-    if not is_particle(config.get("env")):
-        return True
-    given = {**ENV_CONFIG, **(config.get("env_config") or {})}
-    given["num_agents"] = None if given["num_agents"] == 3 else given["num_agents"]
-    return all(
-        given[k] == v for k, v in ENV_CONFIG.items() if k not in ("backend", "num_adversaries")
-    )
+    return {"random play": experiment.random_return}
 
 
 def best_checkpoint(run: RunDirectory) -> int | None:

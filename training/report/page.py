@@ -48,7 +48,7 @@ def _context(run: RunDirectory) -> dict[str, Any]:
     git = metadata.get("git") or {}
     rows = run.metrics()
     evaluations: list[dict[str, Any]] = run.read_json("evaluations.json", [])
-    known_play = facts.references(config)
+    known_play = facts.references(run)
     target = dict(config.get("stop") or {}).get("return")
     return {
         "experiment": run.experiment,
