@@ -44,6 +44,7 @@ class MADDPGConfig(AlgorithmConfig):
         self.policy_delay = 1
         self.target_noise = 0.0
         self.target_noise_clip = 0.5
+        self.discrete_gradient = "gumbel"
         self.gumbel_temperature = 1.0
         self.logit_penalty = 1e-3
         self.grad_clip = 0.5
