@@ -66,11 +66,18 @@ def _takes_keywords(env: object) -> bool:
 def settable(config: AlgorithmConfig) -> dict[str, Any]:
     """The settings that are plain values, by name."""
     plain = (bool, int, float, str, list, tuple, type(None))
+    known = {_public(config, name): value for name, value in vars(config).items()}
     return {
         name: value
-        for name, value in vars(config).items()
+        for name, value in known.items()
         if not name.startswith("_") and isinstance(value, plain)
     }
+
+
+def _public(config: AlgorithmConfig, name: str) -> str:
+    """`train_batch_size_per_learner` for `_train_batch_size_per_learner`: RLlib hides a few."""
+    seen = getattr(type(config), name.removeprefix("_"), None)
+    return name.removeprefix("_") if isinstance(seen, property) and seen.fset else name
 
 
 def _dictionary(config: AlgorithmConfig, outer: str) -> dict[str, Any]:
