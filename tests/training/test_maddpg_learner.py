@@ -168,6 +168,14 @@ def test_everything_that_is_wrong_is_said_at_once():
     with pytest.raises(UsageError) as caught:
         config.validate()
     lines = str(caught.value).splitlines()
-    wrong = ("good_policy", "n_step", "tau", "logit_penalty", "lr", "num_steps", "discrete_gradient")
+    wrong = (
+        "good_policy",
+        "n_step",
+        "tau",
+        "logit_penalty",
+        "lr",
+        "num_steps",
+        "discrete_gradient",
+    )
     assert len(lines) == len(wrong)
     assert all(any(line.startswith(name) for line in lines) for name in wrong)

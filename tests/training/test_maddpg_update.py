@@ -185,7 +185,6 @@ def test_the_critics_gradient(local):
         torch.testing.assert_close(values[agent], plain[agent][0](x).squeeze(1).detach())
 
 
-
 def test_the_actors_gradient_is_that_of_their_own_critic_through_their_own_action():
     """Continuous: -Q_i(x, a_1 .. mu_i(o_i) .. a_N), the other actions from the batch."""
     update, modules, layout = make_update(continuous=True, logit_penalty=0.01)
