@@ -72,8 +72,13 @@ class Cluster:
             if value:
                 return value
             time.sleep(1)
-        logs = docker("logs", "--tail", "30", f"{NAME}-head", check=False)
-        pytest.fail(f"{what}: not within {seconds} s\n{logs.stdout}{logs.stderr}")
+        pytest.fail(f"{what}: not within {seconds} s\n{self.newest_run()}")
+
+    def newest_run(self):
+        """What the newest run on the head says, for the message of a failed test."""
+        say = "cat nodes.json; tail -n 3 metrics.csv; tail -n 80 train.log; ray list actors"
+        newest = "/results/$(cd /results; ls -td */*/nodes.json | head -1 | xargs dirname)"
+        return self.head("bash", "-c", f"cd {newest}; pwd; date -u; {say}", check=False)
 
     def running(self, job):
         """The run of `job`, once it trains."""

@@ -7,7 +7,7 @@ from collections import Counter, deque
 from typing import Any
 
 import torch
-from ray.exceptions import RayActorError
+from ray.exceptions import NodeDiedError, ObjectLostError, RayActorError
 from ray.rllib.algorithms.algorithm import Algorithm
 from ray.rllib.env.env_runner_group import EnvRunnerGroup
 from ray.rllib.utils.metrics import (
@@ -25,6 +25,9 @@ from training.algorithms.episode import Episode
 WAIT_SECONDS = 0.01
 """How long an idle driver waits for a fragment before it looks again. RLlib's default of 0 spins,
 which costs the env runners most of a core."""
+
+LOST = (RayActorError, NodeDiedError, ObjectLostError)
+"""What a lost node looks like from here: no env runner, or a fragment that died before it came."""
 
 RESTORE_SECONDS = 5.0
 """Between two looks whether lost env runners are back."""
@@ -83,7 +86,7 @@ class FragmentDriver(Algorithm):
 
     def _tolerate(self, error: Exception) -> None:
         """A lost env runner is restarted by RLlib; an error in one would come again and again."""
-        if not isinstance(error, RayActorError) or not self.config.restart_failed_env_runners:
+        if not isinstance(error, LOST) or not self.config.restart_failed_env_runners:
             raise error
 
     def _log_episodes(self) -> None:

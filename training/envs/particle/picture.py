@@ -49,7 +49,7 @@ def draw(discs: list[Disc], captions: list[str], size: int) -> NDArray[np.uint8]
         (middle - edge, middle - edge, middle + edge, middle + edge), 0.05 * scale, ARENA
     )
     for disc in discs:
-        x, y, r = middle + disc.x * scale, middle - disc.y * scale, disc.radius * scale
+        x, y, r = _place(disc, scale, middle)
         box = (x - r, y - r, x + r, y + r)
         darker = (disc.colour[0] * 3 // 4, disc.colour[1] * 3 // 4, disc.colour[2] * 3 // 4)
         if disc.shape == "ring":
@@ -58,14 +58,22 @@ def draw(discs: list[Disc], captions: list[str], size: int) -> NDArray[np.uint8]
             pen.rounded_rectangle(box, 0.2 * r, disc.colour, darker, line)
         else:
             pen.ellipse(box, disc.colour, darker, line)
+    for disc in discs:  # over all of them
+        x, y, r = _place(disc, scale, middle)
         if disc.label and r > SMALL * FINER:
             pen.text((x, y), disc.label, PAPER, _font(r), anchor="mm")
         elif disc.label:
             pen.text((x + r, y - r), disc.label, INK, _font(text * 0.8), anchor="lb")
     for i, caption in enumerate(reversed(captions)):
         at = (0.03 * full, full - 0.025 * full - i * text * 1.25)
-        pen.text(at, caption, INK, _font(text), anchor="ls")
+        pen.text(at, caption, INK, _font(text), "ls", stroke_width=2 * FINER, stroke_fill=PAPER)
     return np.asarray(image.resize((size, size), Image.Resampling.BOX), np.uint8)
+
+
+def _place(disc: Disc, scale: float, middle: float) -> tuple[float, float, float]:
+    """Centre and radius in pixels; large enough to be seen from however far."""
+    radius = max(disc.radius * scale, 3 * FINER)
+    return middle + disc.x * scale, middle - disc.y * scale, radius
 
 
 @functools.cache
