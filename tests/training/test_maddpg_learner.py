@@ -162,7 +162,7 @@ def test_local_critics_are_ddpg():
 
 def test_everything_that_is_wrong_is_said_at_once():
     config = make_config(
-        good_policy="ppo", n_step=0, tau=2.0, logit_penalty=-1, lr=-0.1, discrete_gradient="soft",
+        good_policy="ppo", n_step=0, tau=2.0, logit_penalty=-1, lr=-0.1,
         num_steps_sampled_before_learning_starts=10**7,
     )  # fmt: skip
     with pytest.raises(UsageError) as caught:

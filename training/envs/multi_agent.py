@@ -10,18 +10,6 @@ from training.errors import UsageError
 if TYPE_CHECKING:
     from training.envs.particle.world import AgentSpec, OldScale, VectorWorlds
 
-SCENARIOS = (
-    "simple",
-    "simple_adversary",
-    "simple_crypto",
-    "simple_push",
-    "simple_reference",
-    "simple_speaker_listener",
-    "simple_spread",
-    "simple_tag",
-    "simple_world_comm",
-)
-
 ENV_CONFIG: dict[str, Any] = {
     "num_agents": None,
     "num_adversaries": None,
@@ -35,7 +23,10 @@ ENV_CONFIG: dict[str, Any] = {
 
 def is_particle(env: object) -> bool:
     """Whether `env` is the name of a particle world."""
-    return env in SCENARIOS
+    from training.envs.particle.options import MPE2_ONLY
+    from training.envs.particle.scenarios import SCENARIOS
+
+    return env in SCENARIOS or env in MPE2_ONLY
 
 
 def worlds_of(config: Mapping[str, Any], num_worlds: int) -> VectorWorlds:

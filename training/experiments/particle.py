@@ -29,7 +29,14 @@ def build_config(env: str, machine: Machine) -> AlgorithmConfig:
             rollout_fragment_length=25,
         )
         .learners(num_learners=0, num_gpus_per_learner=1 if machine.gpus else 0)
-        .training(lr=3e-3, share_parameters=True, train_batch_size_per_learner=512)
+        .training(
+            lr=[[0, 3e-3], [1_500_000, 2e-3], [5_500_000, 1e-4]],  # over world steps
+            share_parameters=True,
+            num_critics=2,
+            policy_delay=2,
+            train_batch_size_per_learner=512,
+            world_steps_per_update=128,
+        )
     )
 
 

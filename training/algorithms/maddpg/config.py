@@ -18,7 +18,6 @@ from training.envs.particle.world import AgentSpec, make_worlds
 from training.errors import UsageError
 
 POLICIES = ("maddpg", "ddpg")
-GRADIENTS = ("gumbel", "expected")
 
 
 class MADDPGConfig(AlgorithmConfig):
@@ -45,7 +44,6 @@ class MADDPGConfig(AlgorithmConfig):
         self.policy_delay = 1
         self.target_noise = 0.0
         self.target_noise_clip = 0.5
-        self.discrete_gradient = "gumbel"
         self.gumbel_temperature = 1.0
         self.logit_penalty = 1e-3
         self.grad_clip = 0.5
@@ -86,7 +84,6 @@ class MADDPGConfig(AlgorithmConfig):
         policy_delay: int = NotProvided,
         target_noise: float = NotProvided,
         target_noise_clip: float = NotProvided,
-        discrete_gradient: str = NotProvided,
         gumbel_temperature: float = NotProvided,
         logit_penalty: float = NotProvided,
         replay_capacity: int = NotProvided,
@@ -111,10 +108,7 @@ class MADDPGConfig(AlgorithmConfig):
             target_noise: standard deviation of the noise on continuous target actions, as a part
                 of their range (MATD3).
             target_noise_clip: largest such noise.
-            discrete_gradient: how actors of discrete actions learn: `gumbel`, through one action
-                drawn with the straight-through Gumbel-softmax, as the paper's code; or
-                `expected`, through the critic's value of every action.
-            gumbel_temperature: of the Gumbel-softmax.
+            gumbel_temperature: of the Gumbel-softmax that discrete actions are learned through.
             logit_penalty: weight of the actors' mean square output.
             replay_capacity: world steps kept.
             num_steps_sampled_before_learning_starts: world steps sampled before the first update,
@@ -137,7 +131,6 @@ class MADDPGConfig(AlgorithmConfig):
             "policy_delay": policy_delay,
             "target_noise": target_noise,
             "target_noise_clip": target_noise_clip,
-            "discrete_gradient": discrete_gradient,
             "gumbel_temperature": gumbel_temperature,
             "logit_penalty": logit_penalty,
             "replay_capacity": replay_capacity,
@@ -236,8 +229,6 @@ class MADDPGConfig(AlgorithmConfig):
                 problems.append(
                     f"{name} must be {' or '.join(POLICIES)}, not {getattr(self, name)!r}."
                 )
-        if self.discrete_gradient not in GRADIENTS:
-            problems.append(f"discrete_gradient must be {' or '.join(GRADIENTS)}.")
         for name in ("n_step", "num_critics", "policy_delay", "replay_capacity",
                      "train_batch_size_per_learner"):  # fmt: skip
             if not isinstance(getattr(self, name), int) or getattr(self, name) < 1:

@@ -36,7 +36,6 @@ class MADDPGLearner(TorchLearner):
             config.layout(),
             Settings(
                 local=config.local(),
-                expected=config.discrete_gradient == "expected",
                 temperature=config.gumbel_temperature,
                 logit_penalty=config.logit_penalty,
                 target_noise=config.target_noise,

@@ -23,7 +23,6 @@ class Settings:
     """How the losses are formed."""
 
     local: tuple[bool, ...]  # per agent: its critic sees nothing of the others (DDPG)
-    expected: bool = False  # discrete actors: all actions weighed, not one drawn
     temperature: float = 1.0  # of the Gumbel-softmax
     logit_penalty: float = 1e-3  # weight of the mean square of the actors' outputs
     target_noise: float = 0.0  # standard deviation, continuous actions of target actors
@@ -124,11 +123,7 @@ class Update:
         """
         outputs = self.actors(self.layout.split(batch.observations))
         penalty = sum(output.square().mean() for output in outputs)
-        if self.settings.expected and self.layout.discrete:
-            objective = self._expected_values(batch, outputs)
-        else:
-            objective = self._drawn_values(batch, outputs)
-        loss = self.settings.logit_penalty * penalty - objective
+        loss = self.settings.logit_penalty * penalty - self._values_of(batch, outputs)
         if not self.layout.discrete:
             return loss, None
         with torch.no_grad():
@@ -136,7 +131,7 @@ class Update:
             entropy = torch.stack([-(log.exp() * log).sum(dim=1).mean() for log in logs]).mean()
         return loss, entropy
 
-    def _drawn_values(self, batch: Batch, outputs: Sequence[torch.Tensor]) -> torch.Tensor:
+    def _values_of(self, batch: Batch, outputs: Sequence[torch.Tensor]) -> torch.Tensor:
         """Mean Q_i of one action an agent, which the gradient flows through, summed over agents."""
 
         def actions(agent: int) -> torch.Tensor:
@@ -146,33 +141,6 @@ class Update:
 
         values = self.values(self.critics[0], batch.observations, actions, frozen=True)
         return values.mean(dim=1).sum()
-
-    def _expected_values(self, batch: Batch, outputs: Sequence[torch.Tensor]) -> torch.Tensor:
-        """Mean of sum_a pi_i(a | o_i) Q_i(x, ..., a, ...), summed over agents.
-
-        The same objective with its exact gradient: no draw, and no gradient of Q with respect to
-        an action that is never between two choices.
-        """
-        count, total = len(batch.actions), torch.zeros(())
-        most = max(self.layout.action_widths)
-        with torch.no_grad():
-            observations = batch.observations.repeat(most, 1)
-
-            def actions(agent: int) -> torch.Tensor:
-                joint = batch.actions.repeat(most, 1)
-                own = self.layout.action_columns(agent)
-                width = own.stop - own.start
-                # Agents with fewer choices than others see their last one again.
-                choice = torch.arange(most).clamp(max=width - 1).repeat_interleave(count)
-                joint[:, own] = torch.eye(width)[choice].to(joint)
-                return joint
-
-            values = self.values(self.critics[0], observations, actions)
-        total = total.to(values)
-        for output, value in zip(outputs, values, strict=True):
-            each = value.view(most, count)[: output.shape[1]].t()
-            total = total + (output.softmax(dim=1) * each).sum(dim=1).mean()
-        return total
 
     def _act(self, agent: int, output: torch.Tensor) -> torch.Tensor:
         if self.layout.discrete:
