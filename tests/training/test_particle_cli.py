@@ -30,6 +30,7 @@ OLD = [
     ("--sample-batch-size 50", "--set", "rollout_fragment_length=50"),
     ("--train-batch-size 256", "--set", "train_batch_size_per_learner=256"),
     ("--n-step 3", "--set", "n_step=3"),
+    ("--actions discrete", "--set", "env_config.continuous=false"),
     ("--num-units 32", "--set", "model_config.actor_hiddens=[32, 32]"),
     ("--num-units 32", "--set", "model_config.critic_hiddens=[32, 32]"),
     ("--checkpoint-freq 7", "--checkpoint-freq", "7"),
@@ -104,6 +105,7 @@ def test_other_experiments_are_left_to_their_own_options():
         ("particle --num-adversaries -1", "--num-adversaries -1: must be a whole number"),
         ("particle --num-units 0", "--num-units 0"),
         ("particle --good-policy qmix", "--good-policy qmix: must be maddpg or ddpg"),
+        ("particle --actions none", "--actions none: must be continuous or discrete"),
         ("particle --algorithm dqn", "--algorithm dqn: particle worlds know maddpg, ppo, ippo"),
         ("particle --algorithm ppo --adv-policy ddpg", "--adv-policy: of MADDPG"),
         ("particle --lr 1 --lr 2", "--lr 2: given twice"),
@@ -127,6 +129,7 @@ def test_what_cannot_be_honoured_is_refused_with_a_reason(words, message):
         ("--scenario simple_tag --num-agents 3 --num-adversaries 4", ["4 adversaries", "3"]),
         ("--scenario simple_spread --num-adversaries 1", ["1 adversaries", "simple_spread"]),
         ("--env simple_tag --set env_config.num_agents=x", ["num_agents", "whole number"]),
+        ("--algorithm ippo --actions continuous", ["particle-ippo", "discrete"]),
         ("--film-every -1", ["--film-every -1", "at least 0"]),
     ],
 )

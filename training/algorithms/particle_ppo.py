@@ -8,7 +8,6 @@ from ray.rllib.algorithms.algorithm_config import NotProvided
 from ray.rllib.algorithms.ppo import PPOConfig
 
 from training.envs.multi_agent import module_names, register_particle, worlds_of
-from training.errors import UsageError
 
 
 class ParticlePPOConfig(PPOConfig):
@@ -26,8 +25,6 @@ class ParticlePPOConfig(PPOConfig):
 
     def validate(self) -> None:
         """The agents follow from the world and its options, which may have been set last."""
-        if self.env_config.get("continuous"):
-            raise UsageError("env_config.continuous: PPO is here for discrete actions only.")
         if not self._is_frozen:
             agents = worlds_of({"env": self.env, "env_config": self.env_config}, 1).agents
             names = module_names(agents, shared=self.share_parameters)

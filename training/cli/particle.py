@@ -11,6 +11,7 @@ from training.errors import UsageError
 
 ALGORITHMS = {"maddpg": "particle", "ppo": "particle-ppo", "ippo": "particle-ippo"}
 POLICIES = ("maddpg", "ddpg")
+ACTIONS = {"continuous": "true", "discrete": "false"}
 MAX_TIME = "AML_MAX_TRAIN_TIME_SECONDS"
 
 OPTIONS = ("--num-gpus", "--checkpoint-freq")  # the same then and now
@@ -34,7 +35,9 @@ SETTINGS = {
 }
 """Option -> (key of `--set`, type, what it may be)."""
 
-OWN = ("--scenario", "--num-agents", "--num-adversaries", "--good-policy", "--adv-policy")
+OWN = (
+    "--scenario", "--num-agents", "--num-adversaries", "--good-policy", "--adv-policy", "--actions",
+)  # fmt: skip
 """Options of today that mean a particle world; with `--algorithm` they are shown as they are."""
 
 MARKS = (*OWN, "--final-reward", "--max-episode-len", "--num-units")
@@ -124,6 +127,11 @@ def _take(flag: str, value: str, result: _Translation) -> None:
         if value not in POLICIES:
             result.problems.append(f"{flag} {value}: must be {' or '.join(POLICIES)}.")
         result.add(flag, value, "--set", f"{key}={value}")
+    elif flag == "--actions":
+        if value not in ACTIONS:
+            result.problems.append(f"--actions {value}: must be {' or '.join(ACTIONS)}.")
+        setting = f"env_config.continuous={ACTIONS.get(value)}"
+        result.add(flag, value, "--set", setting)
     elif flag == "--num-units":
         units = _number(flag, value, int, "at least 1", result)
         for part in ("actor", "critic"):

@@ -82,6 +82,7 @@ def add_options(parser: Parser) -> None:
         ("--num-adversaries", "N", "adversaries among them (default: the world's)"),
         ("--good-policy", "NAME", "maddpg, or ddpg: a critic that sees nothing of the others"),
         ("--adv-policy", "NAME", "the same for adversaries"),
+        ("--actions", "KIND", "continuous (forces; default of MADDPG) or discrete (moves)"),
     ):
         worlds.add_argument(flag, metavar=metavar, help=text)
     until = parser.add_argument_group("how long")

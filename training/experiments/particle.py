@@ -22,7 +22,8 @@ def build_config(env: str, machine: Machine) -> AlgorithmConfig:
 
     return (
         MADDPGConfig()
-        .environment(env, env_config=dict(ENV_CONFIG))
+        # Forces, as the agents of the paper applied them; choices are a setting away.
+        .environment(env, env_config=ENV_CONFIG | {"continuous": True})
         .env_runners(
             num_env_runners=machine.env_runners,
             num_envs_per_env_runner=64,
