@@ -123,11 +123,12 @@ def test_films_are_due_every_so_many_episodes_of_a_world(monkeypatch, tmp_path):
 
 
 def test_evaluate(run, spread):
-    result = savanna("evaluate", "latest", "--episodes", "30", "--json", cwd=spread)
+    options = ("latest", "--episodes", "30", "--checkpoint", "last")
+    result = savanna("evaluate", *options, "--json", cwd=spread)
     [found] = json.loads(result.stdout)
     assert found["episodes"] == 30 and found["length_mean"] == 25
     assert found["metrics"]["old_return"] == pytest.approx(6 * found["mean"] - 225)
-    again = savanna("evaluate", "latest", "--episodes", "30", cwd=spread)
+    again = savanna("evaluate", *options, cwd=spread)
     assert f"{found['mean']:.2f}" in again.stdout and "landmarks_covered" in again.stdout
 
 
