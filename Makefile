@@ -21,6 +21,17 @@ BIN := $(VENV)/bin
 PYTHON := $(shell command -v python3.11 || command -v python3)
 UV := UV_FIND_LINKS="$(wildcard $(TORCH_WHEELS))" UV_LINK_MODE=copy $(BIN)/uv
 LOCAL := $(BIN)/python -m infra.local
+# A stack is one cluster on Azure with its settings: Pulumi.$(STACK).yaml. YES=1 answers questions.
+STACK ?= dev
+YES ?=
+CONFIRM ?=
+POOL ?= cpu
+N ?=
+REGION ?=
+OWNER ?=
+LOCATION ?=
+AZURE := $(BIN)/python -m infra.operate
+ON_STACK = --stack $(STACK) $(if $(YES),--yes)
 export MLFLOW_DISABLE_TELEMETRY = true
 
 ##@ Train
@@ -91,6 +102,39 @@ cluster-scale: setup ## Change the number of workers to WORKERS=n
 cluster-down: setup ## Keep the results in runs/, remove everything else
 	@$(LOCAL) down $(ARGS)
 
+##@ Cluster on Azure
+plan: setup ## Preview STACK=dev offline: resources, rights, price, quota; ARGS="--diff FILE"
+	@$(BIN)/python -m infra.plan --stack $(STACK) $(ARGS)
+
+prices: setup ## Fetch today's prices of REGION= into prices.json, which plan reads
+	@$(BIN)/python -m infra.plan.prices --refresh $(if $(REGION),--region $(REGION)) $(ARGS)
+
+doctor preview status ssh tunnel: setup
+	@$(AZURE) $@ --stack $(STACK) $(ARGS)
+
+doctor: ## Look for all that would keep `up` from working: tools, login, sizes, quota
+preview: ## What Pulumi and Azure say that `up` would change
+up: setup ## Build foundation, images and cluster, wait until all nodes have joined
+	@$(AZURE) up $(ON_STACK) $(ARGS)
+
+foundation: setup ## Build only what outlives clusters: registry, storage, vault, budget
+	@$(AZURE) foundation $(ON_STACK) $(ARGS)
+
+status: ## Which machines there are, and what they cost
+ssh: ## A shell on the head; ARGS="-- nvidia-smi" runs a command
+tunnel: ## Dashboard and Jobs API on 127.0.0.1; `savanna submit` finds them
+workers: setup ## Set the number of POOL=cpu's machines to N=
+	@$(AZURE) workers --stack $(STACK) --pool $(POOL) -n "$(N)" $(ARGS)
+
+down: setup ## Destroy the cluster, keep results and images, see that nothing is left
+	@$(AZURE) down $(ON_STACK) $(ARGS)
+
+purge: setup ## Destroy the foundation too, with all results
+	@$(AZURE) purge $(ON_STACK) --confirm "$(CONFIRM)" $(ARGS)
+
+e2e: setup ## A small cluster, used and destroyed: E2E=1 OWNER=mail LOCATION=region
+	@E2E=$(E2E) $(AZURE) e2e --owner "$(OWNER)" --location "$(LOCATION)" $(ARGS)
+
 ##@ Develop
 setup: $(VENV)/.installed ## Create .venv with everything pinned (others call it as needed)
 
@@ -101,7 +145,7 @@ lint: setup ## Check style and types
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
-	@shellcheck images/*.sh .ci/run
+	@shellcheck images/*.sh infra/boot/files/*.sh .ci/run
 	@$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
 
 format: setup ## Rewrite the code in the common style
@@ -130,7 +174,7 @@ clean: ## Remove .venv and caches; runs stay
 ##@ Help
 help: ## This list
 	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} \
-	  /^[a-z-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	  /^[a-z0-9-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(VENV)/.installed: requirements-dev.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null || \
@@ -146,4 +190,5 @@ $(VENV)/.installed: requirements-dev.txt pyproject.toml
 
 .PHONY: train evaluate video report export runs ui tensorboard images cluster-up cluster-status \
   cluster-logs cluster-scale test-images image-sbom image-provenance image-scan image-push \
-  image-sign torch-wheel cluster-down setup test lint format bench bench-containers lock clean help
+  image-sign torch-wheel cluster-down plan prices doctor preview up foundation status ssh tunnel \
+  workers down purge e2e setup test lint format bench bench-containers lock clean help

@@ -78,6 +78,7 @@ options=(--block --disable-usage-stats --log-style=record --log-color=false
   --dashboard-agent-grpc-port="$DASHBOARD_AGENT_GRPC_PORT"
   --dashboard-agent-listen-port="$DASHBOARD_AGENT_HTTP_PORT"
   --min-worker-port="$MIN_WORKER_PORT" --max-worker-port="$MAX_WORKER_PORT")
+echo "$role" > /tmp/savanna-role # from here on healthcheck.py wants Ray: who waits has not joined
 [[ -z ${NUM_CPUS:-} ]] || options+=(--num-cpus="$NUM_CPUS")
 [[ -z ${NUM_GPUS:-} ]] || options+=(--num-gpus="$NUM_GPUS")
 [[ -z ${NODE_LABELS:-} ]] || options+=(--labels="$NODE_LABELS")
@@ -92,7 +93,6 @@ else
   options+=(--address="$HEAD_ADDRESS:$HEAD_PORT")
 fi
 
-echo "$role" > /tmp/savanna-role
 files=$(ulimit -Hn)
 [[ $files != unlimited && $files -lt 65536 ]] || files=65536
 ulimit -n "$files" # Ray opens a socket per pair of processes; the usual 1024 is too few

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from ipaddress import ip_address
+
+_STORAGE = re.compile(r"abfss://([a-z0-9-]+)@([a-z0-9]+)\.dfs\.([a-z0-9.-]+)((?:/[\w.-]+)*)/?")
+_PLAIN = re.compile(r"[A-Za-z0-9._:/@+-]+")
 
 
 @dataclass(frozen=True)
@@ -23,5 +28,68 @@ class NodeBoot:
     join_minutes: int
     idle_minutes: int  # head only; 0: never
     max_hours: float  # head only; 0: never
-    metadata_endpoint: str = "http://169.254.169.254"  # another one in tests
-    arm_endpoint: str = "https://management.azure.com"  # another one in tests
+    metadata_endpoint: str = "http://169.254.169.254"  # another one in tests, like all below
+    arm_endpoint: str = "https://management.azure.com"
+    registry_endpoint: str = ""  # empty: https://REGISTRY
+    blob_endpoint: str = ""  # empty: that of `storage`; nodes put their logs below it
+
+    def settings(self) -> dict[str, str]:
+        """What the scripts on the node read; `ValueError` names everything that is wrong."""
+        place = _STORAGE.fullmatch(self.storage)
+        blob = self.blob_endpoint
+        if place and not blob:
+            container, account, domain, path = place.groups()
+            blob = f"https://{account}.blob.{domain}/{container}{path}"
+        problems = [
+            f"{name} {value!r}: must be {wanted}"
+            for name, value, wanted, fine in (
+                ("role", self.role, "head or worker", self.role in ("head", "worker")),
+                ("image", self.image, f"in {self.registry}", self._in_registry()),
+                ("head_address", self.head_address, "an IP address", _address(self.head_address)),
+                ("storage", self.storage, "abfss://CONTAINER@ACCOUNT.dfs.DOMAIN/STACK", place),
+                ("gpus", self.gpus, "0 or more", self.gpus >= 0),
+                ("shm_gib", self.shm_gib, "1 or more", self.shm_gib >= 1),
+                ("join_minutes", self.join_minutes, "1 or more", self.join_minutes >= 1),
+                ("idle_minutes", self.idle_minutes, "0 or more", self.idle_minutes >= 0),
+                ("max_hours", self.max_hours, "0 or more", self.max_hours >= 0),
+            )
+            if not fine
+        ]
+        settings = {
+            "ROLE": self.role,
+            "NODE_TYPE": self.node_type,
+            "IMAGE": self.image,
+            "REGISTRY": self.registry,
+            "REGISTRY_ENDPOINT": self.registry_endpoint or f"https://{self.registry}",
+            "IDENTITY_CLIENT_ID": self.identity_client_id,
+            "TOKEN_SECRET": self.token_secret,
+            "HEAD_ADDRESS": self.head_address,
+            "STORAGE": self.storage,
+            "BLOB_ENDPOINT": blob or "unknown",
+            "METADATA_ENDPOINT": self.metadata_endpoint,
+            "ARM_ENDPOINT": self.arm_endpoint,
+            "GPUS": str(self.gpus),
+            "MARKET_TYPE": "spot" if self.spot else "on-demand",
+            "SHM_GIB": str(self.shm_gib),
+            "JOIN_MINUTES": str(self.join_minutes),
+            "IDLE_MINUTES": str(self.idle_minutes),
+            "MAX_HOURS": f"{self.max_hours:g}",
+        }
+        problems += [
+            f"{name.lower()} {value!r}: may hold letters, digits and ._:/@+- only, and not be empty"
+            for name, value in settings.items()
+            if not _PLAIN.fullmatch(value)
+        ]
+        if problems:
+            raise ValueError("\n".join(problems))
+        return settings
+
+    def _in_registry(self) -> bool:
+        return self.image.startswith(f"{self.registry}/")
+
+
+def _address(text: str) -> bool:
+    try:
+        return bool(ip_address(text))
+    except ValueError:
+        return False

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
+from datetime import date
+from functools import cache
+from pathlib import Path
+
+from infra.config.problems import did_you_mean
+
+TABLE = Path(__file__).with_name("sizes.json")
 
 
 @dataclass(frozen=True)
 class VmSize:
-    """One row of `sizes.json`."""
+    """One size of `sizes.json`."""
 
     name: str  # "Standard_NC8as_T4_v3"
-    family: str  # quota's name: "Standard NCASv3_T4 Family"
+    family: str  # quota's name, as `az vm list-usage` has it: "Standard NCASv3_T4 Family"
     vcpus: int
     memory_gib: float
     gpus: int
@@ -22,3 +30,52 @@ class VmSize:
     retires: str  # ISO date, past or announced; empty: none announced
     instead: str  # what to use when it is retired or retires
     source: str  # where the row is from
+
+    def retired(self, today: date) -> bool:
+        """Whether Azure no longer creates it."""
+        return bool(self.retires) and date.fromisoformat(self.retires) <= today
+
+
+class UnknownSize(Exception):
+    """No such row; the message says which one may be meant."""
+
+
+@cache
+def load() -> dict[str, VmSize]:
+    """Lower-case name to size, in the table's order."""
+    sizes = {}
+    for series in json.loads(TABLE.read_text())["series"]:
+        shared = {key: series[key] for key in ("family", "gpu", "spot", "retires", "source")}
+        for row in series["sizes"]:
+            sizes[row["name"].lower()] = VmSize(
+                **shared,
+                **{"instead": "", **row},
+                generations=tuple(series["generations"]),
+                disk_controllers=tuple(series["disk_controllers"]),
+            )
+    return sizes
+
+
+def find(name: str) -> VmSize:
+    """The size of that name, whatever its case; `UnknownSize` says which one may be meant."""
+    if name.lower() in load():
+        return load()[name.lower()]
+    meant = did_you_mean(name, (size.name for size in load().values()))
+    raise UnknownSize(f"no such VM size in infra/config/{TABLE.name}{meant}")
+
+
+def refusal(size: VmSize, today: date) -> str:
+    """Why a node cannot have this size, and what to use; or ''."""
+    if size.retired(today):
+        return f"was retired on {size.retires}; use {size.instead}"
+    if 2 not in size.generations:
+        retires = f" and retires on {size.retires}" if size.retires else ""
+        return f"runs generation 1 images only{retires}, ours are generation 2; use {size.instead}"
+    return ""
+
+
+def warning(size: VmSize, today: date) -> str:
+    """What to know about a size that still works; or ''."""
+    if size.retires and not size.retired(today):
+        return f"retires on {size.retires}; use {size.instead}"
+    return ""

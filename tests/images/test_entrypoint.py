@@ -124,6 +124,13 @@ def test_a_worker_without_an_address_or_a_head_gives_up(image, token):
     assert "no head answered at 127.0.0.1:6379 within 3 s" in result.stderr
 
 
+def test_who_waits_for_a_head_is_not_healthy(image, token, network, containers):
+    worker = start(containers, image, "worker", token, network, "-e", "HEAD_ADDRESS=127.0.0.1")
+    assert wait_until(lambda: "waiting up to" in logs(worker)), logs(worker)
+    check = docker("exec", worker, "python", "-I", "/opt/savanna/healthcheck.py", check=False)
+    assert check.returncode == 1 and "no answer from" in check.stdout
+
+
 def test_head_and_worker_join_report_health_and_drain(image, token, network, containers):
     head = start(containers, image, "head", token, network, "-e", "NODE_LABELS=pool=head")
     worker = start(

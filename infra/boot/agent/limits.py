@@ -1,0 +1,96 @@
+"""The head's limits: it stops after `MAX_HOURS`, or after `IDLE_MINUTES` without a Ray job."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from . import cloud
+from .stop import stop_machine, warn_users
+
+POLL_SECONDS = 15.0
+WARN_SECONDS = 300.0
+ACTIVE = ("PENDING", "RUNNING")
+
+
+@dataclass(frozen=True, order=True)
+class Stop:
+    left: float  # seconds
+    limit: float  # seconds
+    why: str
+
+    @property
+    def soon(self) -> bool:
+        """Whether to warn: at five minutes, or half of a limit that is less than ten."""
+        return self.left <= min(WARN_SECONDS, self.limit / 2)
+
+
+@dataclass
+class Limits:
+    """Times in seconds of one clock; 0 as a limit means never."""
+
+    started: float  # when this machine came up
+    busy: float  # when a job was last seen, or could have been
+    idle_limit: float
+    life_limit: float
+
+    def next(self, now: float) -> Stop | None:
+        """What will stop the machine first; `None` without limits."""
+        ends = []
+        if self.life_limit:
+            why = f"it has run for {self.life_limit / 3600:g} hours"
+            ends.append(Stop(self.started + self.life_limit - now, self.life_limit, why))
+        if self.idle_limit:
+            why = f"no Ray job for {self.idle_limit / 60:g} minutes"
+            ends.append(Stop(self.busy + self.idle_limit - now, self.idle_limit, why))
+        return min(ends, default=None)
+
+    def see(self, jobs: list[dict[str, Any]] | None, now: float, clock: float) -> None:
+        """Take note of Ray's jobs; `None`, it did not tell, counts as busy: that is the node
+        service's affair. `clock` is the time of day, in which jobs' ends are given."""
+        if jobs is None or any(job.get("status") in ACTIVE for job in jobs):
+            self.busy = now
+        else:  # one may have come and gone since the last look
+            ends = [job["end_time"] / 1000 for job in jobs if job.get("end_time")]
+            self.busy = max([self.busy, *(now - max(0.0, clock - end) for end in ends)])
+
+
+def ray_jobs(token: Path) -> list[dict[str, Any]] | None:
+    """All jobs and drivers that Ray knows of (times in ms); `None` while it does not answer."""
+    url = f"http://127.0.0.1:{cloud.setting('DASHBOARD_PORT')}/api/jobs/"
+    try:
+        text = cloud.call("GET", url, {"Authorization": f"Bearer {token.read_text().strip()}"})
+        return list(json.loads(text))
+    except (cloud.CloudError, OSError, ValueError):
+        return None
+
+
+def started(mark: Path) -> float:
+    """When this was first asked since the machine booted, though the service be restarted."""
+    if not mark.exists():
+        mark.write_text(str(time.monotonic()))
+    return float(mark.read_text())
+
+
+def watch() -> int:
+    """Until a limit is reached; then stops the machine."""
+    folder = Path(cloud.setting("RUNTIME_DIRECTORY"))
+    limits = Limits(
+        started=started(folder / "started"),
+        busy=time.monotonic(),
+        idle_limit=60 * float(cloud.setting("IDLE_MINUTES")),
+        life_limit=3600 * float(cloud.setting("MAX_HOURS")),
+    )
+    warned = False
+    while True:
+        limits.see(ray_jobs(folder / "ray-token"), time.monotonic(), time.time())
+        stop = limits.next(time.monotonic())
+        if stop and stop.left <= 0:
+            return stop_machine(stop.why)
+        if stop and stop.soon and not warned:
+            warn_users(f"this machine stops in {stop.left:.0f} seconds, as then {stop.why}")
+        warned = bool(stop and stop.soon)
+        time.sleep(min(POLL_SECONDS, max(1.0, stop.left)) if stop else POLL_SECONDS)

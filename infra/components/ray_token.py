@@ -1,0 +1,56 @@
+"""The secret that Ray's nodes and clients share."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+
+import pulumi
+from pulumi_azure_native import keyvault
+
+from infra.components.foundation import Foundation
+from infra.components.place import Place
+
+
+@dataclass(frozen=True)
+class RayTokenArgs:
+    """It lives in the foundation's vault, under a name of the cluster's own."""
+
+    place: Place
+    foundation: Foundation
+
+
+class RayToken(pulumi.ComponentResource):
+    """Made once with the cluster; nobody sees it but who may read the vault."""
+
+    uri: pulumi.Output[str]  # without a version: always the newest
+    id: pulumi.Output[str]  # ARM id, to grant reading it
+    secret: keyvault.Secret
+
+    def __init__(
+        self, name: str, args: RayTokenArgs, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        super().__init__("savanna:infra:RayToken", name, None, opts)
+        home = args.foundation
+        self.secret = keyvault.Secret(
+            # Azure's name for it gets a random end: one that was ever used cannot be made again.
+            f"{name}-secret",
+            vault_name=home.vault_id.apply(lambda id_: id_.rsplit("/", 1)[1]),
+            resource_group_name=home.resource_group,
+            properties=keyvault.SecretPropertiesArgs(
+                value=pulumi.Output.secret(secrets.token_hex(32)),
+                content_type="text/plain",
+            ),
+            tags=args.place.tags,
+            opts=pulumi.ResourceOptions(
+                parent=self,
+                # Every run of the program draws another value; the first one counts.
+                ignore_changes=["properties.value"],
+                # Deleting takes rights over the vault's content that nobody else needs. Without its
+                # cluster the token is worthless, and the next cluster makes another.
+                retain_on_delete=True,
+            ),
+        )
+        self.uri = pulumi.Output.concat(home.vault_uri, "secrets/", self.secret.name)
+        self.id = self.secret.id
+        self.register_outputs({"uri": self.uri})

@@ -1,0 +1,48 @@
+"""Where the Ray tokens are kept."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pulumi
+from pulumi_azure_native import keyvault
+
+from infra.components.place import Place
+
+
+@dataclass(frozen=True)
+class VaultArgs:
+    """Who may read what is said by role assignments, not by the vault."""
+
+    place: Place
+    tenant: str
+
+
+class Vault(pulumi.ComponentResource):
+    """A key vault that a purge can remove for good: all it holds can be made anew."""
+
+    id: pulumi.Output[str]
+    uri: pulumi.Output[str]
+
+    def __init__(
+        self, name: str, args: VaultArgs, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        super().__init__("savanna:infra:Vault", name, None, opts)
+        vault = keyvault.Vault(
+            "savanna-vault",  # and random characters: a deleted vault blocks its name for days
+            resource_group_name=args.place.group,
+            location=args.place.location,
+            properties=keyvault.VaultPropertiesArgs(
+                tenant_id=args.tenant,
+                sku=keyvault.SkuArgs(family=keyvault.SkuFamily.A, name=keyvault.SkuName.STANDARD),
+                enable_rbac_authorization=True,
+                enable_soft_delete=True,
+                soft_delete_retention_in_days=7,
+                # No enable_purge_protection: it can never be switched off again, and false is
+                # refused.
+            ),
+            tags=args.place.tags,
+            opts=pulumi.ResourceOptions(parent=self, protect=True),
+        )
+        self.id, self.uri = vault.id, vault.properties.vault_uri
+        self.register_outputs({"id": self.id, "uri": self.uri})

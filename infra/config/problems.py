@@ -1,0 +1,39 @@
+"""Everything that is wrong with the settings, said at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class SettingsError(Exception):
+    """The settings are wrong: `problems` has one line for each, with key, value and fix."""
+
+    exit_code = 2
+
+    def __init__(self, problems: Iterable[str]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(self.problems))
+
+
+class Problems:
+    """Collects lines, so that a user sees all mistakes before correcting the first."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def add(self, key: str, value: object, fix: str) -> None:
+        """One line: what was set, and what to do about it."""
+        self.lines.append(f"{key} {value!r}: {fix}")
+
+    def raise_any(self) -> None:
+        """`SettingsError` if anything was added."""
+        if self.lines:
+            raise SettingsError(self.lines)
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """'; did you mean NAME?' for a name close to a known one, whatever the case; or ''."""
+    by_lower = {one.lower(): one for one in known}
+    close = get_close_matches(name.lower(), by_lower, n=1)
+    return f"; did you mean {by_lower[close[0]]}?" if close else ""

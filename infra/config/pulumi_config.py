@@ -1,0 +1,62 @@
+"""The running program's configuration, as `read.py` wants it. All that knows Pulumi in here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+
+import pulumi
+from pulumi.runtime.config import (
+    CONFIG,
+    get_config_env,
+    get_config_secret_keys_env,
+    is_config_secret,
+)
+
+from infra.config.problems import SettingsError
+from infra.config.project import own_values
+from infra.config.read import read_cluster, read_foundation, warnings
+from infra.config.settings import ClusterSettings, FoundationSettings
+
+
+class ProgramSettingsError(SettingsError, pulumi.RunError):
+    """A `SettingsError` whose lines Pulumi shows without a traceback."""
+
+
+@contextmanager
+def _shown_by_pulumi() -> Iterator[None]:
+    try:
+        yield
+    except SettingsError as error:
+        raise ProgramSettingsError(error.problems) from None
+
+
+def values() -> dict[str, object]:
+    """Every value of this project, unknown keys too: `pulumi.Config` would not list those."""
+    project = pulumi.get_project()
+    given = own_values(project, {**get_config_env(), **CONFIG.get()})
+    # A wrong value is printed, so it must not be one that somebody wanted to hide.
+    hidden = get_config_secret_keys_env()
+    names = {key: f"{project}:{key}" for key in given}
+    secret = [key for key, name in names.items() if name in hidden or is_config_secret(name)]
+    if secret:
+        fix = "no setting is a secret; set it again without --secret"
+        raise SettingsError(f"{key} '(secret)': {fix}" for key in secret)
+    return given
+
+
+def cluster_settings() -> ClusterSettings:
+    """The cluster's settings, or `SettingsError`; warnings go to Pulumi's log."""
+    now = datetime.now(UTC)
+    with _shown_by_pulumi():
+        settings = read_cluster(values(), pulumi.get_stack(), pulumi.get_organization(), now)
+    for line in warnings(settings, now):
+        pulumi.log.warn(line)
+    return settings
+
+
+def foundation_settings() -> FoundationSettings:
+    """The foundation's settings, or `SettingsError`."""
+    with _shown_by_pulumi():
+        return read_foundation(values(), pulumi.get_stack(), datetime.now(UTC))

@@ -1,0 +1,167 @@
+"""`python -m infra.operate VERB`: a cluster on Azure. `make` calls it; help is in docs/azure.md."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+from infra.config.problems import SettingsError
+from infra.facts import ROOT, number
+from infra.operate import down, e2e, status, tunnel, up
+from infra.operate.ask import Declined, confirm
+from infra.operate.doctor import Finding, examine, examine_tools, report
+from infra.operate.stack import FOUNDATION, deploy, outputs_of, read_stack
+from infra.operate.tools import CommandError, OperateError, UsageError, need, say, show
+from infra.plan.prices import PricesError, load
+
+VERBS = {
+    "doctor": "look for everything that would keep `up` from working, before any cost",
+    "preview": "what Azure and Pulumi say `up` would change; needs an account",
+    "foundation": "build or update only what outlives clusters",
+    "up": "build or update the cluster and wait until its nodes have joined",
+    "status": "which machines there are and what they cost",
+    "ssh": "a shell on the head, or one command there",
+    "tunnel": "dashboard and Jobs API on 127.0.0.1 until Ctrl-C; `savanna submit` finds them",
+    "workers": "set the number of a pool's machines",
+    "down": "destroy the cluster, keep the foundation; sees that nothing is left",
+    "purge": "destroy the foundation too, with all results",
+    "e2e": "small end-to-end test in a real subscription; always destroys what it made",
+}
+NEEDS = {
+    "doctor": (),  # it reports
+    "preview": ("pulumi", "az"),
+    "tunnel": ("pulumi", "az", "ssh"),
+    "ssh": ("pulumi", "az", "ssh"),
+    "up": ("pulumi", "az", "ssh"),
+    "e2e": ("pulumi", "az", "ssh", "docker"),
+}
+
+
+def parser() -> argparse.ArgumentParser:
+    top = argparse.ArgumentParser(prog="python -m infra.operate", description=__doc__)
+    verbs = top.add_subparsers(dest="verb", required=True)
+    for verb, help_text in VERBS.items():
+        one = verbs.add_parser(verb, help=help_text, description=help_text, allow_abbrev=False)
+        if verb != "e2e":
+            one.add_argument("--stack", default="dev", help="default: %(default)s")
+        if verb in ("foundation", "up", "down", "purge"):
+            one.add_argument("--yes", action="store_true", help="do not ask")
+        if verb in ("up", "e2e"):
+            one.add_argument("--minutes", type=float, default=30, help="to wait for nodes "
+                             "(default: %(default)g)")  # fmt: skip
+        if verb == "down":
+            one.add_argument("--now", action="store_true",
+                             help="do not let running jobs write a last checkpoint")  # fmt: skip
+        if verb == "status":
+            one.add_argument("--json", action="store_true")
+        if verb == "purge":
+            one.add_argument("--confirm", default="", metavar="NAME", help="of what is destroyed")
+        if verb == "tunnel":
+            one.add_argument("--port", type=int, default=number("DASHBOARD_PORT"),
+                             help="on 127.0.0.1 (default: %(default)s)")  # fmt: skip
+        if verb == "ssh":
+            one.add_argument("command", nargs="*", help="to run there (default: a shell)")
+        if verb == "workers":
+            one.add_argument("--pool", required=True, metavar="NAME")
+            one.add_argument("-n", type=int, required=True, metavar="N", help="machines")
+        if verb == "e2e":
+            one.add_argument("--owner", default="", metavar="MAIL", help="who answers for the bill")
+            one.add_argument("--location", default="", help="Azure region")
+            one.add_argument("--key", type=Path, default=Path("~/.ssh/id_ed25519.pub"),
+                             help="SSH public key (default: %(default)s)")  # fmt: skip
+    return top
+
+
+def run(options: argparse.Namespace) -> int:
+    now = datetime.now(UTC)
+    need(*NEEDS.get(options.verb, ("pulumi", "az")))
+    if options.verb == "e2e":
+        if os.environ.get("E2E") != "1":
+            raise UsageError("this builds and destroys machines that cost money: say E2E=1")
+        e2e.run(
+            lambda: datetime.now(UTC),
+            owner=options.owner,
+            key=options.key.expanduser(),
+            location=options.location,
+            minutes=options.minutes,
+        )
+        return 0
+    if options.verb == "up":
+        up.up(options.stack, now, yes=options.yes, minutes=options.minutes)
+        return 0
+    if options.verb == "foundation":
+        confirm(f"Build or update the foundation {options.stack}?", yes=options.yes)
+        deploy(options.stack, FOUNDATION)
+        print(json.dumps(dict(outputs_of(FOUNDATION, options.stack)), indent=2))
+        return 0
+    if options.verb == "doctor":
+        return look_for_problems(options.stack, now)
+    stack = read_stack(options.stack, now)
+    match options.verb:
+        case "preview":
+            for name, program in ((stack.foundation_name, FOUNDATION), (stack.name, ROOT)):
+                show(["pulumi", "preview", "--stack", name, "--non-interactive"], program)
+        case "status":
+            found_status = status.status(stack, load(), now)
+            as_text = (
+                json.dumps(found_status, indent=2) if options.json else status.text(found_status)
+            )
+            print(as_text)
+            head = stack.outputs.get("head_vm")
+            return 0 if any(
+                node["node"] == head and node["state"] == status.RUNNING
+                for node in found_status["nodes"]
+            ) else 1  # fmt: skip
+        case "ssh":
+            return tunnel.shell(stack, options.command)
+        case "tunnel":
+            tunnel.hold(stack, options.port)
+        case "workers":
+            status.scale(stack, options.pool, options.n)
+        case "down":
+            down.down(stack, yes=options.yes, at_once=options.now)
+        case "purge":
+            down.purge(stack, yes=options.yes, name=options.confirm)
+    return 0
+
+
+def look_for_problems(name: str, now: datetime) -> int:
+    try:
+        found = examine(read_stack(name, now))
+    except SettingsError as error:
+        found = examine_tools() + [Finding("problem", line) for line in error.problems]
+    print("\n".join(report(found)))
+    return 1 if any(finding.level == "problem" for finding in found) else 0
+
+
+def main(argv: list[str] | None = None) -> int:
+    options = parser().parse_args(argv)
+    try:
+        return run(options)
+    except (OperateError, SettingsError, PricesError) as error:
+        for line in str(error).splitlines():
+            say(f"{options.verb}: {line}")
+        if isinstance(error, CommandError) and len(error.output.splitlines()) > 1:
+            say(error.output)
+        return int(getattr(error, "exit_code", 2))
+    except Declined:
+        say("nothing was done")
+        return 1
+    except KeyboardInterrupt:
+        say("interrupted; make status shows what is there")
+        return 130
+
+
+def _terminated(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    # As Ctrl-C: tunnels are closed, and `e2e` destroys what it made.
+    signal.signal(signal.SIGTERM, _terminated)
+    sys.exit(main())

@@ -1,0 +1,259 @@
+"""`make doctor`: whether `make up` can work, told before anything is made."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from infra.config.os_images import os_image
+from infra.config.settings import ClusterSettings
+from infra.config.sizes import VmSize
+from infra.operate.access import roles_at, who
+from infra.operate.stack import Stack
+from infra.operate.tools import CommandError, az, missing, pulumi
+from infra.plan.quota import needs
+
+PROVIDERS = (
+    "Microsoft.Compute",
+    "Microsoft.Network",
+    "Microsoft.Storage",
+    "Microsoft.KeyVault",
+    "Microsoft.ContainerRegistry",
+    "Microsoft.ManagedIdentity",
+    "Microsoft.Authorization",
+    "Microsoft.Consumption",
+)
+MAY_ASSIGN = {"Role Based Access Control Administrator", "User Access Administrator"}
+LEAST_PULUMI = (3, 100)  # `stack select --create`, policy packs in Python 3.11
+LEAST_AZ = (2, 60)  # Flexible scale sets in `az vmss scale`, Bastion's tunnels
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at. `level`: "ok", "warning" (it may work) or "problem"."""
+
+    level: str
+    what: str
+    fix: str = ""
+
+
+def examine(stack: Stack, *, exists: bool = False) -> list[Finding]:
+    """Everything, in the order in which it would fail. `exists`: the cluster is there,
+    and is itself in what Azure counts as used.
+
+    What cannot be asked because something before it failed is left out.
+    """
+    found = examine_tools()
+    if any(finding.level == "problem" for finding in found):
+        return found
+    account = _ask(lambda: az("account", "show"))
+    if isinstance(account, str):
+        return [*found, Finding("problem", "not logged in to Azure", "az login")]
+    found += _account(account)
+    found += _rights(account)
+    found += _bastion_extension(stack.cluster)
+    found += _providers()
+    location = stack.cluster.location
+    regions = az("account", "list-locations") or []
+    if location not in {region["name"] for region in regions}:
+        found.append(
+            Finding("problem", f"no region {location} in this subscription",
+                    f"pulumi config set location NAME --stack {stack.name}; "
+                    "az account list-locations lists the names")
+        )  # fmt: skip
+        return found
+    found.append(Finding("ok", f"region {location}"))
+    for size, spot in _sizes(stack.cluster).items():
+        found += _size(size, spot, location)
+    found += _images(stack.cluster)
+    found += _quota(stack.cluster, exists)
+    return found
+
+
+def examine_tools() -> list[Finding]:
+    """What can be looked at without knowing any settings."""
+    return list(_tools())
+
+
+def _tools() -> Iterator[Finding]:
+    absent = missing(("az", "pulumi", "ssh"))
+    yield from (Finding("problem", line.split(". ")[0], line.split(". ")[1]) for line in absent)
+    if not any(line.startswith("pulumi") for line in absent):
+        yield _version("pulumi", pulumi("version"), LEAST_PULUMI)
+        yield _pulumi_state()
+    if not any(line.startswith("az ") for line in absent):
+        yield _version("az", str((az("version") or {}).get("azure-cli", "")), LEAST_AZ)
+
+
+def _pulumi_state() -> Finding:
+    """Where Pulumi keeps what it knows of stacks, the Ray token (encrypted) among it."""
+    answer = _ask(lambda: pulumi("whoami", "--json"))
+    if answer.startswith("error"):
+        return Finding(
+            "problem", "Pulumi knows no place for its state",
+            "pulumi login azblob://CONTAINER?storage_account=NAME (a team's), or "
+            "pulumi login --local (this machine's)",
+        )  # fmt: skip
+    who = json.loads(answer)
+    url = str(who.get("url", ""))
+    passphrase = any(os.environ.get(f"PULUMI_CONFIG_PASSPHRASE{end}") is not None
+                     for end in ("", "_FILE"))  # fmt: skip
+    if not url.startswith("https://") and not passphrase:
+        return Finding(
+            "problem", f"Pulumi's state in {url} has no passphrase for its secrets",
+            "export PULUMI_CONFIG_PASSPHRASE_FILE=FILE, one that all of the team have",
+        )  # fmt: skip
+    return Finding("ok", f"Pulumi keeps its state in {url} as {who.get('user')}")
+
+
+def _version(name: str, text: str, least: tuple[int, int]) -> Finding:
+    found = re.search(r"(\d+)\.(\d+)", text)
+    if found and (int(found[1]), int(found[2])) >= least:
+        return Finding("ok", f"{name} {text.strip()}")
+    wanted = ".".join(map(str, least))
+    return Finding("problem", f"{name} {text.strip()} is too old", f"install {wanted} or newer")
+
+
+def _ask(question: Callable[[], Any]) -> Any:
+    """The answer, or a text that starts with "error" where there is none."""
+    try:
+        return question()
+    except CommandError as error:
+        return f"error: {error.output}"
+
+
+def _account(account: dict[str, Any]) -> Iterator[Finding]:
+    named = f"subscription {account['name']} ({account['id']}) as {account['user']['name']}"
+    if account.get("state") != "Enabled":
+        yield Finding("problem", f"{named} is {account.get('state')}",
+                      "az account set --subscription NAME")  # fmt: skip
+    else:
+        yield Finding("ok", named)
+
+
+def _rights(account: dict[str, Any]) -> Iterator[Finding]:
+    """The programs make resources and assign roles. Custom roles may allow it too: no problem."""
+    scope = f"/subscriptions/{account['id']}"
+    roles = _ask(lambda: roles_at(scope, who(account["user"])[0]))
+    if isinstance(roles, str):
+        yield Finding("warning", "your rights cannot be read",
+                      "make sure that you may build and assign roles")  # fmt: skip
+    elif "Owner" in roles or ("Contributor" in roles and roles & MAY_ASSIGN):
+        yield Finding("ok", f"rights in the subscription: {', '.join(sorted(roles))}")
+    else:
+        has = ", ".join(sorted(roles)) or "none"
+        yield Finding("warning", f"rights in the subscription: {has}; that may not be enough",
+                      "Owner, or Contributor with Role Based Access Control Administrator, on the "
+                      "subscription or on resource groups that the settings name")  # fmt: skip
+
+
+def _bastion_extension(settings: ClusterSettings) -> Iterator[Finding]:
+    if settings.network.bastion:
+        names = {one["name"] for one in az("extension", "list") or []}
+        if "bastion" not in names:
+            yield Finding("problem", "az lacks its bastion extension, which opens tunnels",
+                          "az extension add --name bastion")  # fmt: skip
+
+
+def _providers() -> Iterator[Finding]:
+    states = {one["namespace"]: one["registrationState"] for one in az("provider", "list") or []}
+    for name in PROVIDERS:
+        if states.get(name) != "Registered":
+            yield Finding("problem", f"{name} is not registered in the subscription",
+                          f"az provider register --namespace {name} --wait")  # fmt: skip
+    if all(states.get(name) == "Registered" for name in PROVIDERS):
+        yield Finding("ok", f"{len(PROVIDERS)} resource providers are registered")
+
+
+def _sizes(settings: ClusterSettings) -> dict[VmSize, bool]:
+    """Size to whether some pool wants it as spot."""
+    wanted = {settings.head.size: False}
+    for pool in settings.pools:
+        wanted[pool.size] = wanted.get(pool.size, False) or pool.spot
+    return wanted
+
+
+def _size(size: VmSize, spot: bool, location: str) -> Iterator[Finding]:
+    listed = az("vm", "list-skus", "--location", location, "--size", size.name, "--all",
+                "--resource-type", "virtualMachines") or []  # fmt: skip
+    sku = next((one for one in listed if one["name"].lower() == size.name.lower()), None)
+    others = "choose another size or location; make plan shows what that costs"
+    if sku is None:
+        yield Finding("problem", f"{size.name} is not offered in {location}", others)
+        return
+    blocked = [r for r in sku.get("restrictions") or [] if r.get("type") == "Location"]
+    if blocked:
+        reason = blocked[0].get("reasonCode", "restricted")
+        fix = "ask for it: portal, Help + support, Quota" if reason == "QuotaId" else others
+        yield Finding("problem", f"{size.name} in {location}: {reason}", fix)
+        return
+    has = {one["name"]: one["value"] for one in sku.get("capabilities") or []}
+    wrong = [
+        f"{name} is {has[key]} and not {ours}"
+        for name, key, ours in (
+            ("vCPUs", "vCPUs", f"{size.vcpus}"),
+            ("memory", "MemoryGB", f"{size.memory_gib:g}"),
+            ("GPUs", "GPUs", f"{size.gpus}"),
+        )
+        if key in has and float(has[key]) != float(ours)
+    ]
+    if wrong:
+        yield Finding("warning", f"{size.name}: {', '.join(wrong)}, as infra/config/sizes.json has "
+                      "it", "correct the table: Ray plans with it")  # fmt: skip
+    if spot and has.get("LowPriorityCapable") == "False":
+        yield Finding("problem", f"{size.name} is not offered as spot in {location}",
+                      "spot: false, or another size")  # fmt: skip
+        return
+    yield Finding("ok", f"{size.name} is offered{' as spot' if spot else ''}")
+
+
+def _images(settings: ClusterSettings) -> Iterator[Finding]:
+    location = settings.location
+    for urn, image in {os_image(size).urn: os_image(size) for size in _sizes(settings)}.items():
+        show = ("vm", "image", "show", "--urn", urn, "--location", location)
+        answer = _ask(partial(az, *show))
+        if isinstance(answer, str):
+            listing = (f"az vm image list --all --location {location} --publisher "
+                       f"{image.publisher} --offer {image.offer} --sku {image.sku}")  # fmt: skip
+            yield Finding("problem", f"no OS image {urn} in {location}",
+                          f"put a version into infra/config/os_images.json: {listing}")  # fmt: skip
+        else:
+            yield Finding("ok", f"OS image {urn}")
+
+
+def _quota(settings: ClusterSettings, exists: bool) -> Iterator[Finding]:
+    usage = {
+        one["name"]["value"].lower(): (int(one["limit"]), int(one["currentValue"]))
+        for one in az("vm", "list-usage", "--location", settings.location) or []
+    }
+    raise_it = f"portal, Quotas, Compute, {settings.location}: raise it to"
+    for need in needs(settings):
+        if need.name.lower() not in usage:
+            yield Finding("warning", f"{need.label}: Azure lists no such quota",
+                          "look in the portal, Quotas")  # fmt: skip
+            continue
+        limit, used = usage[need.name.lower()]
+        free = limit - used
+        if free >= need.maximum or exists:
+            yield Finding("ok", f"{need.label}: {used} of {limit} in use, {need.maximum} at most")
+        elif free >= need.minimum:
+            yield Finding("warning", f"{need.label}: {free} of {limit} free, {need.minimum} to "
+                          f"start, {need.maximum} with all workers",
+                          f"{raise_it} {used + need.maximum}")  # fmt: skip
+        else:
+            yield Finding("problem", f"{need.label}: {free} of {limit} free, {need.minimum} needed "
+                          "to start", f"{raise_it} {used + need.maximum}")  # fmt: skip
+
+
+def report(findings: list[Finding]) -> list[str]:
+    """One line a finding, with the fix behind it."""
+    marks = {"ok": "ok     ", "warning": "warning", "problem": "PROBLEM"}
+    return [
+        f"{marks[f.level]}  {f.what}" + (f"\n         fix: {f.fix}" if f.fix else "")
+        for f in findings
+    ]

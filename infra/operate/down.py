@@ -1,0 +1,123 @@
+"""`make down` and `make purge`: taking things away, and seeing that they are gone."""
+
+from __future__ import annotations
+
+import time
+
+from infra.components.names import prefix
+from infra.facts import ROOT
+from infra.local import context
+from infra.operate.ask import confirm, confirm_by_name
+from infra.operate.leave import take_leave
+from infra.operate.stack import FOUNDATION, Stack, destroy, leftovers
+from infra.operate.tools import CommandError, OperateError, az, pulumi, say
+
+SETTLE = (0.0, 15.0, 45.0, 120.0)
+"""Seconds before each look at what is left: Azure's list lags behind its deletions."""
+
+
+def down(stack: Stack, *, yes: bool, at_once: bool = False) -> None:
+    """Destroy the cluster, keep the foundation; `OperateError` if anything is left of it.
+
+    `at_once`: without letting running jobs write a last checkpoint.
+    """
+    there = leftovers(stack)
+    if not there and not stack.outputs:
+        say(f"there is no cluster {stack.label}; the foundation, if any, stays")
+        return
+    say(f"goes, with all that is only on its machines ({len(there)} resources):")
+    for resource in there:
+        say(f"  {_line(resource)}")
+    say("stays:")
+    for line in staying(stack):
+        say(f"  {line}")
+    confirm(f"Destroy the cluster {stack.label}?", yes=yes)
+    if not at_once:
+        take_leave(stack)
+    destroy(stack.name, ROOT)
+    stack.forget_outputs()
+    _verify(stack)
+    context.forget(stack.label)
+    say(f"{stack.label} is gone, and nothing of it is billed. The foundation stays: make purge "
+        f"STACK={stack.name} removes that too")  # fmt: skip
+
+
+def staying(stack: Stack) -> list[str]:
+    """What `down` keeps, in words."""
+    home = stack.foundation_outputs
+    lines = [
+        f"results in {home.get('storage_uri', 'the storage account')}",
+        f"images in {home.get('registry_login_server', 'the registry')}",
+        f"the key vault {home.get('vault_uri', '')}, with the cluster's token".replace("  ", " "),
+        "the budget and its alerts",
+    ]
+    if stack.cluster.resource_group:
+        lines.append(f"the resource group {stack.cluster.resource_group}, which was there before")
+    if subnet := stack.cluster.network.existing_subnet_id:
+        lines.append(f"the subnet {subnet.rsplit('/', 1)[-1]} and its network")
+    return lines
+
+
+def _verify(stack: Stack) -> None:
+    remaining = []
+    for pause in SETTLE:
+        time.sleep(pause)
+        remaining = leftovers(stack)
+        if not remaining:
+            return
+    raise OperateError(
+        "\n".join(
+            [
+                f"{len(remaining)} resources are left, and may cost:",
+                *(f"  {_line(resource)}" for resource in remaining),
+                "remove them: az resource delete --ids "
+                + " ".join(resource["id"] for resource in remaining),
+            ]
+        )
+    )
+
+
+def _line(resource: dict[str, str]) -> str:
+    return f"{resource['name']}  {resource['type'].removeprefix('Microsoft.')}"
+
+
+def purge(stack: Stack, *, yes: bool, name: str) -> None:
+    """Remove the foundation too: results, images, everything. Asks twice."""
+    if leftovers(stack) or stack.outputs:
+        raise OperateError(f"the cluster is still there: make down STACK={stack.name} first")
+    home = stack.foundation_outputs
+    if not home:
+        say(f"there is no foundation {stack.foundation_name}")
+        return
+    label = prefix(stack.foundation)
+    say(f"goes for good: all results in {home.get('storage_uri')}, all images in "
+        f"{home.get('registry_login_server')}, the vault {home.get('vault_uri')}")  # fmt: skip
+    others = _other_clusters(stack)
+    if others:
+        raise OperateError(
+            f"clusters of other stacks are there: {', '.join(others)}. They may use this "
+            "foundation; make down them first"
+        )
+    confirm(f"Destroy the foundation {label} and all results?", yes=yes)
+    confirm_by_name("This cannot be undone.", label, name)
+    home_stack = stack.foundation_name
+    pulumi("state", "unprotect", "--all", "--yes", "--stack", home_stack, cwd=FOUNDATION)
+    destroy(home_stack, FOUNDATION)
+    stack.forget_outputs()
+    group = str(home["resource_group"])
+    if not stack.foundation.resource_group and az("group", "exists", "--name", group):
+        raise OperateError(f"the resource group {group} is still there: az group show -n {group}")
+    say(f"{label} is gone. The vault's name stays taken for 7 days, without a cost")
+
+
+def _other_clusters(stack: Stack) -> list[str]:
+    try:
+        found = az("resource", "list", "--tag", f"savanna-project={stack.cluster.name}") or []
+    except CommandError:
+        return []
+    names = {
+        (resource.get("tags") or {}).get("savanna-stack", "")
+        for resource in found
+        if (resource.get("tags") or {}).get("savanna-expires") != "never"
+    }
+    return sorted(names - {stack.name, ""})

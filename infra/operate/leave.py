@@ -1,0 +1,59 @@
+"""Before a cluster is destroyed: its head lets runs write a checkpoint and uploads its logs.
+
+What a job has written is in storage anyway; this is about what came after its last checkpoint.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import time
+
+from infra.operate.stack import Stack, machines
+from infra.operate.tools import OperateError, say
+from infra.operate.tunnel import ssh_command, ssh_port
+
+# The node's own way to stop, as a unit of its own: it outlives the SSH session.
+STOP = (
+    "sudo systemd-run --quiet --collect --unit=savanna-leave"
+    " -p EnvironmentFile=/etc/savanna/node.env -p Environment=PYTHONPATH=/usr/local/lib/savanna"
+    " -p RuntimeDirectory=savanna -p RuntimeDirectoryPreserve=yes -p LogsDirectory=savanna"
+    " /usr/bin/python3 -m agent stop 'make down'"
+)
+MINUTES = 5.0
+POLL = 10.0
+"""Seconds between two looks."""
+
+
+def take_leave(stack: Stack) -> None:
+    """Let the head stop itself, and wait until it has. Says what is lost where it cannot."""
+    if not _head_runs(stack):
+        return
+    say("the head lets runs write a checkpoint and uploads its logs, which takes a few minutes")
+    try:
+        with ssh_port(stack) as (host, port):
+            command = ssh_command(stack, host, port, ["-o", "BatchMode=yes"], [STOP])
+            done = subprocess.run(
+                command, capture_output=True, text=True, timeout=120, check=False,
+                stdin=subprocess.DEVNULL,
+            )  # fmt: skip
+        failure = done.stderr.strip().splitlines()[-1:] if done.returncode else []
+        if done.returncode and not failure:
+            failure = [f"exit code {done.returncode}"]
+    except (OperateError, subprocess.TimeoutExpired) as error:
+        failure = [str(error)]
+    if failure:
+        say(f"the head could not be asked: {failure[0]}\n"
+            "what jobs have done since their last checkpoint is lost")  # fmt: skip
+        return
+    until = time.monotonic() + 60 * MINUTES
+    while _head_runs(stack):
+        if time.monotonic() > until:
+            say(f"the head has not stopped within {MINUTES:g} minutes; going on without it")
+            return
+        time.sleep(POLL)
+
+
+def _head_runs(stack: Stack) -> bool:
+    head = stack.outputs.get("head_vm")
+    return any(one["name"] == head and one.get("powerState") == "VM running"
+               for one in machines(stack))  # fmt: skip

@@ -1,0 +1,141 @@
+"""A deployed stack: its settings, its names in Azure, what its programs have put out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from infra.components.names import PROJECT_TAG, prefix
+from infra.config.settings import ClusterSettings, FoundationSettings
+from infra.facts import ROOT
+from infra.operate.tools import CommandError, OperateError, az, pulumi, show
+from infra.plan.plan import Given, read_given, settings_of
+
+FOUNDATION = ROOT / "infra" / "foundation"
+POLICIES = ROOT / "infra" / "policies"
+STACK_TAG, EXPIRY_TAG = "savanna-stack", "savanna-expires"
+FOREVER = "never"
+"""The foundation's expiry; everything else with the stack's tags goes with `down`."""
+
+
+@dataclass(frozen=True)
+class Stack:
+    """One stack of both projects."""
+
+    given: Given
+    cluster: ClusterSettings
+    foundation: FoundationSettings
+
+    @property
+    def name(self) -> str:
+        """Pulumi's name of it."""
+        return self.cluster.stack
+
+    @property
+    def foundation_name(self) -> str:
+        """The foundation's stack; several clusters may have the same."""
+        return self.given.foundation_stack
+
+    @property
+    def label(self) -> str:
+        """What it is called in Azure, and what its local files are named after."""
+        return prefix(self.cluster)
+
+    @property
+    def group(self) -> str:
+        """The cluster's resource group."""
+        return self.cluster.resource_group or self.label
+
+    @cached_property
+    def outputs(self) -> Mapping[str, Any]:
+        """Of the cluster; empty while it does not exist."""
+        return outputs_of(ROOT, self.name)
+
+    @cached_property
+    def foundation_outputs(self) -> Mapping[str, Any]:
+        """Of the foundation; empty while it does not exist."""
+        return outputs_of(FOUNDATION, self.foundation_name)
+
+    def output(self, key: str) -> str:
+        """One of the cluster's outputs, or `OperateError` where there is no cluster."""
+        if not self.outputs.get(key):
+            raise OperateError(f"there is no cluster {self.label}: make up STACK={self.name}")
+        return str(self.outputs[key])
+
+    def forget_outputs(self) -> None:
+        """Ask Pulumi again the next time."""
+        for key in ("outputs", "foundation_outputs"):
+            self.__dict__.pop(key, None)
+
+
+def read_stack(name: str, now: datetime) -> Stack:
+    """The stack with the settings that its files say; `SettingsError` with all mistakes."""
+    given = read_given(name)
+    return Stack(given, *settings_of(given, now))
+
+
+def deploy(name: str, program: Path) -> None:
+    """`pulumi up` of one program's stack, under the policies."""
+    pulumi("stack", "select", name, "--create", cwd=program)
+    command = ["pulumi", "up", "--stack", name, "--yes", "--non-interactive"]
+    show([*command, "--policy-pack", str(POLICIES)], program)
+
+
+def destroy(name: str, program: Path) -> None:
+    """`pulumi destroy` of one program's stack."""
+    command = ["pulumi", "destroy", "--stack", name, "--yes", "--non-interactive"]
+    show([*command, "--skip-preview"], program)
+
+
+def machines(stack: Stack) -> list[dict[str, Any]]:
+    """The cluster's virtual machines, workers too, with their power state; none without a group."""
+    if not az("group", "exists", "--name", stack.group):
+        return []
+    found = az("vm", "list", "--resource-group", stack.group, "--show-details") or []
+    return [machine for machine in found if _in_group(machine, stack)]
+
+
+def leftovers(stack: Stack) -> list[dict[str, Any]]:
+    """What there still is of the cluster in Azure: all of its own group, and what has its tags."""
+    found = {}
+    for resource in az("resource", "list", "--tag", f"{STACK_TAG}={stack.name}") or []:
+        if _ours(resource, stack):
+            found[resource["id"].lower()] = resource
+    if az("group", "exists", "--name", stack.group):
+        for resource in az("resource", "list", "--resource-group", stack.group) or []:
+            if _in_group(resource, stack):
+                found[resource["id"].lower()] = resource
+    return [found[key] for key in sorted(found)]
+
+
+def _in_group(resource: Mapping[str, Any], stack: Stack) -> bool:
+    """Whether something in the cluster's resource group is the cluster's."""
+    # In a group of its own all is. What Azure makes by itself, as disks, has no tags but our name.
+    own = not stack.cluster.resource_group
+    return own or _ours(resource, stack) or resource["name"].startswith(f"{stack.label}-")
+
+
+def _ours(resource: Mapping[str, Any], stack: Stack) -> bool:
+    tags = resource.get("tags") or {}
+    return (
+        tags.get(PROJECT_TAG) == stack.cluster.name
+        and tags.get(STACK_TAG) == stack.name
+        and tags.get(EXPIRY_TAG) != FOREVER
+    )
+
+
+def outputs_of(program: Path, name: str) -> Mapping[str, Any]:
+    """What a stack of `program` has put out; empty where there is none."""
+    try:
+        text = pulumi("stack", "output", "--json", "--stack", name, cwd=program)
+    except CommandError as error:
+        if "no stack named" in error.output:
+            return {}
+        raise
+    found = json.loads(text)
+    return found if isinstance(found, dict) else {}

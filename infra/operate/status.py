@@ -1,0 +1,105 @@
+"""`make status` and `make workers`: what runs, what it costs, how many there are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from infra.operate.stack import Stack, machines
+from infra.operate.tools import OperateError, UsageError, az, say
+from infra.plan.prices import PriceTable
+
+RUNNING = "VM running"
+
+
+def status(stack: Stack, prices: PriceTable, now: datetime) -> dict[str, Any]:
+    """Machines, and what the running ones cost: an hour, and since they were made."""
+    nodes = [_node(machine, stack, prices, now) for machine in machines(stack)]
+    expires = str(stack.outputs.get("expires") or "")
+    known = [node["hourly"] for node in nodes if node["state"] == RUNNING and node["hourly"]]
+    return {
+        "name": stack.label,
+        "location": stack.cluster.location,
+        "expires": expires,
+        "expired": bool(expires) and datetime.fromisoformat(expires) < now,
+        "head_runs": any(
+            node["node"] == stack.outputs.get("head_vm") and node["state"] == RUNNING
+            for node in nodes
+        ),
+        "nodes": nodes,
+        "machines_hourly": sum(known),
+        "machines_so_far": sum(node["so_far"] or 0 for node in nodes),
+    }
+
+
+def _node(
+    machine: Mapping[str, Any], stack: Stack, prices: PriceTable, now: datetime
+) -> dict[str, Any]:
+    size, spot = machine["hardwareProfile"]["vmSize"], machine.get("priority") == "Spot"
+    region = stack.cluster.location
+    price = (prices.find(f"spot/{size}", region) if spot else None) or prices.find(
+        f"vm/{size}", region
+    )
+    since = machine.get("timeCreated")
+    hours = None
+    if since:
+        made = datetime.fromisoformat(since)
+        hours = (now - made.astimezone(UTC)).total_seconds() / 3600
+    running = machine.get("powerState") == RUNNING
+    return {
+        "node": machine["name"],
+        "size": size,
+        "spot": spot,
+        "state": machine.get("powerState") or "unknown",
+        "address": machine.get("privateIps") or "",
+        "hours": hours,
+        "hourly": price.hourly if price else None,
+        "so_far": price.hourly * hours if price and hours is not None and running else None,
+    }
+
+
+def text(found: Mapping[str, Any]) -> str:
+    """The status as a table."""
+    head = f"{'node':26} {'size':24} {'state':16} {'address':14} {'hours':>6} {'$/h':>7} {'$':>8}"
+    lines = [head]
+    for node in found["nodes"]:
+        size = node["size"].removeprefix("Standard_") + (" spot" if node["spot"] else "")
+        lines.append(
+            f"{node['node']:26} {size:24} {node['state']:16} {node['address']:14} "
+            f"{_number(node['hours'], 1):>6} {_number(node['hourly'], 3):>7} "
+            f"{_number(node['so_far'], 2):>8}"
+        )
+    lines.append(
+        f"running machines ${found['machines_hourly']:.2f} an hour, "
+        f"${found['machines_so_far']:.2f} since they were made (list prices, machines alone)"
+    )
+    expired = "has expired" if found["expired"] else "expires"
+    lines.append(f"{found['name']} in {found['location']} {expired} {found['expires']}")
+    if found["nodes"] and not found["head_runs"]:
+        lines.append("the head does not run: make up starts it again, make down ends all cost")
+    return "\n".join(lines)
+
+
+def _number(value: float | None, digits: int) -> str:
+    return "-" if value is None else f"{value:.{digits}f}"
+
+
+def scale(stack: Stack, pool_name: str, count: int) -> None:
+    """Set the number of a pool's machines."""
+    pools = {pool.name: pool for pool in stack.cluster.pools}
+    if pool_name not in pools:
+        raise UsageError(f"POOL={pool_name}: there is no such pool; there are {', '.join(pools)}")
+    pool = pools[pool_name]
+    if not 0 <= count <= pool.max:
+        raise UsageError(
+            f"N={count}: pool {pool_name} may have 0 to {pool.max}; raise max in pools of "
+            f"Pulumi.{stack.name}.yaml and run make up for more"
+        )
+    sets = stack.outputs.get("scale_sets")
+    if not isinstance(sets, dict) or pool_name not in sets:
+        raise OperateError(f"there is no cluster {stack.label}: make up STACK={stack.name}")
+    az("vmss", "scale", "--name", str(sets[pool_name]), "--resource-group",
+       stack.output("resource_group"), "--new-capacity", str(count))  # fmt: skip
+    say(f"pool {pool_name} goes to {count} machines. A new one joins within about five minutes; "
+        "one that goes has 30 s to drain. make status shows them")  # fmt: skip

@@ -1,0 +1,106 @@
+"""Running other commands: what is run is said, what fails is explained, secrets stay in."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from infra.facts import ROOT
+
+INSTALL = {
+    "az": "the Azure command line: learn.microsoft.com/cli/azure/install-azure-cli",
+    "pulumi": "the Pulumi command line: www.pulumi.com/docs/install",
+    "ssh": "an SSH client (Debian: apt-get install openssh-client)",
+    "docker": "a Docker Engine: docs.docker.com/engine/install",
+}
+
+
+class OperateError(Exception):
+    """Something did not work; one line for each problem."""
+
+    exit_code = 1
+
+
+class UsageError(OperateError):
+    """Something was asked for that cannot be."""
+
+    exit_code = 2
+
+
+class CommandError(OperateError):
+    """A command failed; `output` is what it said."""
+
+    def __init__(self, command: str, output: str) -> None:
+        self.output = output.strip()
+        last = self.output.splitlines()[-1] if self.output else "it said nothing"
+        super().__init__(f"`{command}` failed: {last}")
+
+
+def say(text: str) -> None:
+    """A message, on stderr: stdout is for results."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def missing(names: Iterable[str]) -> list[str]:
+    """One line, with where to get it, for each command that is not there."""
+    return [f"{name} is not installed. Get {INSTALL[name]}" for name in names
+            if not shutil.which(name)]  # fmt: skip
+
+
+def need(*names: str) -> None:
+    """Raise `OperateError` unless all these commands are installed."""
+    if lines := missing(names):
+        raise OperateError("\n".join(lines))
+
+
+def az(*arguments: str) -> Any:
+    """What `az` answers, read from JSON; None where it answers nothing. Raises `CommandError`."""
+    text = _captured(["az", *arguments, "--output", "json", "--only-show-errors"])
+    return json.loads(text) if text.strip() else None
+
+
+def pulumi(*arguments: str, cwd: Path = ROOT) -> str:
+    """What `pulumi` prints. Raises `CommandError`."""
+    return _captured(["pulumi", *arguments, "--non-interactive"], cwd)
+
+
+def show(command: list[str], cwd: Path = ROOT) -> None:
+    """Run a long command with its output on stderr, as it comes. Raises `CommandError`."""
+    say(f"+ {shlex.join(command)}" + (f"   (in {cwd.relative_to(ROOT)})" if cwd != ROOT else ""))
+    need(command[0])
+    # A session of its own, so that Ctrl-C reaches it once, from here: `pulumi` takes a second one
+    # as "at once", and would leave its state locked.
+    process = subprocess.Popen(
+        command, cwd=cwd, stdin=subprocess.DEVNULL, stdout=sys.stderr.fileno(),
+        start_new_session=True,
+    )  # fmt: skip
+    try:
+        code = process.wait()
+    except KeyboardInterrupt:
+        say(f"waiting for `{command[0]}` to stop in good order; Ctrl-C again to end it at once")
+        os.killpg(process.pid, signal.SIGINT)
+        try:
+            process.wait()
+        except KeyboardInterrupt:
+            os.killpg(process.pid, signal.SIGKILL)
+        raise
+    if code:
+        raise CommandError(shlex.join(command), f"exit code {code}; what it said is above")
+
+
+def _captured(command: list[str], cwd: Path = ROOT) -> str:
+    need(command[0])
+    done = subprocess.run(
+        command, cwd=cwd, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        raise CommandError(shlex.join(command), done.stderr or done.stdout)
+    return done.stdout

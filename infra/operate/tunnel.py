@@ -1,0 +1,170 @@
+"""The way in: SSH over Bastion or an admin range, and through it the dashboard and the Jobs API.
+
+Ray listens on the head's own 127.0.0.1 alone, so what is forwarded is that. The token goes from the
+key vault into a file that only this user may read.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from infra.facts import facts, number
+from infra.local import context
+from infra.operate.stack import Stack
+from infra.operate.tools import CommandError, OperateError, UsageError, az, need, say
+
+ADMIN = "savanna"
+WAIT = 60.0
+"""Seconds for a tunnel to open; Bastion takes about ten."""
+SSH_OPTIONS = (
+    "-o", "ServerAliveInterval=30",
+    "-o", "ConnectTimeout=20",
+    "-o", "ExitOnForwardFailure=yes",
+    "-o", "StrictHostKeyChecking=accept-new",
+)  # fmt: skip
+
+
+def fetch_token(stack: Stack) -> Path:
+    """Put the Ray token into `.savanna/LABEL.token`, mode 0600, and return the file."""
+    uri = stack.output("ray_token_uri")
+    try:
+        token = az("keyvault", "secret", "show", "--id", uri, "--query", "value")
+    except CommandError as error:
+        if "Forbidden" not in error.output:
+            raise
+        vault = stack.foundation_outputs.get("vault_id", "THE VAULT'S ID")
+        raise OperateError(
+            "you may not read the cluster's token. Whoever owns the vault can allow it: "
+            "az role assignment create --role 'Key Vault Secrets User' --assignee YOU "
+            f"--scope {vault}"
+        ) from error
+    context.keep_token(stack.label, str(token))
+    return context.token_file(stack.label)
+
+
+@contextmanager
+def ssh_port(stack: Stack) -> Iterator[tuple[str, int]]:
+    """Host and port at which the head's SSH server answers, while the context lasts."""
+    need("ssh")
+    bastion = stack.outputs.get("bastion")
+    if not bastion:
+        yield stack.output("head_address"), 22
+        return
+    port = free_port()
+    command = [
+        "az", "network", "bastion", "tunnel", "--name", str(bastion),
+        "--resource-group", stack.output("resource_group"),
+        "--target-resource-id", stack.output("head_vm_id"),
+        "--resource-port", "22", "--port", str(port), "--only-show-errors",
+    ]  # fmt: skip
+    with _running(command, port):
+        yield "127.0.0.1", port
+
+
+def ssh_command(
+    stack: Stack, host: str, port: int, options: Sequence[str], command: Sequence[str] = ()
+) -> list[str]:
+    """The client's command line. Over Bastion, every cluster's host has a name of its own."""
+    alias = ("-o", f"HostKeyAlias={stack.label}-head")
+    return ["ssh", *SSH_OPTIONS, *alias, "-p", str(port), *options, f"{ADMIN}@{host}", *command]
+
+
+@contextmanager
+def open_tunnel(stack: Stack, port: int, *, remember: bool = True) -> Iterator[None]:
+    """The head's dashboard and Jobs API on 127.0.0.1:`port` while the context lasts.
+
+    `remember`: in `.savanna/cluster.json`, where `savanna submit` looks.
+    """
+    check_free(port)
+    fetch_token(stack)
+    with ssh_port(stack) as (host, ssh):
+        there = f"{port}:127.0.0.1:{number('DASHBOARD_PORT')}"
+        command = ssh_command(stack, host, ssh, ["-o", "BatchMode=yes", "-N", "-L", there])
+        with _running(command, port):
+            if not remember:
+                yield
+                return
+            context.keep_context(stack.label, port)
+            try:
+                yield
+            finally:
+                context.forget(stack.label)
+
+
+def hold(stack: Stack, port: int) -> None:
+    """`make tunnel`: keep it open until Ctrl-C."""
+    with open_tunnel(stack, port):
+        say(
+            f"{stack.label} is at http://127.0.0.1:{port} as long as this runs (Ctrl-C ends it).\n"
+            f"  The dashboard asks for the token in {context.token_file(stack.label)}\n"
+            "  In another terminal: savanna submit pong --wait"
+        )
+        while _answers(port):
+            time.sleep(5)
+        raise OperateError("the tunnel broke: make tunnel opens it again, jobs go on meanwhile")
+
+
+def shell(stack: Stack, arguments: list[str]) -> int:
+    """`make ssh`: a shell on the head, or one command there."""
+    with ssh_port(stack) as (host, port):
+        return subprocess.run(ssh_command(stack, host, port, [], arguments), check=False).returncode
+
+
+def check_free(port: int) -> None:
+    """Raise `UsageError` where something listens already."""
+    if _answers(port):
+        raise UsageError(
+            f"port {port} of this machine is in use; a cluster of containers has "
+            f"{facts()['DASHBOARD_PORT']}. Take another: make tunnel ARGS='--port 18266'"
+        )
+
+
+def free_port() -> int:
+    """One that the system picks."""
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        port: int = server.getsockname()[1]
+        return port
+
+
+def _answers(port: int) -> bool:
+    with socket.socket() as client:
+        client.settimeout(2)
+        return client.connect_ex(("127.0.0.1", port)) == 0
+
+
+@contextmanager
+def _running(command: list[str], port: int) -> Iterator[None]:
+    """`command` in the background, from when it listens on `port` until the context ends."""
+    need(command[0])
+    # Its own session: Ctrl-C is for us, who then end it.
+    said = tempfile.TemporaryFile("w+")  # noqa: SIM115 (a pipe that nobody reads would fill up)
+    process = subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stdout=said, stderr=said, start_new_session=True
+    )
+    try:
+        until = time.monotonic() + WAIT
+        while not _answers(port):
+            if process.poll() is not None:
+                said.seek(0)
+                raise CommandError(" ".join(command[:4]), said.read())
+            if time.monotonic() > until:
+                raise OperateError(f"{' '.join(command[:4])} has not opened in {WAIT:.0f} s")
+            time.sleep(0.2)
+        yield
+    finally:
+        # The group: `az` is a script that starts another process.
+        for end in (signal.SIGTERM, signal.SIGKILL):
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, end)
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(10)
+        said.close()

@@ -1,0 +1,156 @@
+"""What the declared resources cost by the hour. List prices; data traffic is not in them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from infra.config.settings import ClusterSettings, Pool
+from infra.plan.engine import Resource, Run
+from infra.plan.prices import HOURS_PER_MONTH, Price, PriceTable
+
+# Billed by the size class that a disk fits in, GiB
+# (learn.microsoft.com/azure/virtual-machines/disks-types).
+DISK_TIERS = {4: 32, 6: 64, 10: 128, 15: 256, 20: 512, 30: 1024, 40: 2048, 50: 4096}
+DISK_LETTERS = {"Premium_LRS": "P", "StandardSSD_LRS": "E"}
+
+
+@dataclass(frozen=True)
+class Line:
+    """One thing on the bill. A price that is not known is None, and counts as nothing."""
+
+    what: str
+    program: str  # "cluster" goes with `down`, "foundation" stays
+    key: str  # of the price
+    least: float  # how many, with the workers that `up` starts
+    most: float  # and with as many as may be
+    price: Price | None
+    at_most: bool = False  # the price is a limit: spot, where only the price on demand is known
+    runs: bool = False  # a machine: costs nothing while it is deallocated
+
+    @property
+    def hourly(self) -> tuple[float, float]:
+        """US dollars an hour, least and most."""
+        each = self.price.hourly if self.price else 0.0
+        return self.least * each, self.most * each
+
+
+@dataclass(frozen=True)
+class Bill:
+    """All lines, and what they come to."""
+
+    lines: tuple[Line, ...]
+
+    def hourly(self, program: str = "") -> tuple[float, float]:
+        """US dollars an hour of one program, or of both."""
+        chosen = [line.hourly for line in self.lines if program in ("", line.program)]
+        return sum(low for low, _ in chosen), sum(high for _, high in chosen)
+
+    def stopped_hourly(self) -> float:
+        """Of a cluster whose machines have stopped themselves, but which was not taken down."""
+        stays = [line for line in self.lines if line.program == "cluster" and not line.runs]
+        return sum(line.hourly[0] for line in stays)
+
+    @property
+    def unpriced(self) -> list[str]:
+        """What the table has no price for."""
+        return sorted({line.key for line in self.lines if not line.price and line.most})
+
+    def elsewhere(self, region: str) -> list[str]:
+        """The regions whose prices had to do."""
+        return sorted({line.price.region for line in self.lines if line.price} - {region})
+
+
+def monthly(hourly: float) -> float:
+    """US dollars a month that never stops."""
+    return hourly * HOURS_PER_MONTH
+
+
+def bill(
+    cluster: Run,
+    foundation: Run,
+    settings: ClusterSettings,
+    prices: PriceTable,
+    storage_gb: float,
+) -> Bill:
+    """The bill for what both programs declare. `storage_gb`: results that are kept, assumed."""
+    found: list[Line] = []
+    for program, run in (("cluster", cluster), ("foundation", foundation)):
+        for resource in run.created():
+            found += _lines(resource, program, settings, prices, storage_gb)
+    # The dearest kind first; Python keeps the order of the rest.
+    return Bill(tuple(sorted(found, key=lambda line: (line.program, not line.runs))))
+
+
+def _lines(
+    resource: Resource,
+    program: str,
+    settings: ClusterSettings,
+    prices: PriceTable,
+    storage_gb: float,
+) -> Iterator[Line]:
+    inputs, region = resource.inputs, settings.location
+
+    def line(what: str, key: str, least: float = 1, most: float = 1, *, runs: bool = False) -> Line:
+        price = prices.find(key, region)
+        at_most = False
+        if not price and key.startswith("spot/"):
+            # Never more than on demand, whatever the limit.
+            price, at_most = prices.find(f"vm/{key.removeprefix('spot/')}", region), True
+        return Line(what, program, key, least, most, price, at_most, runs)
+
+    match resource.type.removeprefix("azure-native:"):
+        case "compute:VirtualMachine":
+            size = inputs["hardwareProfile"]["vmSize"]
+            yield line(f"head {size}", f"vm/{size}", runs=True)
+            yield line("head's disk", _disk(inputs))
+        case "compute:VirtualMachineScaleSet":
+            pool = pool_of(resource, settings)
+            kind = "spot" if pool.spot else "vm"
+            name = f"pool {pool.name}"
+            yield line(
+                f"{name} {pool.size.name}{' spot' if pool.spot else ''}",
+                f"{kind}/{pool.size.name}", pool.min, pool.max, runs=True,
+            )  # fmt: skip
+            disk = _disk(inputs["virtualMachineProfile"])
+            yield line(f"{name}'s disks", disk, pool.min, pool.max)
+        case "network:NatGateway":
+            yield line("NAT gateway", "nat-gateway")
+        case "network:PublicIPAddress":
+            yield line(f"address {resource.name}", "public-ip")
+        case "network:BastionHost":
+            sku = inputs.get("sku", {}).get("name", "Basic")
+            yield line(f"Bastion {sku}", f"bastion/{sku}")
+        case "containerregistry:Registry":
+            sku = inputs["sku"]["name"]
+            yield line(f"registry {sku}", f"registry/{sku}")
+        case "storage:StorageAccount":
+            yield line(
+                f"results, {storage_gb:g} GB assumed", "storage-gb/Hot LRS", storage_gb, storage_gb
+            )
+
+
+def pool_of(resource: Resource, settings: ClusterSettings) -> Pool:
+    """The pool that a scale set is; `LookupError` where there is none."""
+    name = str(resource.inputs.get("vmScaleSetName", ""))
+    return _longest(
+        pool for pool in settings.pools if name == pool.name or name.endswith(f"-{pool.name}")
+    )
+
+
+def _longest(pools: Iterable[Pool]) -> Pool:
+    found = sorted(pools, key=lambda pool: len(pool.name))
+    if not found:
+        raise LookupError("a scale set belongs to no pool of the settings")
+    return found[-1]
+
+
+def _disk(machine: dict[str, object]) -> str:
+    """The price's key of a machine's disk."""
+    profile = machine["storageProfile"]
+    assert isinstance(profile, dict)
+    disk = profile["osDisk"]
+    kind = disk.get("managedDisk", {}).get("storageAccountType", "Premium_LRS")
+    size = disk.get("diskSizeGB", 30)
+    tier = next((tier for tier, gib in DISK_TIERS.items() if size <= gib), max(DISK_TIERS))
+    return f"disk/{DISK_LETTERS.get(kind, kind)}{tier}"

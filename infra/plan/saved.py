@@ -1,0 +1,175 @@
+"""The plan as JSON, and what is different between two of them."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from infra.plan.cost import Line, monthly
+from infra.plan.engine import Resource, walk
+from infra.plan.plan import Plan
+from infra.plan.style import Style
+
+VERSION = 1
+# Changes with the clock, not with what is declared.
+CLOCK = "savanna-expires"
+
+
+class SavedPlanError(Exception):
+    """A file that is no saved plan."""
+
+
+def as_json(plan: Plan, now: datetime) -> dict[str, Any]:
+    """What `--json` prints: stable keys, US dollars, no secret (they are "(secret)")."""
+    settings = plan.cluster_settings
+    low, high = plan.bill.hourly()
+    return {
+        "version": VERSION,
+        "made": now.isoformat(timespec="seconds"),
+        "name": settings.name,
+        "stack": settings.stack,
+        "location": settings.location,
+        "expires": settings.expires,
+        "resources": [
+            _resource(program, resource)
+            for program, run in plan.runs.items()
+            for resource in run.created()
+        ],
+        "cost": {
+            "lines": [_line(line) for line in plan.bill.lines],
+            "hourly": {"min": low, "max": high},
+            "monthly": {"min": monthly(low), "max": monthly(high)},
+            "cluster_hourly": dict(zip(("min", "max"), plan.bill.hourly("cluster"), strict=True)),
+            "stopped_hourly": plan.bill.stopped_hourly(),
+            "unpriced": plan.bill.unpriced,
+        },
+        "quota": [
+            {"name": n.name, "min": n.minimum, "max": n.maximum, "label": n.label}
+            for n in plan.quota
+        ],
+        "survives_down": [resource.name for resource in plan.survivors],
+        "violations": [vars(violation) for violation in plan.violations],
+        "warnings": list(plan.warnings),
+    }
+
+
+def _resource(program: str, resource: Resource) -> dict[str, Any]:
+    options = resource.options
+    return {
+        "program": program,
+        "type": resource.type,
+        "name": resource.name,
+        "parent": options.parent.rsplit("::", 1)[-1],
+        "inputs": _shortened(resource.inputs),
+        "options": {
+            "protect": options.protect,
+            "ignore_changes": list(options.ignore_changes),
+            "replace_on_changes": list(options.replace_on_changes),
+        },
+    }
+
+
+def _shortened(value: Any, key: str = "") -> Any:
+    """Inputs with user data as a fingerprint: the text is long, and all that one asks is whether
+    it is the same."""
+    if isinstance(value, dict):
+        return {name: _shortened(item, name) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_shortened(item) for item in value]
+    if key == "customData" and isinstance(value, str):
+        data = base64.b64decode(value)
+        return f"{len(data)} bytes, sha256 {hashlib.sha256(data).hexdigest()}"
+    return value
+
+
+def _line(line: Line) -> dict[str, Any]:
+    low, high = line.hourly
+    return {
+        "what": line.what,
+        "program": line.program,
+        "key": line.key,
+        "count": {"min": line.least, "max": line.most},
+        "hourly": {"min": low, "max": high} if line.price else None,
+        "at_most": line.at_most,
+        "price": line.price and {k: getattr(line.price, k)
+                                 for k in ("usd", "unit", "region", "source", "as_of")},
+    }  # fmt: skip
+
+
+def load(path: Path) -> dict[str, Any]:
+    """A plan that `--json` printed; `SavedPlanError` for anything else."""
+    try:
+        content = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise SavedPlanError(f"--diff {path}: cannot be read: {error}") from error
+    if not isinstance(content, dict) or content.get("version") != VERSION:
+        raise SavedPlanError(
+            f"--diff {path}: is no plan of this version; save one: make plan ARGS=--json > {path}"
+        )
+    return content
+
+
+def difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
+    """Resources added, removed and changed (input paths with old and new value), and the price."""
+    before, after = _by_key(old), _by_key(new)
+    changed = {
+        key: values
+        for key in before.keys() & after.keys()
+        if (values := dict(_changes(before[key], after[key])))
+    }
+    return {
+        "added": sorted(after.keys() - before.keys()),
+        "removed": sorted(before.keys() - after.keys()),
+        "changed": dict(sorted(changed.items())),
+        "hourly": {
+            end: {"old": old["cost"]["hourly"][end], "new": new["cost"]["hourly"][end]}
+            for end in ("min", "max")
+        },
+        "violations": [v for v in new["violations"] if v not in old["violations"]],
+    }
+
+
+def _by_key(plan: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    return {
+        f"{r['program']}: {r['name']} ({r['type'].removeprefix('azure-native:')})": r
+        for r in plan["resources"]
+    }
+
+
+def _changes(
+    old: Mapping[str, Any], new: Mapping[str, Any]
+) -> Iterator[tuple[str, tuple[Any, Any]]]:
+    for part in ("inputs", "options"):
+        before, after = dict(walk(old[part])), dict(walk(new[part]))
+        for path in sorted(before.keys() | after.keys()):
+            if before.get(path) != after.get(path) and CLOCK not in path:
+                yield path, (before.get(path), after.get(path))
+
+
+def difference_text(found: Mapping[str, Any], style: Style) -> str:
+    """The difference as a page of text."""
+    lines = [style(f"+ {key}", "green") for key in found["added"]]
+    lines += [style(f"- {key}", "red") for key in found["removed"]]
+    for key, changes in found["changed"].items():
+        lines.append(style(f"~ {key}", "yellow"))
+        lines += [f"    {path}: {_show(a)} -> {_show(b)}" for path, (a, b) in changes.items()]
+    if not lines:
+        lines.append("no resource is different")
+    for end, price in found["hourly"].items():
+        delta = price["new"] - price["old"]
+        lines.append(
+            f"{end} an hour: ${price['old']:,.3f} -> ${price['new']:,.3f} "
+            f"({delta:+,.3f}; {monthly(delta):+,.0f} a month)"
+        )
+    lines += [style(f"policy {v['rule']}: {v['resource']}: {v['message']}", "red")
+              for v in found["violations"]]  # fmt: skip
+    return "\n".join(lines)
+
+
+def _show(value: Any) -> str:
+    return "(none)" if value is None else str(value)

@@ -1,0 +1,1 @@
+"""What must never be deployed: rules as functions, and the pack that Pulumi runs."""

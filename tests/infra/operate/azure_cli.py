@@ -1,0 +1,182 @@
+"""A subscription that is not there: `az`, `pulumi`, `ssh` and `make` on PATH, and what they say."""
+
+import copy
+import json
+import os
+import sys
+from pathlib import Path
+
+TOKEN = "5ecre7" * 8
+GROUP = "/subscriptions/s/resourceGroups/savanna-dev/providers"
+TAGS = {
+    "savanna-project": "savanna",
+    "savanna-stack": "dev",
+    "savanna-owner": "team@example.org",
+    "savanna-expires": "2099-01-01T00:00Z",
+}
+
+
+def machine(name: str, size: str, address: str, **more: object) -> dict:
+    """As `az vm list --show-details` has it."""
+    return {
+        "id": f"{GROUP}/Microsoft.Compute/virtualMachines/{name}",
+        "name": name, "hardwareProfile": {"vmSize": size}, "powerState": "VM running",
+        "privateIps": address, "priority": None, "tags": TAGS,
+        "timeCreated": "2026-11-21T08:00:00.123456+00:00", **more,
+    }  # fmt: skip
+
+
+def resource(kind: str, name: str, tags: dict | None = TAGS, group: str = GROUP) -> dict:
+    """As `az resource list` has it."""
+    return {"id": f"{group}/{kind}/{name}", "name": name, "type": kind, "tags": tags}
+
+
+def ray_node(address: str, head: bool = False, state: str = "ALIVE") -> dict:
+    return {"node_ip": address, "state": state, "is_head_node": head}
+
+
+def usage(name: str, limit: int, used: int = 0) -> dict:
+    """As `az vm list-usage` has it: the numbers are texts."""
+    return {"name": {"value": name, "localizedValue": name}, "limit": str(limit),
+            "currentValue": str(used)}  # fmt: skip
+
+
+def sku(name: str, vcpus: int, memory: float, gpus: int = 0, **more: object) -> dict:
+    capabilities = {"vCPUs": vcpus, "MemoryGB": f"{memory:g}", "LowPriorityCapable": "True"}
+    if gpus:
+        capabilities["GPUs"] = gpus
+    return {
+        "name": name, "resourceType": "virtualMachines", "restrictions": [],
+        "capabilities": [{"name": k, "value": str(v)} for k, v in capabilities.items()], **more,
+    }  # fmt: skip
+
+
+HEAD = machine("savanna-dev-head", "Standard_NC8as_T4_v3", "10.0.0.4")
+WORKER = machine("savanna-dev-cpu_1", "Standard_D16as_v6", "10.0.0.132", priority="Spot")
+RUNNING = {
+    "groups": ["savanna-dev"],
+    "machines": [HEAD, WORKER],
+    "ray_nodes": [ray_node("10.0.0.4", head=True), ray_node("10.0.0.132")],
+    "resources": [
+        resource("Microsoft.Compute/virtualMachines", "savanna-dev-head"),
+        resource("Microsoft.Compute/disks", "savanna-dev-head_OsDisk_1", tags=None),
+        resource("Microsoft.Network/natGateways", "savanna-dev-nat"),
+    ],
+}
+GONE = {"groups": [], "machines": [], "ray_nodes": [], "resources": []}
+GOOD = {
+    "logged_in": True,
+    "pulumi_login": True,
+    "backend": "https://api.pulumi.com",
+    "az_version": "2.80.0",
+    "pulumi_version": "v3.272.0",
+    "account": {
+        "id": "s",
+        "name": "Research",
+        "state": "Enabled",
+        "user": {"name": "me@example.org", "type": "user"},
+    },
+    "locations": ["westeurope", "eastus"],
+    "extensions": ["bastion"],
+    "skus": [
+        sku("Standard_NC8as_T4_v3", 8, 56, 1),
+        sku("Standard_D16as_v6", 16, 64),
+        sku("Standard_D4as_v6", 4, 16),
+        sku("Standard_D2as_v6", 2, 8),
+    ],
+    "usage": [
+        usage("cores", 100),
+        usage("lowPriorityCores", 100),
+        usage("Standard NCASv3_T4 Family", 16),
+        usage("standardDav6Family", 16),
+    ],
+    "token": TOKEN,
+    "head_token": TOKEN,
+    "roles": ["Owner"],
+    "vault_forbidden": False,
+    "bastion_fails": False,
+    "ssh_refuses": False,
+    "ssh_code": 0,
+    "registry_images": [],
+    "deployed": [],
+    "up_fails": "",
+    "destroy_fails": "",
+    "when_up": RUNNING,
+    "when_down": GONE,
+    "outputs": {
+        "foundation": {
+            "registry_login_server": "images.azurecr.io",
+            "resource_group": "savanna-dev-foundation",
+            "storage_uri": "abfss://results@acc.dfs.core.windows.net",
+            "vault_id": "/subscriptions/s/vaults/v",
+            "vault_uri": "https://v.vault.azure.net/",
+        },
+        "cluster": {
+            "head_vm": "savanna-dev-head",
+            "head_vm_id": f"{GROUP}/Microsoft.Compute/virtualMachines/savanna-dev-head",
+            "head_address": "10.0.0.4",
+            "resource_group": "savanna-dev",
+            "scale_sets": {"cpu": "savanna-dev-cpu"},
+            "bastion": "savanna-dev-bastion",
+            "storage_uri": "abfss://results@acc.dfs.core.windows.net/dev",
+            "ray_token_uri": "https://v.vault.azure.net/secrets/ray-token-dev",
+            "expires": "2099-01-01T00:00Z",
+        },
+    },
+    **GONE,
+}
+
+
+class Cloud:
+    """The state that the stand-ins answer from, and what they were asked."""
+
+    def __init__(self, folder: Path, images: list[str], providers: tuple[str, ...]) -> None:
+        self.folder = folder
+        self.state = copy.deepcopy(GOOD)
+        self.state["images"] = images
+        self.state["images_folder"] = str(folder / "images")
+        self.state["providers"] = [
+            {"namespace": name, "registrationState": "Registered"} for name in providers
+        ]
+        self.commands = folder / "bin"
+        self.commands.mkdir()
+        script = Path(__file__).with_name("fake_cli.py")
+        for name in ("az", "pulumi", "ssh", "make"):
+            self._install(self.commands / name, f"#!{sys.executable} -IS\n" + script.read_text())
+        # Azure's is a shell script that starts Python and waits.
+        (folder / "python").mkdir()
+        (self.commands / "az").rename(folder / "python" / "az")
+        self._install(self.commands / "az", f'#!/bin/sh\n{folder}/python/az "$@"\nexit $?\n')
+        self.save()
+
+    @staticmethod
+    def _install(file: Path, text: str) -> None:
+        file.write_text(text)
+        file.chmod(0o755)
+
+    def environment(self, monkeypatch, with_tools: bool = True) -> None:
+        monkeypatch.setenv("FAKE", str(self.folder))
+        path = os.environ["PATH"] if with_tools else "/nonexistent"
+        monkeypatch.setenv("PATH", f"{self.commands}{os.pathsep}{path}" if with_tools else path)
+
+    def save(self, **changes: object) -> None:
+        self.state.update(changes)
+        (self.folder / "state.json").write_text(json.dumps(self.state))
+
+    def running(self, **changes: object) -> None:
+        """As after `make up`."""
+        deployed = ["foundation", "cluster"]
+        self.save(**{**copy.deepcopy(RUNNING), "deployed": deployed, **changes})
+
+    def calls(self, *words: str) -> list[list[str]]:
+        """Those that have been made and start with these words; the project comes second."""
+        log = self.folder / "calls.jsonl"
+        made = [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
+        return [
+            call for call in made
+            if call[0] == words[0] and call[2 : 1 + len(words)] == list(words[1:])
+        ]  # fmt: skip
+
+    def everything(self) -> str:
+        log = self.folder / "calls.jsonl"
+        return log.read_text() if log.exists() else ""

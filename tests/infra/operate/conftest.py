@@ -1,0 +1,57 @@
+"""A stack whose settings are known, over command lines that are not real."""
+
+import pytest
+from azure_cli import Cloud
+
+from infra.config.os_images import load as os_images
+from infra.operate import doctor, down, leave, up, wait
+from infra.plan import plan
+from infra.plan.plan import EXAMPLE_CLUSTER, EXAMPLE_FOUNDATION, Given
+
+PLANS: dict[str, plan.Plan] = {}
+
+
+def planned(given: plan.Given, now, prices) -> plan.Plan:
+    """The real plan, which takes seconds, once for the same settings."""
+    if repr(given) not in PLANS:
+        PLANS[repr(given)] = plan.make(given, now, prices)
+    return PLANS[repr(given)]
+
+
+@pytest.fixture
+def cloud(tmp_path, monkeypatch) -> Cloud:
+    """A subscription in which `make up` works; its `state` is changed to break that."""
+    images = [image.urn for image in os_images().values()]
+    fake = Cloud(tmp_path, images, doctor.PROVIDERS)
+    fake.environment(monkeypatch)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(up, "IMAGES", tmp_path / "images")
+    monkeypatch.setattr(down, "SETTLE", (0.0, 0.0))
+    monkeypatch.setattr(wait, "POLL", 0.05)
+    monkeypatch.setattr(leave, "POLL", 0.05)
+    monkeypatch.setattr(up, "make", planned)
+    return fake
+
+
+@pytest.fixture
+def settings(monkeypatch) -> dict:
+    """The cluster's values, to change."""
+    values = dict(EXAMPLE_CLUSTER)
+    monkeypatch.setattr(
+        "infra.operate.stack.read_given",
+        lambda name: Given(name, values, EXAMPLE_FOUNDATION),
+    )
+    return values
+
+
+@pytest.fixture
+def operate(cloud, settings, capfd):
+    """Run a verb; its exit code, stdout and stderr."""
+    from infra.operate.__main__ import main
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        code = main(list(arguments))
+        out, err = capfd.readouterr()
+        return code, out, err
+
+    return run

@@ -1,0 +1,188 @@
+"""Stands in for `az`, `pulumi`, `ssh` and `make`: records its calls, answers from a state file.
+
+Answers have the shape that the commands' documentation gives. `FAKE` is the folder with
+`state.json` and `calls.jsonl`; the name it is called by says which command it is.
+"""
+
+import json
+import os
+import sys
+from pathlib import Path
+
+FOLDER = Path(os.environ["FAKE"])
+STATE = json.loads((FOLDER / "state.json").read_text())
+COMMAND, ARGUMENTS = Path(sys.argv[0]).name, sys.argv[1:]
+
+
+def save() -> None:
+    (FOLDER / "state.json").write_text(json.dumps(STATE))
+
+
+def fail(text: str) -> None:
+    print(text, file=sys.stderr)
+    sys.exit(1)
+
+
+def option(name: str) -> str:
+    return ARGUMENTS[ARGUMENTS.index(name) + 1] if name in ARGUMENTS else ""
+
+
+def az() -> object:
+    words = [word for word in ARGUMENTS if not word.startswith("-")]
+    if words[:1] != ["version"] and not STATE["logged_in"]:
+        fail("ERROR: Please run 'az login' to setup account.")
+    match ARGUMENTS:
+        case ["version", *_]:
+            return {"azure-cli": STATE["az_version"]}
+        case ["account", "show", *_]:
+            return STATE["account"]
+        case ["account", "list-locations", *_]:
+            return [{"name": name} for name in STATE["locations"]]
+        case ["extension", "list", *_]:
+            return [{"name": name, "version": "1.4.0"} for name in STATE["extensions"]]
+        case ["provider", "list", *_]:
+            return STATE["providers"]
+        case ["vm", "list-skus", *_]:
+            return [sku for sku in STATE["skus"] if sku["name"] == option("--size")]
+        case ["vm", "image", "show", *_]:
+            if option("--urn") not in STATE["images"]:
+                fail(f"ERROR: (PlatformImageNotFound) {option('--urn')} was not found.")
+            return {"name": option("--urn").rsplit(":", 1)[1]}
+        case ["vm", "list-usage", *_]:
+            return STATE["usage"]
+        case ["group", "exists", *_]:
+            return option("--name") in STATE["groups"]
+        case ["vm", "list", *_]:
+            return STATE["machines"]
+        case ["resource", "list", *_]:
+            if option("--resource-group"):
+                part = f"/resourceGroups/{option('--resource-group')}/"
+                return [one for one in STATE["resources"] if part in one["id"]]
+            key, _, value = option("--tag").partition("=")
+            return [one for one in STATE["resources"] if (one["tags"] or {}).get(key) == value]
+        case ["keyvault", "secret", "show", *_]:
+            if STATE["vault_forbidden"]:
+                fail("ERROR: (Forbidden) Caller is not authorized to perform action on resource.")
+            return STATE["token"]
+        case ["ad", "signed-in-user", "show", *_]:
+            return {"id": "object-of-me"}
+        case ["ad", "sp", "show", *_]:
+            return {"id": f"object-of-{option('--id')}"}
+        case ["role", "assignment", "list", *_]:
+            return [{"roleDefinitionName": name} for name in STATE["roles"]]
+        case ["role", "assignment", "create", *_]:
+            return {}
+        case ["acr", "repository", "show", *_]:
+            if option("--image") not in STATE["registry_images"]:
+                fail("ERROR: manifest unknown")
+            return {"digest": option("--image")}
+        case ["vm", "start", *_]:
+            for one in STATE["machines"]:
+                if one["id"] in ARGUMENTS:
+                    one["powerState"] = "VM running"
+            save()
+            return None
+        case ["vmss", "scale", *_]:
+            return {}
+        case ["network", "bastion", "tunnel", *_]:
+            if STATE["bastion_fails"]:
+                fail("ERROR: Bastion Host SKU must be Standard or Premium")
+            listen(int(option("--port")))
+    fail(f"ERROR: the stand-in does not know: az {' '.join(ARGUMENTS)}")
+    return None
+
+
+def project() -> str:
+    return "foundation" if Path.cwd().name == "foundation" else "cluster"
+
+
+def pulumi() -> str:
+    match ARGUMENTS:
+        case ["version", *_]:
+            return STATE["pulumi_version"]
+        case ["whoami", *_]:
+            if not STATE["pulumi_login"]:
+                fail("error: PULUMI_ACCESS_TOKEN must be set for login during non-interactive use")
+            return json.dumps({"user": "someone", "organizations": [], "url": STATE["backend"]})
+        case ["stack", "output", *_]:
+            if project() not in STATE["deployed"]:
+                fail(f"error: no stack named '{option('--stack')}' found")
+            return json.dumps(STATE["outputs"][project()])
+        case ["stack", *_] | ["config", "set", *_] | ["state", "unprotect", *_] | ["preview", *_]:
+            return ""
+        case ["up", *_]:
+            if STATE["up_fails"] == project():
+                fail("error: update failed: (SkuNotAvailable) no capacity")
+            STATE["deployed"].append(project())
+            if project() == "cluster":
+                STATE.update(STATE["when_up"])
+            save()
+            return "update complete"
+        case ["destroy", *_]:
+            if STATE["destroy_fails"] == project():
+                fail("error: deleting urn: a resource is locked")
+            STATE["deployed"].remove(project())
+            if project() == "cluster":
+                STATE.update(STATE["when_down"])
+            save()
+            return "destroyed"
+    fail(f"error: the stand-in does not know: pulumi {' '.join(ARGUMENTS)}")
+    return ""
+
+
+def listen(port: int) -> None:
+    import socket
+
+    with socket.create_server(("127.0.0.1", port)) as server:
+        while True:
+            server.accept()
+
+
+def dashboard(port: int) -> str:
+    """As much of the head's dashboard as is asked."""
+    from http.server import BaseHTTPRequestHandler, HTTPServer
+
+    class Head(BaseHTTPRequestHandler):
+        def do_GET(self):
+            granted = self.headers.get("Authorization") == f"Bearer {STATE['head_token']}"
+            body = {"data": {"result": {"result": STATE["ray_nodes"]}}}
+            self.send_response(200 if granted else 401)
+            self.end_headers()
+            self.wfile.write(json.dumps(body).encode() if granted else b"")
+
+        def log_message(self, *_):
+            pass
+
+    HTTPServer(("127.0.0.1", port), Head).serve_forever()
+    return ""
+
+
+def ssh() -> str:
+    if "agent stop" in ARGUMENTS[-1]:
+        if STATE["ssh_refuses"]:
+            fail("ssh: connect to host: Connection refused")
+        STATE["machines"][0]["powerState"] = "VM deallocated"
+        save()
+        return ""
+    if "-L" not in ARGUMENTS:
+        print("hello from the head")
+        sys.exit(STATE["ssh_code"])
+    if STATE["ssh_refuses"]:
+        fail("ssh: connect to host: Connection refused")
+    return dashboard(int(option("-L").split(":")[0]))
+
+
+def make() -> str:
+    for flavour in next(a for a in ARGUMENTS if a.startswith("FLAVOURS="))[9:].split():
+        registry = next(a for a in ARGUMENTS if a.startswith("REGISTRY="))[9:]
+        folder = Path(STATE["images_folder"])
+        folder.mkdir(parents=True, exist_ok=True)
+        reference = f"{registry}/savanna-{flavour}@sha256:{'cd' * 32}"
+        (folder / f"{flavour}.ref").write_text(reference + "\n")
+    return ""
+
+
+with (FOLDER / "calls.jsonl").open("a") as log:
+    log.write(json.dumps([COMMAND, project(), *ARGUMENTS]) + "\n")
+answer = {"az": az, "pulumi": pulumi, "ssh": ssh, "make": make}[COMMAND]()
+print(answer if isinstance(answer, str) and COMMAND != "az" else json.dumps(answer))

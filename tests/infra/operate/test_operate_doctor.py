@@ -1,0 +1,143 @@
+"""`make doctor` tells everything that would go wrong, each with its fix."""
+
+import pytest
+from azure_cli import GOOD, sku, usage
+
+
+def without(key: str, **where: str) -> list[dict]:
+    return [one for one in GOOD[key] if any(one.get(k) != v for k, v in where.items())]
+
+
+def test_a_good_subscription_has_no_problem(operate, cloud):
+    code, out, _ = operate("doctor")
+    assert code == 0 and "PROBLEM" not in out and "warning" not in out
+    for words in ("Research", "region westeurope", "Standard_D16as_v6 is offered as spot",
+                  "Standard NCASv3_T4 Family: 0 of 16 in use, 8 at most"):  # fmt: skip
+        assert words in out
+    assert not cloud.calls("pulumi", "up")
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem", "fix"),
+    [
+        ({"logged_in": False}, "not logged in to Azure", "az login"),
+        ({"pulumi_login": False}, "Pulumi knows no place for its state", "pulumi login azblob://"),
+        (
+            {"backend": "azblob://state"},
+            "state in azblob://state has no passphrase",
+            "PULUMI_CONFIG_PASSPHRASE_FILE",
+        ),
+        ({"az_version": "2.40.0"}, "az 2.40.0 is too old", "install 2.60"),
+        ({"pulumi_version": "v2.9.1"}, "pulumi v2.9.1 is too old", "install 3.100"),
+        (
+            {"account": {**GOOD["account"], "state": "Disabled"}},
+            "is Disabled",
+            "az account set --subscription",
+        ),
+        ({"extensions": []}, "lacks its bastion extension", "az extension add --name bastion"),
+        ({"providers": []}, "Microsoft.Compute is not registered", "az provider register"),
+        ({"locations": ["eastus"]}, "no region westeurope", "az account list-locations"),
+        (
+            {"skus": without("skus", name="Standard_NC8as_T4_v3")},
+            "Standard_NC8as_T4_v3 is not offered in westeurope",
+            "choose another size",
+        ),
+        (
+            {"skus": [
+                *without("skus", name="Standard_NC8as_T4_v3"),
+                sku("Standard_NC8as_T4_v3", 8, 56, 1, restrictions=[
+                    {"type": "Location", "reasonCode": "NotAvailableForSubscription"}
+                ]),
+            ]},
+            "Standard_NC8as_T4_v3 in westeurope: NotAvailableForSubscription",
+            "choose another size",
+        ),
+        (
+            {"skus": [
+                *without("skus", name="Standard_D16as_v6"),
+                {**sku("Standard_D16as_v6", 16, 64), "capabilities": [
+                    {"name": "LowPriorityCapable", "value": "False"}
+                ]},
+            ]},
+            "Standard_D16as_v6 is not offered as spot",
+            "spot: false",
+        ),
+        ({"images": []}, "no OS image Canonical:", "az vm image list --all --location westeurope"),
+        (
+            {"usage": [usage("cores", 100), usage("lowPriorityCores", 100),
+                       usage("Standard NCASv3_T4 Family", 16, used=12)]},
+            "Standard NCASv3_T4 Family: 4 of 16 free, 8 needed to start",
+            "raise it to 20",
+        ),
+        (
+            {"usage": [usage("cores", 100), usage("lowPriorityCores", 8),
+                       usage("Standard NCASv3_T4 Family", 16)]},
+            "Regional spot vCPUs: 8 of 8 free, 16 needed to start",
+            "raise it to 64",
+        ),
+    ],
+)  # fmt: skip
+def test_a_problem_is_named_with_its_fix(operate, cloud, changes, problem, fix, monkeypatch):
+    for name in ("PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFIG_PASSPHRASE_FILE"):
+        monkeypatch.delenv(name, raising=False)
+    cloud.save(**changes)
+    code, out, _ = operate("doctor")
+    assert code == 1
+    lines = out.splitlines()
+    [at] = [i for i, line in enumerate(lines) if line.startswith("PROBLEM") and problem in line]
+    assert fix in lines[at + 1]
+
+
+def test_what_does_not_stop_up_is_a_warning(operate, cloud):
+    cloud.save(
+        skus=[*without("skus", name="Standard_D16as_v6"), sku("Standard_D16as_v6", 16, 48)],
+        usage=[usage("cores", 100), usage("lowPriorityCores", 20),
+               usage("Standard NCASv3_T4 Family", 16)],
+    )  # fmt: skip
+    code, out, _ = operate("doctor")
+    assert code == 0
+    assert "memory is 48 and not 64" in out
+    assert "20 of 20 free, 16 to start, 64 with all workers" in out
+
+
+@pytest.mark.parametrize(
+    ("roles", "enough"),
+    [
+        (["Owner"], True),
+        (["Contributor", "Role Based Access Control Administrator"], True),
+        (["Contributor"], False),
+        (["Reader", "User Access Administrator"], False),
+        ([], False),
+    ],
+)
+def test_rights_that_may_not_do_are_a_warning(operate, cloud, roles, enough):
+    cloud.save(roles=roles)
+    code, out, _ = operate("doctor")
+    assert code == 0 and ("that may not be enough" in out) == (not enough)
+
+
+def test_all_problems_are_told_at_once(operate, cloud):
+    cloud.save(extensions=[], images=[], usage=[usage("cores", 1)], skus=[])
+    _, out, _ = operate("doctor")
+    assert out.count("PROBLEM") == 1 + 2 + 1 + 2
+
+
+def test_without_the_tools_it_says_what_to_install(operate, cloud, monkeypatch):
+    cloud.environment(monkeypatch, with_tools=False)
+    code, out, _ = operate("doctor")
+    assert code == 1
+    for name in ("az", "pulumi", "ssh"):
+        assert f"PROBLEM  {name} is not installed" in out
+    for verb in ("up", "down", "status", "tunnel", "ssh", "preview", "purge", "foundation"):
+        code, _, err = operate(verb)
+        assert code == 1 and "az is not installed. Get" in err and "pulumi is not installed" in err
+    assert "workers: az is not installed" in operate("workers", "--pool", "cpu", "-n", "1")[2]
+
+
+def test_wrong_settings_are_problems_among_the_others(operate, cloud, settings):
+    settings.update(headSize="Standard_NC6", owner="")
+    cloud.save(az_version="2.40.0")
+    code, out, _ = operate("doctor")
+    assert code == 1 and out.count("PROBLEM") == 3
+    for words in ("az 2.40.0 is too old", "headSize 'Standard_NC6'", "owner"):
+        assert words in out

@@ -1,0 +1,166 @@
+"""`make down`, `make purge`: what goes, what stays, and what is left."""
+
+import shlex
+
+import pytest
+from azure_cli import GROUP, RUNNING, resource
+
+from infra.facts import ROOT
+from infra.operate.leave import STOP
+
+FOREVER = {
+    "savanna-project": "savanna", "savanna-stack": "dev", "savanna-expires": "never",
+}  # fmt: skip
+KEPT = resource(
+    "Microsoft.Storage/storageAccounts", "savannaacc", FOREVER,
+    GROUP.replace("savanna-dev", "savanna-dev-foundation"),
+)  # fmt: skip
+
+
+def test_down_lists_destroys_and_verifies(operate, cloud):
+    cloud.running(resources=[*RUNNING["resources"], KEPT], when_down={
+        "groups": [], "machines": [], "resources": [KEPT],
+    })  # fmt: skip
+    code, _, err = operate("down", "--yes")
+    assert code == 0, err
+    goes, stays = err.split("\nstays:\n")
+    assert "savanna-dev-head_OsDisk_1" in goes and "savanna-dev-nat" in goes
+    assert "savannaacc" not in goes
+    assert "results in abfss://results@acc" in stays and "images in images.azurecr.io" in stays
+    assert "nothing of it is billed" in err
+    assert [call[1] for call in cloud.calls("pulumi", "destroy")] == ["cluster"]
+
+
+def test_the_head_takes_its_leave_before_it_is_destroyed(operate, cloud):
+    cloud.running()
+    assert operate("down", "--yes")[0] == 0
+    made = cloud.everything().splitlines()
+    [leave] = [i for i, call in enumerate(made) if "agent stop" in call]
+    [destroy] = [i for i, call in enumerate(made) if '"destroy"' in call]
+    assert leave < destroy
+
+
+def test_a_head_that_cannot_be_asked_does_not_keep_the_cluster_alive(operate, cloud):
+    cloud.running(ssh_refuses=True)
+    code, _, err = operate("down", "--yes")
+    assert code == 0 and "Connection refused" in err and "since their last checkpoint" in err
+    assert cloud.calls("pulumi", "destroy")
+
+
+def test_down_at_once_asks_nobody(operate, cloud):
+    cloud.running()
+    assert operate("down", "--yes", "--now")[0] == 0
+    assert not cloud.calls("ssh") and cloud.calls("pulumi", "destroy")
+
+
+def test_down_without_a_yes_asks_and_without_a_terminal_refuses(operate, cloud, monkeypatch):
+    cloud.running()
+    code, _, err = operate("down")
+    assert code == 2 and "Destroy the cluster savanna-dev?" in err and "say YES=1" in err
+    for answer, destroyed in (("n\n", 0), ("\n", 0), ("y\n", 1)):
+        terminal = type("Terminal", (), {"isatty": lambda _: True, "readline": lambda _: answer})
+        monkeypatch.setattr("sys.stdin", terminal())
+        code, _, err = operate("down")
+        assert code == (0 if destroyed else 1)
+        assert len(cloud.calls("pulumi", "destroy")) == destroyed
+
+
+def test_what_is_left_is_named_and_an_error(operate, cloud):
+    left = resource("Microsoft.Compute/disks", "savanna-dev-head_OsDisk_1", tags=None)
+    cloud.running(when_down={"groups": ["savanna-dev"], "machines": [], "resources": [left]})
+    code, _, err = operate("down", "--yes")
+    assert code == 1 and "1 resources are left, and may cost" in err
+    assert f"az resource delete --ids {left['id']}" in err
+    assert "is gone" not in err
+
+
+def test_what_is_left_outside_the_group_is_found_by_its_tags(operate, cloud):
+    stray = resource("Microsoft.Network/publicIPAddresses", "old", group="/subscriptions/s/other")
+    cloud.running(when_down={"groups": [], "machines": [], "resources": [stray, KEPT]})
+    code, _, err = operate("down", "--yes")
+    assert code == 1 and "publicIPAddresses" in err and "savannaacc" not in err.split("left")[1]
+
+
+def test_in_a_group_of_others_only_ours_is_looked_at(operate, cloud, settings):
+    settings["resourceGroup"] = "shared"
+    group = GROUP.replace("savanna-dev", "shared")
+    theirs = resource("Microsoft.Compute/disks", "payroll", tags=None, group=group)
+    ours = resource("Microsoft.Compute/disks", "savanna-dev-head_OsDisk", tags=None, group=group)
+    cloud.running(groups=["shared"], resources=[theirs, ours], when_down={
+        "groups": ["shared"], "resources": [theirs],
+    })  # fmt: skip
+    code, _, err = operate("down", "--yes")
+    assert code == 0 and "savanna-dev-head_OsDisk" in err and "payroll" not in err
+    assert "the resource group shared, which was there before" in err
+
+
+def test_a_destroy_that_fails_says_so(operate, cloud):
+    cloud.running(destroy_fails="cluster")
+    code, _, err = operate("down", "--yes")
+    assert code == 1 and "a resource is locked" in err and "is gone" not in err
+
+
+def test_a_cluster_that_is_half_up_can_be_taken_down(operate, cloud):
+    # `pulumi up` failed early: there are resources but no outputs.
+    cloud.running()
+    cloud.state["outputs"]["cluster"] = {}
+    cloud.save()
+    assert operate("down", "--yes")[0] == 0
+    assert cloud.calls("pulumi", "destroy")
+
+
+def test_down_without_a_cluster_does_nothing(operate, cloud):
+    code, _, err = operate("down", "--yes")
+    assert code == 0 and "there is no cluster savanna-dev" in err
+    assert not cloud.calls("pulumi", "destroy")
+
+
+def test_purge_wants_the_cluster_gone_first(operate, cloud):
+    cloud.running()
+    code, _, err = operate("purge", "--yes", "--confirm", "savanna-dev")
+    assert code == 1 and "make down STACK=dev first" in err
+    assert not cloud.calls("pulumi", "destroy")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected", "says"),
+    [
+        (["--yes"], 2, "say CONFIRM=savanna-dev"),
+        (["--confirm", "savanna-dev"], 2, "say YES=1"),
+        (["--yes", "--confirm", "savanna"], 1, "'savanna' is not 'savanna-dev'"),
+    ],
+)
+def test_purge_asks_twice(operate, cloud, arguments, expected, says):
+    cloud.save(deployed=["foundation"])
+    code, _, err = operate("purge", *arguments)
+    assert code == expected and says in err
+    assert "goes for good: all results in abfss://" in err
+    assert not cloud.calls("pulumi", "destroy") and not cloud.calls("pulumi", "state")
+
+
+def test_purge_lifts_the_protection_and_destroys(operate, cloud):
+    cloud.save(deployed=["foundation"])
+    code, _, err = operate("purge", "--yes", "--confirm", "savanna-dev")
+    assert code == 0, err
+    [unprotect] = cloud.calls("pulumi", "state", "unprotect")
+    [destroy] = cloud.calls("pulumi", "destroy")
+    assert unprotect[1] == destroy[1] == "foundation"
+
+
+def test_purge_spares_a_foundation_that_other_clusters_may_use(operate, cloud):
+    other = resource("x", "other", {"savanna-project": "savanna", "savanna-stack": "prod",
+                                    "savanna-expires": "2099-01-01T00:00Z"})  # fmt: skip
+    cloud.save(deployed=["foundation"], resources=[other])
+    code, _, err = operate("purge", "--yes", "--confirm", "savanna-dev")
+    assert code == 1 and "prod" in err and not cloud.calls("pulumi", "destroy")
+
+
+def test_the_head_is_asked_as_its_own_units_would():
+    # The agent's surroundings are what savanna-limits.service gives it, which stops the head too.
+    unit = (ROOT / "infra" / "boot" / "files" / "savanna-limits.service").read_text()
+    words = shlex.split(STOP)
+    given = [words[i + 1] for i, word in enumerate(words) if word == "-p"]
+    assert len(given) == 5
+    for setting in given:
+        assert any(line.startswith(setting) for line in unit.splitlines()), setting
+    assert words[-5:-1] == ["/usr/bin/python3", "-m", "agent", "stop"]

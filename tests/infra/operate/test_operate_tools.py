@@ -1,0 +1,65 @@
+"""Other commands: how they are run, and how they end."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from infra.facts import ROOT
+from infra.operate.tools import CommandError, OperateError, az, need, show
+
+SLOW = """#!/bin/sh
+trap 'echo once >> "$0.signals"; sleep 1; echo ended >> "$0.signals"; exit 1' INT
+touch "$0.started"
+while true; do sleep 0.1; done
+"""
+CALLER = """
+import signal, sys
+from infra.operate.__main__ import _terminated
+from infra.operate.tools import show
+signal.signal(signal.SIGTERM, _terminated)
+try:
+    show([sys.argv[1]])
+except KeyboardInterrupt:
+    sys.exit(130)
+"""
+
+
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_command_may_end_in_good_order(tmp_path, sent):
+    # Pulumi, killed at once, would leave its state locked, and nothing could be destroyed.
+    slow = tmp_path / "slow"
+    slow.write_text(SLOW)
+    slow.chmod(0o755)
+    process = subprocess.Popen(
+        [sys.executable, "-c", CALLER, str(slow)], cwd=ROOT, stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )  # fmt: skip
+    until = time.monotonic() + 60
+    while not Path(f"{slow}.started").exists():
+        assert time.monotonic() < until and process.poll() is None
+        time.sleep(0.05)
+    # As a terminal does: to the whole group.
+    os.killpg(process.pid, sent)
+    assert process.wait(60) == 130
+    assert Path(f"{slow}.signals").read_text().split() == ["once", "ended"]
+
+
+def test_a_command_that_fails_says_how_and_what(cloud, capfd):
+    cloud.save(logged_in=False)
+    with pytest.raises(CommandError, match="`az account show.*Please run 'az login'"):
+        az("account", "show")
+    with pytest.raises(CommandError, match="exit code 1"):
+        show(["az", "account", "show"])
+    out, err = capfd.readouterr()
+    assert out == "" and "+ az account show" in err
+
+
+def test_a_command_that_is_not_there_is_named_with_where_to_get_it(monkeypatch):
+    monkeypatch.setenv("PATH", "/nonexistent")
+    with pytest.raises(OperateError, match="pulumi is not installed. Get .*pulumi.com"):
+        need("pulumi")

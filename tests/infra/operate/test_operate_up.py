@@ -1,0 +1,172 @@
+"""`make up`: what is run in which order, and what happens when something fails."""
+
+import json
+from pathlib import Path
+
+import pytest
+from azure_cli import RUNNING, TOKEN, machine, ray_node
+
+DIGEST = "savanna-cpu@sha256:" + "ab" * 32
+GPU_DIGEST = "savanna-gpu@sha256:" + "ab" * 32
+
+
+@pytest.fixture
+def by_digest(settings, cloud):
+    settings.update(dev=False, cpuImage=DIGEST, gpuImage=GPU_DIGEST)
+    cloud.save(registry_images=[DIGEST, GPU_DIGEST])
+
+
+def test_up_builds_foundation_then_cluster_under_the_policies_and_waits(operate, cloud, by_digest):
+    code, out, err = operate("up", "--yes")
+    assert code == 0, err
+    ups = cloud.calls("pulumi", "up")
+    assert [call[1] for call in ups] == ["foundation", "cluster"]
+    for call in ups:
+        assert call[call.index("--policy-pack") + 1].endswith("infra/policies")
+    assert not cloud.calls("make")
+    assert "all 2 nodes have joined" in err
+    assert "make tunnel" in err and "savanna submit" in err and "make down" in err
+    # Nothing but results on stdout; no secret anywhere.
+    assert out == ""
+    assert TOKEN not in err and TOKEN not in cloud.everything()
+
+
+def test_the_price_is_said_before_anything_is_made(operate, cloud, by_digest):
+    code, _, err = operate("up")
+    assert code == 2 and "say YES=1" in err and "an hour" in err
+    assert not cloud.calls("pulumi", "up")
+
+
+def test_images_that_have_no_digest_are_built_pushed_and_named_by_it(operate, cloud):
+    code, _, err = operate("up", "--yes")
+    assert code == 0, err
+    pushed = [call[2:] for call in cloud.calls("make")]
+    assert pushed == [
+        ["images", "image-push", f"FLAVOURS={flavour}", "REGISTRY=images.azurecr.io"]
+        for flavour in ("cpu", "gpu")
+    ]
+    set_to = {call[4]: call[5] for call in cloud.calls("pulumi", "config", "set")}
+    assert set_to == {
+        "cpuImage": f"savanna-cpu@sha256:{'cd' * 32}",
+        "gpuImage": f"savanna-gpu@sha256:{'cd' * 32}",
+    }
+    ups = [call[1] for call in cloud.calls("pulumi", "up")]
+    assert ups == ["foundation", "cluster"]
+
+
+def test_an_image_that_is_not_in_the_registry_stops_before_the_cluster(operate, cloud, by_digest):
+    cloud.save(registry_images=[DIGEST])
+    code, _, err = operate("up", "--yes")
+    assert code == 1 and f"{GPU_DIGEST} is not in images.azurecr.io" in err
+    assert "make images image-push FLAVOURS=gpu REGISTRY=images.azurecr.io" in err
+    assert [call[1] for call in cloud.calls("pulumi", "up")] == ["foundation"]
+
+
+def test_a_problem_of_the_doctor_stops_before_any_cost(operate, cloud, by_digest):
+    cloud.save(usage=[])
+    cloud.save(skus=[])
+    code, _, err = operate("up", "--yes")
+    assert code == 1 and "2 problems; nothing was made" in err
+    assert not cloud.calls("pulumi", "up")
+
+
+def test_wrong_settings_stop_before_anything(operate, cloud, settings):
+    settings.update(headSize="Standard_NC6", owner="")
+    code, _, err = operate("up", "--yes")
+    assert code == 2 and "Standard_NC6" in err and "owner" in err
+    assert not cloud.calls("pulumi", "up")
+
+
+def test_a_deployment_that_fails_says_so(operate, cloud, by_digest):
+    cloud.save(up_fails="cluster")
+    code, _, err = operate("up", "--yes")
+    assert code == 1 and "(SkuNotAvailable) no capacity" in err
+    assert "`pulumi up --stack dev" in err and "Traceback" not in err
+
+
+def test_a_node_that_does_not_join_is_named(operate, cloud, by_digest):
+    late = machine("savanna-dev-cpu_1", "Standard_D16as_v6", "10.0.0.132", priority="Spot")
+    cloud.save(when_up={**RUNNING, "machines": [RUNNING["machines"][0], late],
+                        "ray_nodes": [ray_node("10.0.0.4", head=True),
+                                      ray_node("10.0.0.132", state="DEAD")]})  # fmt: skip
+    code, _, err = operate("up", "--yes", "--minutes", "0.02")
+    assert code == 1
+    assert "1 of 2 nodes have joined; missing: savanna-dev-cpu_1 10.0.0.132 (VM running)" in err
+    assert "get-boot-log" in err and "make down" in err
+
+
+def test_machines_that_azure_has_not_made_are_missing_too(operate, cloud, by_digest):
+    cloud.save(when_up={**RUNNING, "machines": [], "ray_nodes": []})
+    code, _, err = operate("up", "--yes", "--minutes", "0.01")
+    assert code == 1 and "0 of 2 nodes have joined; missing: machines that Azure has not" in err
+
+
+@pytest.mark.parametrize(
+    ("user", "roles", "given"),
+    [
+        # Owner may hand out rights to secrets, and has none to read them.
+        ({"name": "me", "type": "user"}, ["Owner"], ["object-of-me", "User"]),
+        ({"name": "app", "type": "servicePrincipal"}, [], ["object-of-app", "ServicePrincipal"]),
+        ({"name": "me", "type": "user"}, ["Key Vault Secrets Officer"], None),
+    ],
+)
+def test_who_builds_a_cluster_may_read_its_token(operate, cloud, by_digest, user, roles, given):
+    cloud.save(account={**cloud.state["account"], "user": user}, roles=roles)
+    assert operate("up", "--yes")[0] == 0
+    made = cloud.calls("az", "role", "assignment", "create")
+    assert len(made) == (given is not None)
+    for call in made:
+        who, kind = call.index("--assignee-object-id"), call.index("--assignee-principal-type")
+        assert [call[who + 1], call[kind + 1]] == given
+        assert call[call.index("--scope") + 1] == "/subscriptions/s/vaults/v"
+
+
+def test_up_starts_what_has_stopped_itself(operate, cloud, by_digest):
+    machines = [{**one, "powerState": "VM deallocated"} for one in RUNNING["machines"]]
+    cloud.running(machines=machines, when_up={})
+    code, _, err = operate("up", "--yes", "--minutes", "0.5")
+    assert code == 0, err
+    assert "starting savanna-dev-head, savanna-dev-cpu_1" in err
+    [start] = cloud.calls("az", "vm", "start")
+    assert set(start) >= {one["id"] for one in machines}
+
+
+def test_up_over_a_running_cluster_counts_no_quota_twice(operate, cloud, by_digest):
+    cloud.running(usage=[{**one, "currentValue": one["limit"]} for one in cloud.state["usage"]])
+    assert operate("up", "--yes")[0] == 0
+
+
+def test_the_foundation_alone(operate, cloud, by_digest):
+    code, out, _ = operate("foundation", "--yes")
+    assert code == 0 and json.loads(out)["registry_login_server"] == "images.azurecr.io"
+    assert [call[1] for call in cloud.calls("pulumi", "up")] == ["foundation"]
+
+
+def test_a_foundation_of_its_own_name_is_shared_and_left_alone(operate, cloud, by_digest, settings):
+    settings["foundation"] = "shared"
+    cloud.save(deployed=["foundation"])
+    code, _, err = operate("up", "--yes")
+    assert code == 0 and "the foundation shared is used as it is" in err
+    assert [call[1] for call in cloud.calls("pulumi", "up")] == ["cluster"]
+    asked = [call for call in cloud.calls("pulumi", "stack", "output") if call[1] == "foundation"]
+    assert {call[call.index("--stack") + 1] for call in asked} == {"shared"}
+
+
+def test_a_shared_foundation_that_is_not_there_yet_is_built_under_its_name(
+    operate, cloud, by_digest, settings
+):
+    settings["foundation"] = "organization/savanna-foundation/shared"
+    assert operate("up", "--yes")[0] == 0
+    ups = {call[1]: call[call.index("--stack") + 1] for call in cloud.calls("pulumi", "up")}
+    assert ups == {"foundation": "shared", "cluster": "dev"}
+
+
+def test_preview_asks_pulumi_for_both(operate, cloud, by_digest):
+    assert operate("preview")[0] == 0
+    assert [call[1] for call in cloud.calls("pulumi", "preview")] == ["foundation", "cluster"]
+
+
+def test_waiting_leaves_no_trace_of_its_tunnels(operate, cloud, by_digest):
+    operate("up", "--yes")
+    assert not Path(".savanna/cluster.json").exists()
+    assert Path(".savanna/savanna-dev.token").stat().st_mode & 0o777 == 0o600
