@@ -35,7 +35,7 @@ def build_config(env: str, machine: Machine) -> AlgorithmConfig:
             share_parameters=True,
             num_critics=2,
             policy_delay=2,
-            logit_penalty=0.01,  # or actors saturate and stop learning
+            logit_penalty=0.01,  # see docs/decisions/maddpg.md
             train_batch_size_per_learner=512,
             world_steps_per_update=128,
         )
