@@ -27,7 +27,8 @@ STOP_RULES = {
 class IterationResult:
     """One training iteration, as recorded. `nan` marks a value that does not exist (yet).
 
-    One agent step is one policy decision; in Atari it is four emulator frames.
+    One agent step is one decision of one agent; in Atari it is four emulator frames. Returns of
+    several agents are summed.
     """
 
     iteration: int
@@ -51,6 +52,20 @@ class IterationResult:
     policy_lag: float  # updates between acting and learning, mean over the batch
     cpu_percent: float
     memory_percent: float
+    old_return_mean: float = math.nan  # the same on the scale of the retired service
+    # Of particle worlds, means of the last 100 episodes; which of them depends on the world.
+    good_return: float = math.nan  # of all agents that are no adversaries
+    adversary_return: float = math.nan
+    landmarks_covered: float = math.nan  # at an episode's end
+    collisions: float = math.nan
+    landmark_distance: float = math.nan
+    goal_distance: float = math.nan
+    agent_distance: float = math.nan
+    adversary_distance: float = math.nan
+    catches: float = math.nan
+    food: float = math.nan
+    bob_right: float = math.nan
+    eve_right: float = math.nan
 
     @classmethod
     def from_rllib(
@@ -58,12 +73,13 @@ class IterationResult:
     ) -> IterationResult:
         """Read one RLlib result; `previous` is the iteration before, for the two rates."""
         runners = result.get("env_runners", {})
+        measured = result.get("episode_metrics", {})
         learners = result.get("learners", {})
-        policy = learners.get("default_policy", {})
-        sampled = int(_number(result, "num_env_steps_sampled_lifetime", 0))
-        trained = int(
-            _number(learners.get("__all_modules__", {}), "num_env_steps_trained_lifetime", sampled)
-        )
+        policy = learners.get("default_policy") or _mean_of_modules(learners)
+        agents = _agents(result)
+        sampled = agents * int(_number(result, "num_env_steps_sampled_lifetime", 0))
+        everyone = learners.get("__all_modules__", {})
+        trained = int(_number(everyone, "num_env_steps_trained_lifetime", sampled) * agents)
         # RLlib's own algorithms count a sample in every pass over it; PPO makes several.
         trained = min(trained, sampled)
         seconds = float(result["time_total_s"])
@@ -94,6 +110,8 @@ class IterationResult:
             policy_lag=_number(policy, "policy_lag"),
             cpu_percent=_number(result.get("perf", {}), "cpu_util_percent"),
             memory_percent=_number(result.get("perf", {}), "ram_util_percent"),
+            old_return_mean=_old_scale(result, _number(runners, "episode_return_mean")),
+            **{name: _number(measured, name) for name in EPISODE_METRICS},
         )
 
     def as_row(self) -> dict[str, float]:
@@ -104,7 +122,35 @@ class IterationResult:
 COLUMNS: tuple[str, ...] = tuple(field.name for field in fields(IterationResult))
 """Header of `metrics.csv`; also the metric names in TensorBoard and MLflow."""
 
+EPISODE_METRICS: tuple[str, ...] = COLUMNS[COLUMNS.index("good_return") :]
+"""What particle worlds measure besides the return."""
+
 
 def _number(source: Mapping[str, Any], key: str, default: float = math.nan) -> float:
     value = source.get(key)
     return default if value is None else float(value)
+
+
+def _agents(result: Mapping[str, Any]) -> int:
+    """Agents that act in every step of the environment."""
+    per_agent = result.get("env_runners", {}).get("num_agent_steps_sampled_lifetime")
+    counted = len(per_agent) if isinstance(per_agent, Mapping) else 1
+    return int(result.get("num_agents") or max(1, counted))
+
+
+def _mean_of_modules(learners: Mapping[str, Any]) -> dict[str, float]:
+    """Numbers that several networks report, in the mean."""
+    found: dict[str, list[float]] = {}
+    for module, numbers in learners.items():
+        for name, value in numbers.items() if module != "__all_modules__" else ():
+            if isinstance(value, (int, float)) and math.isfinite(value):
+                found.setdefault(name, []).append(float(value))
+    return {name: sum(values) / len(values) for name, values in found.items()}
+
+
+def _old_scale(result: Mapping[str, Any], value: float) -> float:
+    from training.envs.multi_agent import old_scale_of
+
+    config = result.get("config") or {}
+    scale = old_scale_of({name: config.get(name) for name in ("env", "env_config")})
+    return math.nan if scale is None else scale(value)

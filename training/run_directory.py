@@ -8,6 +8,7 @@ runs/<experiment>/<utc time>-s<seed>/
     checkpoints.json   an index of the checkpoints that exist
     checkpoint_000000/ written by Ray Tune
     evaluations.json   what `savanna evaluate` measured
+    references.json    what random and scripted players score (particle worlds)
     tensorboard/  videos/  train.log  report.html
 """
 
@@ -22,6 +23,8 @@ from pathlib import Path
 from typing import Any
 
 from training.errors import SavannaError, UsageError
+
+REFERENCES = "references.json"
 
 STATES = ("running", "succeeded", "stopped", "failed")
 

@@ -37,8 +37,10 @@ def test_metrics_csv_reads_back_as_it_was_recorded(run: RunDirectory) -> None:
     # Readable before `finish`: every line is flushed.
     rows = run.metrics()
     assert tuple(rows[0]) == COLUMNS
-    assert rows[0] == known.as_row()
-    assert {k for k, v in rows[1].items() if math.isnan(v)} == {"episode_return_mean", "kl"}
+    assert rows[0] == pytest.approx(known.as_row(), nan_ok=True)
+    lacking = {k for k, v in known.as_row().items() if math.isnan(v)}  # of particle worlds
+    found = {k for k, v in rows[1].items() if math.isnan(v)}
+    assert found == lacking | {"episode_return_mean", "kl"}
     assert rows[1]["agent_steps"] == unknown.agent_steps
     recorder.finish({})
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,21 @@ def track(run: RunDirectory, numbers: range, *, resumed: bool = False, **end: An
     return warnings
 
 
+def test_the_newest_film_is_sent_while_the_run_goes_on(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "runs")
+    recorder = MlflowTracking(flush_seconds=0.05, patience=LONG)
+    recorder.start(run, run.config, False)
+    run.videos.mkdir(exist_ok=True)
+    for number in (1, 2):
+        (run.videos / f"episode-{number}.mp4").write_bytes(b"film")
+        recorder.record(result(number))
+        deadline = time.monotonic() + LONG
+        while not list(tmp_path.glob(f"runs/mlartifacts/**/videos/episode-{number}.mp4")):
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+    recorder.finish(succeeded())
+
+
 def test_a_run_its_resume_and_its_failure_are_one_mlflow_run(tmp_path: Path) -> None:
     run = make_run(tmp_path / "runs folder")
     (run.path / "report.html").write_text("<p>report</p>")
@@ -51,7 +67,8 @@ def test_a_run_its_resume_and_its_failure_are_one_mlflow_run(tmp_path: Path) -> 
     assert stored.data.params["stop.return"] == "18"
     assert stored.data.params["overrides.lr"] == "0.0004"
     assert stored.data.params["resources.env_runners"] == "1"
-    assert set(stored.data.metrics) == {*COLUMNS, "training_iteration"}
+    known = {name for name, value in result(1).as_row().items() if math.isfinite(value)}
+    assert set(stored.data.metrics) == {*known, "training_iteration"} and known < set(COLUMNS)
     history = client.get_metric_history(stored.info.run_id, "episode_return_mean")
     assert [m.step for m in history] == [n * 8192 for n in range(1, 6)]
     assert history[-1].value == result(5).episode_return_mean

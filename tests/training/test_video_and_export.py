@@ -110,7 +110,7 @@ def test_the_exported_policy_acts_as_the_checkpoint(which, request, tmp_path):
 
 
 def test_a_model_that_acts_differently_is_refused(pong, tmp_path, monkeypatch):
-    written = onnx_module._write_graph
+    written = onnx_module.write_graph
 
     def spoil(policy, observations, model):
         weight = policy.module.policy_head.weight.data
@@ -118,7 +118,7 @@ def test_a_model_that_acts_differently_is_refused(pong, tmp_path, monkeypatch):
         written(policy, observations, model)
         weight -= 0.5
 
-    monkeypatch.setattr(onnx_module, "_write_graph", spoil)
+    monkeypatch.setattr(onnx_module, "write_graph", spoil)
     with pytest.raises(SavannaError, match="does not act as the checkpoint"):
         export(pong, "last", output=tmp_path)
     assert not list(tmp_path.iterdir())

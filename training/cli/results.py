@@ -92,6 +92,8 @@ def run_evaluate(options: argparse.Namespace) -> int:
             f"{e.checkpoint:>10} {e.mean:>8.2f} {interval:>18} {e.min:>7.1f} "
             f"{e.percentiles['50']:>7.1f} {e.max:>7.1f} {e.length_mean:>7.0f}"
         )
+        if e.metrics:
+            print("  " + ", ".join(f"{k} {v:.2f}" for k, v in e.metrics.items()))
     return 0
 
 

@@ -8,6 +8,7 @@ import sys
 from dataclasses import replace
 from typing import Any
 
+from training.cli import particle
 from training.cli.legacy import translate
 from training.cli.parser import Parser, add_runs_root
 from training.cli.values import duration, literal, pairs, stop_rules
@@ -19,6 +20,7 @@ EXAMPLES = """examples:
   savanna train pong --stop return=20 --seed 3 --set lr=5e-4
   savanna train atari --env BreakoutNoFrameskip-v4 --stop agent_steps=5e6
   savanna train cartpole --set 'lr=loguniform(1e-4,1e-2)' --num-samples 4
+  savanna train particle --scenario simple_tag --num-adversaries 2 --adv-policy ddpg
   savanna train --resume latest
 The options of the retired Azure ML Reinforcement Learning scripts are translated."""
 
@@ -68,6 +70,21 @@ def add_options(parser: Parser) -> None:
         metavar="RUN",
         help="go on with a run (RUN or RUN@CHECKPOINT), or start from a checkpoint folder",
     )
+    worlds = parser.add_argument_group("particle worlds")
+    for flag, metavar, text in (
+        ("--scenario", "NAME", "the world (default: simple_spread); the same as --env"),
+        (
+            "--algorithm",
+            "NAME",
+            "maddpg (default), ppo (shared networks), ippo (independent)",
+        ),
+        ("--num-agents", "N", "agents, adversaries included (default: the world's)"),
+        ("--num-adversaries", "N", "adversaries among them (default: the world's)"),
+        ("--good-policy", "NAME", "maddpg, or ddpg: a critic that sees nothing of the others"),
+        ("--adv-policy", "NAME", "the same for adversaries"),
+        ("--actions", "KIND", "continuous (forces; default of MADDPG) or discrete (moves)"),
+    ):
+        worlds.add_argument(flag, metavar=metavar, help=text)
     until = parser.add_argument_group("how long")
     until.add_argument(
         "--stop", action="append", default=[], metavar="RULE=NUMBER",
@@ -114,6 +131,12 @@ def add_options(parser: Parser) -> None:
         help="episodes to evaluate every kept checkpoint on after training; default 10",
     )
     keep.add_argument("--no-video", dest="video", action="store_false", help="make no film")
+    keep.add_argument(
+        "--film-every",
+        type=int,
+        metavar="N",
+        help="particle worlds: a film every N episodes of a world, 0 for none (default: 200)",
+    )
     keep.add_argument("--no-report", dest="report", action="store_false", help="write no report")
     resources = parser.add_argument_group("resources")
     resources.add_argument(
@@ -150,7 +173,8 @@ def add_options(parser: Parser) -> None:
 
 def arguments(argv: list[str]) -> list[str]:
     """`argv` after `train` with the retired service's options translated, which is shown."""
-    translated, lines = translate(argv)
+    about_particles = particle.is_particle(argv)
+    translated, lines = particle.translate(argv) if about_particles else translate(argv)
     for line in lines:
         print(f"translated: {line}", file=sys.stderr)
     return translated
@@ -185,6 +209,7 @@ def request_from(options: argparse.Namespace) -> TrainRequest:
         start_timeout=options.start_timeout,
         evaluate_episodes=options.evaluate_episodes,
         video=options.video,
+        film_every=options.film_every,
         report=options.report,
         command=tuple(options.command_line),
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,9 +13,12 @@ import numpy as np
 from gymnasium.vector import VectorEnv
 from scipy import stats
 
+from training.envs.multi_agent import is_particle, old_scale_of, worlds_of
+from training.envs.particle.world import Episode, OldScale
 from training.errors import UsageError
 from training.evaluation.environments import make_vector_env
 from training.evaluation.policy import Policy, load_policy
+from training.evaluation.team import load_team, play_worlds
 from training.run_directory import RunDirectory
 
 PERCENTILES = (5, 25, 50, 75, 95)
@@ -38,6 +41,7 @@ class Evaluation:
     explore: bool
     returns: list[float]
     at: str
+    metrics: dict[str, float] = field(default_factory=dict)  # means of what else was measured
 
 
 def evaluate(
@@ -57,6 +61,10 @@ def evaluate(
     chosen = run.checkpoints() if which == "all" else [run.checkpoint(which)]
     if not chosen:
         raise UsageError(f"run {run.id} has no checkpoint (yet): {run.path}")
+    if is_particle(run.config["env"]):
+        found = [_evaluate_team(run, info.number, episodes, seed, explore) for info in chosen]
+        _store(run, found)
+        return found
     envs = make_vector_env(run.config, episodes)
     found = []
     try:
@@ -64,15 +72,40 @@ def evaluate(
             policy = load_policy(run.checkpoint_path(info.number))
             returns, lengths = play(policy, envs, seed, explore)
             found.append(summarize(info.number, returns, lengths, seed, explore))
-            print(
-                f"checkpoint {info.number}: mean {found[-1].mean:.2f} of {episodes} episodes",
-                file=sys.stderr,
-                flush=True,
-            )
+            _tell(found[-1])
     finally:
         envs.close()
     _store(run, found)
     return found
+
+
+def _evaluate_team(
+    run: RunDirectory, number: int, episodes: int, seed: int, explore: bool
+) -> Evaluation:
+    """The same for the agents of a particle world; the return is the sum of theirs."""
+    team = load_team(run.checkpoint_path(number), run.config)
+    played = play_worlds(team, worlds_of(run.config, episodes), seed, explore)
+    result = summarize_episodes(number, played, seed, explore, old_scale_of(run.config))
+    _tell(result)
+    return result
+
+
+def summarize_episodes(
+    checkpoint: int, played: Sequence[Episode], seed: int, explore: bool, scale: OldScale | None
+) -> Evaluation:
+    """The statistics of episodes of particle worlds; `scale` adds the old service's return."""
+    returns = [sum(episode.returns) for episode in played]
+    result = summarize(checkpoint, returns, [e.length for e in played], seed, explore)
+    names = played[0].metrics
+    metrics = {name: float(np.mean([e.metrics[name] for e in played])) for name in names}
+    if scale is not None:
+        metrics["old_return"] = scale(result.mean)
+    return replace(result, metrics=metrics)
+
+
+def _tell(result: Evaluation) -> None:
+    text = f"checkpoint {result.checkpoint}: mean {result.mean:.2f} of {result.episodes} episodes"
+    print(text, file=sys.stderr, flush=True)
 
 
 def play(

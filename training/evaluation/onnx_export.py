@@ -17,6 +17,7 @@ from ray.rllib.core.columns import Columns
 
 from training import __version__
 from training.envs.atari import FRAME_SKIP, is_atari, parse_atari_id
+from training.envs.multi_agent import is_particle
 from training.envs.single import flattening, make_raw_env
 from training.errors import SavannaError, UsageError
 from training.evaluation.environments import make_vector_env
@@ -34,16 +35,24 @@ class _Graph(torch.nn.Module):
         super().__init__()
         self.module = module
 
-    def forward(self, observations: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def forward(self, observations: torch.Tensor) -> tuple[torch.Tensor, ...]:
         logits = self.module._forward({Columns.OBS: observations})[Columns.ACTION_DIST_INPUTS]
         return logits, logits.argmax(dim=-1)
+
+
+class _Actor(_Graph):
+    """Observations -> continuous actions."""
+
+    def forward(self, observations: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        return (self.module._forward({Columns.OBS: observations})[Columns.ACTION_DIST_INPUTS],)
 
 
 def export(run: RunDirectory, which: str = "best", *, output: Path | None = None) -> Path:
     """Write `model.onnx` and `model.json` to the folder `output` (the run's own by default).
 
     The graph takes raw observations `[batch, ...]` (bytes for Atari; standardizing is inside) and
-    gives `logits` `[batch, actions]` and `action` `[batch]`. It is checked on observations of real
+    gives `logits` `[batch, actions]` and `action` `[batch]`. A particle world has a file for every
+    network instead (`export_team`). It is checked on observations of real
     play: `SavannaError`, and no file, unless it acts as the checkpoint does.
     """
     if any(importlib.util.find_spec(name) is None for name in ("onnx", "onnxruntime")):
@@ -52,6 +61,10 @@ def export(run: RunDirectory, which: str = "best", *, output: Path | None = None
             "machine with `savanna fetch` and export it there."
         )
     info = run.checkpoint(which)
+    if is_particle(run.config["env"]):
+        from training.evaluation.team_export import export_team
+
+        return export_team(run, info.number, output or run.path)
     policy = load_policy(run.checkpoint_path(info.number))
     if hasattr(policy.module, "_bfloat16"):
         policy.module._bfloat16 = False  # not every ONNX runtime has bfloat16
@@ -59,7 +72,7 @@ def export(run: RunDirectory, which: str = "best", *, output: Path | None = None
     folder = output or run.path
     folder.mkdir(parents=True, exist_ok=True)
     model = folder / "model.onnx"
-    _write_graph(policy, observations, model)
+    write_graph(policy, observations, model)
     try:
         difference = check(model, policy, observations)
     except SavannaError:
@@ -77,9 +90,16 @@ def check(model: Path, policy: Policy, observations: NDArray[Any]) -> float:
     import onnxruntime
 
     session = onnxruntime.InferenceSession(str(model), providers=["CPUExecutionProvider"])
-    logits, actions = session.run(["logits", "action"], {"observations": observations})
+    found = session.run(None, {"observations": observations})
     expected = policy.logits(observations)
-    difference = float(np.abs(logits - expected).max())
+    difference = float(np.abs(found[0] - expected).max())
+    if policy.continuous:
+        if difference > TOLERANCE:
+            raise SavannaError(
+                f"the exported model does not act as the checkpoint: off by {difference:.2g}"
+            )
+        return difference
+    actions = found[1]
     best = np.sort(expected, axis=1)
     clear = best[:, -1] - best[:, -2] > 2 * TOLERANCE  # else either action is the checkpoint's
     same = (actions == expected.argmax(axis=1)) | ~clear
@@ -91,17 +111,17 @@ def check(model: Path, policy: Policy, observations: NDArray[Any]) -> float:
     return difference
 
 
-def _write_graph(policy: Policy, observations: NDArray[Any], model: Path) -> None:
+def write_graph(policy: Policy, observations: NDArray[Any], model: Path) -> None:
     batch = torch.export.Dim("batch", min=1)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         logging.getLogger("torch.onnx").setLevel(logging.ERROR)
         torch.onnx.export(
-            _Graph(policy.module).eval(),
+            (_Actor if policy.continuous else _Graph)(policy.module).eval(),
             (torch.from_numpy(observations[:2]),),
             str(model),
             input_names=["observations"],
-            output_names=["logits", "action"],
+            output_names=["action"] if policy.continuous else ["logits", "action"],
             dynamic_shapes=({0: batch},),
             dynamo=True,
             external_data=False,

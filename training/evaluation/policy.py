@@ -14,15 +14,21 @@ from ray.rllib.core.rl_module.rl_module import RLModule
 
 from training.errors import SavannaError, UsageError
 
-MODULE = "learner_group/learner/rl_module/default_policy"
-"""Where an RLlib checkpoint keeps the network."""
+MODULES = "learner_group/learner/rl_module"
+MODULE = f"{MODULES}/default_policy"
+"""Where an RLlib checkpoint keeps the networks, and the one of a single agent."""
 
 
 @dataclass(frozen=True)
 class Policy:
-    """Acts on batches of observations; discrete actions."""
+    """Acts on batches of observations; discrete actions, unless it is an agent of a `Team`."""
 
     module: Any  # a TorchRLModule
+
+    @property
+    def continuous(self) -> bool:
+        """Whether what `logits` gives are the actions themselves."""
+        return bool(getattr(self.module, "continuous", False))
 
     def logits(self, observations: NDArray[Any]) -> NDArray[np.float32]:
         """Observations `[B, ...]` -> unnormalised log-probabilities `[B, actions]`."""
@@ -41,8 +47,8 @@ class Policy:
         return np.argmax(logits, axis=1)
 
 
-def load_policy(checkpoint: Path) -> Policy:
-    """The policy of a checkpoint folder.
+def load_policy(checkpoint: Path, module_id: str = "default_policy") -> Policy:
+    """The policy of a checkpoint folder, or one of several.
 
     RLlib stores weights as NumPy arrays, so where they were trained does not matter.
 
@@ -53,7 +59,7 @@ def load_policy(checkpoint: Path) -> Policy:
     if not checkpoint.is_dir():
         raise UsageError(f"no checkpoint at {checkpoint}")
     try:
-        module = RLModule.from_checkpoint(str((checkpoint / MODULE).resolve()))
+        module = RLModule.from_checkpoint(str((checkpoint / MODULES / module_id).resolve()))
     except Exception as error:  # unpickling a damaged file may raise anything
         raise SavannaError(
             f"checkpoint {checkpoint} is damaged or incomplete ({type(error).__name__}: {error})"

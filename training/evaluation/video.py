@@ -9,25 +9,24 @@ from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
-import imageio_ffmpeg
 import numpy as np
-from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image
 
 from training.envs.atari import is_atari
+from training.envs.multi_agent import is_particle
 from training.envs.single import make_single_env
 from training.errors import SavannaError
 from training.evaluation.environments import make_vector_env
+from training.evaluation.film import Picture, with_caption, write_film
 from training.evaluation.policy import Policy, load_policy
+from training.evaluation.team import load_team
+from training.evaluation.team_film import FPS, play_filmed
 from training.run_directory import CheckpointInfo, RunDirectory
 
 ATARI_FPS = 15
 """Real time: an agent step is four frames of a 60 Hz screen."""
 LONGEST_SECONDS = 90
 PANES = 4
-CAPTION = 24  # pixels
-
-Picture = NDArray[np.uint8]  # [height, width, 3]
 
 
 @dataclass(frozen=True)
@@ -59,13 +58,13 @@ def record_video(
     if not chosen:
         run.checkpoint(which)  # says that there is none
     config = run.config
-    fps = ATARI_FPS if is_atari(config["env"]) else _fps(config)
+    fps = _fps(config)
     limit = min(max_steps or 10**9, LONGEST_SECONDS * fps)
-    shots = [_play(load_policy(run.checkpoint_path(c.number)), config, seed) for c in chosen]
+    shots = [_play(run.checkpoint_path(c.number), config, seed) for c in chosen]
     run.videos.mkdir(exist_ok=True)
     name = "all-checkpoints" if all_checkpoints else f"checkpoint-{chosen[0].number:06d}"
     path = run.videos / f"{name}.mp4"
-    first = _write(path, _frames(shots, chosen, limit), fps)
+    first = write_film(path, _frames(shots, chosen, limit), fps)
     Image.fromarray(first).save(path.with_suffix(".jpg"), quality=85)  # the report's poster
     return path
 
@@ -78,7 +77,11 @@ def _spread(checkpoints: list[CheckpointInfo]) -> list[CheckpointInfo]:
     return [checkpoints[i] for i in picks]
 
 
-def _play(policy: Policy, config: dict[str, Any], seed: int) -> Iterator[Shot]:
+def _play(checkpoint: Path, config: dict[str, Any], seed: int) -> Iterator[Shot]:
+    if is_particle(config["env"]):
+        filmed = play_filmed(load_team(checkpoint, config), config, seed)
+        return (Shot(*frame) for frame in filmed)
+    policy = load_policy(checkpoint)
     return (_play_atari if is_atari(config["env"]) else _play_other)(policy, config, seed)
 
 
@@ -124,6 +127,10 @@ def _make_filmed(config: dict[str, Any]) -> gym.Env[Any, Any]:
 
 
 def _fps(config: dict[str, Any]) -> int:
+    if is_atari(config["env"]):
+        return ATARI_FPS
+    if is_particle(config["env"]):
+        return FPS
     env = _make_filmed(config)
     env.close()
     return int(env.metadata.get("render_fps", 30))
@@ -152,37 +159,5 @@ def _frames(
 
 def _caption(shot: Shot, checkpoint: CheckpointInfo) -> Picture:
     """The picture with a line above it, even sides as H.264 wants them."""
-    height, width = shot.picture.shape[:2]
-    canvas = Image.new("RGB", (width + width % 2, height + height % 2 + CAPTION), "black")
-    canvas.paste(Image.fromarray(shot.picture), (0, CAPTION))
     text = f"{checkpoint.agent_steps / 1000:,.0f}k steps trained   score {shot.score:+.0f}"
-    ImageDraw.Draw(canvas).text((8, 4), text, fill="white", font=ImageFont.load_default(size=15))
-    return np.asarray(canvas)
-
-
-def _write(path: Path, frames: Iterator[Picture], fps: int) -> Picture:
-    """Write the film in one go; the picture in its middle, for a poster."""
-    first = next(frames)
-    temporary = path.with_name(f".{path.name}")
-    writer = imageio_ffmpeg.write_frames(
-        str(temporary),
-        (first.shape[1], first.shape[0]),
-        fps=fps,
-        codec="libx264",
-        quality=None,
-        macro_block_size=2,
-        ffmpeg_log_level="error",
-        output_params=["-crf", "23", "-preset", "fast", "-pix_fmt", "yuv420p",
-                       "-movflags", "+faststart", "-f", "mp4"],
-    )  # fmt: skip
-    writer.send(None)
-    writer.send(np.ascontiguousarray(first))
-    poster, count = first, 1
-    for frame in frames:
-        writer.send(np.ascontiguousarray(frame))
-        count += 1
-        if count & (count - 1) == 0:  # the last power of two lies in the film's second half
-            poster = frame
-    writer.close()
-    temporary.replace(path)
-    return poster
+    return with_caption(shot.picture, text)

@@ -9,9 +9,12 @@ from training.experiments.atari import ATARI
 from training.experiments.base import Experiment, Machine
 from training.experiments.cartpole import CARTPOLE
 from training.experiments.gym import GYM
+from training.experiments.particle import PARTICLE, PARTICLE_IPPO, PARTICLE_PPO
 from training.experiments.pong import PONG
 
-EXPERIMENTS: dict[str, Experiment] = {e.name: e for e in (PONG, CARTPOLE, ATARI, GYM)}
+EXPERIMENTS: dict[str, Experiment] = {
+    e.name: e for e in (PONG, CARTPOLE, ATARI, GYM, PARTICLE, PARTICLE_PPO, PARTICLE_IPPO)
+}
 
 __all__ = ["EXPERIMENTS", "Experiment", "Machine", "get_experiment"]
 

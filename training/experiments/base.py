@@ -32,11 +32,13 @@ class Experiment:
 
     name: str
     summary: str  # one line, for --help
-    algorithm: str  # "IMPALA" or "PPO"
-    env: str  # a Gymnasium id; empty: --env must be given
+    algorithm: str  # "IMPALA", "PPO" or "MADDPG"
+    env: str  # a Gymnasium id or a particle world; empty: --env must be given
     build_config: Callable[[str, Machine], AlgorithmConfig]
     stop: Mapping[str, float]  # default stop rules, keys of training.metrics.STOP_RULES
     checkpoint_frequency: int = 0  # iterations; 0: only at the end
     random_return: float | None = None  # mean return of random play, for the report
+    particle: bool = False  # its environments are particle worlds
+    film_every: int = 0  # episodes of a world between two films in training; 0: none
     default_seed: int = 0
     tags: Mapping[str, str] = field(default_factory=dict)

@@ -122,7 +122,11 @@ def _probe(address: str) -> None:
 
 
 def _modules(algorithm: str) -> list[str]:
-    own = {"IMPALA": "training.algorithms.impala.learner", "PPO": "ray.rllib.algorithms.ppo"}
+    own = {
+        "IMPALA": "training.algorithms.impala.learner",
+        "MADDPG": "training.algorithms.maddpg.learner",
+        "PPO": "ray.rllib.algorithms.ppo",
+    }
     return ["ray.rllib.algorithms.algorithm", own[algorithm]]
 
 

@@ -24,9 +24,13 @@ def finish(run: RunDirectory, request: TrainRequest, say: Callable[[str], None])
         evaluate(run, "all", episodes=request.evaluate_episodes)
 
     def video() -> None:
+        from training.envs.multi_agent import is_particle
         from training.evaluation import record_video
+        from training.evaluation.team_film import film_progress
 
         record_video(run)
+        if is_particle(run.config.get("env")):
+            film_progress(run.videos)  # the newest: the report shows it
 
     def report() -> None:
         from training.report import write_report

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from training.envs.atari import is_atari
+from training.envs.multi_agent import is_particle
 from training.errors import UsageError
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def problem(config: AlgorithmConfig, key: str, value: Any) -> str | None:
     if inner:
         if outer not in NESTED:
             return f"--set {key}: {outer!r} has no settings inside; {', '.join(NESTED)} have."
-        if outer == "env_config" and isinstance(config.env, str) and not is_atari(config.env):
+        if outer == "env_config" and _takes_keywords(config.env):
             from training.envs.single import takes
 
             hint = takes(config.env, inner)  # the environment's own keywords, of any type
@@ -57,14 +58,26 @@ def problem(config: AlgorithmConfig, key: str, value: Any) -> str | None:
     return None
 
 
+def _takes_keywords(env: object) -> bool:
+    """Whether the environment says itself which settings it takes."""
+    return isinstance(env, str) and not is_atari(env) and not is_particle(env)
+
+
 def settable(config: AlgorithmConfig) -> dict[str, Any]:
     """The settings that are plain values, by name."""
     plain = (bool, int, float, str, list, tuple, type(None))
+    known = {_public(config, name): value for name, value in vars(config).items()}
     return {
         name: value
-        for name, value in vars(config).items()
+        for name, value in known.items()
         if not name.startswith("_") and isinstance(value, plain)
     }
+
+
+def _public(config: AlgorithmConfig, name: str) -> str:
+    """`train_batch_size_per_learner` for `_train_batch_size_per_learner`: RLlib hides a few."""
+    seen = getattr(type(config), name.removeprefix("_"), None)
+    return name.removeprefix("_") if isinstance(seen, property) and seen.fset else name
 
 
 def _dictionary(config: AlgorithmConfig, outer: str) -> dict[str, Any]:

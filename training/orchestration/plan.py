@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from training.envs.atari import is_atari, parse_atari_id
 from training.envs.custom import is_custom
+from training.envs.multi_agent import check_world, is_particle
 from training.errors import UsageError
 from training.experiments import Experiment, Machine, get_experiment
 from training.metrics import STOP_RULES
@@ -33,6 +34,7 @@ class Plan:
     checkpoint_freq: int
     config: AlgorithmConfig
     content: dict[str, Any]  # of config.json
+    film_every: int = 0  # episodes of a world between two films, 0: none
 
 
 def with_saved_settings(request: TrainRequest, resumption: Resumption | None) -> TrainRequest:
@@ -72,6 +74,7 @@ def check_early(request: TrainRequest) -> None:
         ("--max-failures", request.max_failures, 0),
         ("--checkpoint-freq", request.checkpoint_freq, 0),
         ("--evaluate-episodes", request.evaluate_episodes, 0),
+        ("--film-every", request.film_every, 0),
         ("--num-env-runners", request.num_env_runners, 0),
         ("--num-gpus", request.num_gpus, 0),
         ("--seed", request.seed, 0),
@@ -80,6 +83,8 @@ def check_early(request: TrainRequest) -> None:
     ):
         if value is not None and value < least:
             problems.append(f"{option} {value}: must be at least {least}.")
+    if request.film_every and not experiment.particle:
+        problems.append("--film-every: only particle worlds are filmed while they train.")
     if request.max_duration is not None and request.max_duration <= 0:
         problems.append(f"--max-duration {request.max_duration:g}: must be above 0 seconds.")
     if request.workers is None and (request.min_workers, request.start_timeout) != (None, None):
@@ -154,7 +159,10 @@ def make_plan(request: TrainRequest, machine: Machine) -> Plan:
         "preset": preset,
         "rllib": json_safe(config.to_dict()),
     }
-    return Plan(experiment, env, seed, stop, checkpoint_freq, config, content)
+    film_every = experiment.film_every if request.film_every is None else request.film_every
+    if not request.video:
+        film_every = 0
+    return Plan(experiment, env, seed, stop, checkpoint_freq, config, content, film_every)
 
 
 def without_return(stop: Mapping[str, float]) -> dict[str, float]:
@@ -181,6 +189,17 @@ def _check_env(experiment: Experiment, env: str, overrides: Mapping[str, Any]) -
             f"the experiment {experiment.name!r} needs an environment: --env with a Gymnasium id "
             "such as Acrobot-v1, or your own as module:Class."
         )
+    prefix = "env_config."
+    given = {k.removeprefix(prefix): v for k, v in overrides.items() if k.startswith(prefix)}
+    if experiment.particle:
+        check_world(env, given)
+        if given.get("continuous") and experiment.algorithm == "PPO":
+            raise UsageError(f"{experiment.name}: for discrete actions only.")
+        return
+    if is_particle(env):
+        raise UsageError(
+            f"{env} is a particle world: train it with `savanna train particle --scenario {env}`."
+        )
     from training.envs.single import check_single_env, is_registered
 
     impala = experiment.algorithm == "IMPALA"
@@ -193,8 +212,6 @@ def _check_env(experiment: Experiment, env: str, overrides: Mapping[str, Any]) -
                 f"{env} is an Atari game: train it with `savanna train atari --env {env}`."
             )
         return
-    prefix = "env_config."
-    given = {k.removeprefix(prefix): v for k, v in overrides.items() if k.startswith(prefix)}
     check_single_env(env, given)
 
 

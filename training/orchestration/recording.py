@@ -15,6 +15,7 @@ from ray.tune import Callback
 from training.errors import SavannaError
 from training.metrics import IterationResult
 from training.orchestration.failure import explain_failure
+from training.orchestration.films import FILM, keep_film
 from training.orchestration.metadata import now
 from training.orchestration.mirror import Mirror
 from training.orchestration.stopping import StopRequest, reached
@@ -98,6 +99,9 @@ class RunRecording(Callback):
             self._tell(record)
         record.last = current
         record.each(lambda recorder: recorder.record(current))
+        if keep_film(record.run, result):
+            result.pop(FILM)  # Tune keeps and writes results
+            _show(record.run)
         if "agent_steps_by_node" in result:
             record.run.write_json("nodes.json", result["agent_steps_by_node"])
 
@@ -138,6 +142,16 @@ class RunRecording(Callback):
         text = Path(trial.error_file).read_text() if trial.error_file else ""
         cause = explain_failure(None, text, str(record.run.log))
         record.write_status("failed", reason="an error ended it", cause=cause)
+
+
+def _show(run: RunDirectory) -> None:
+    """Write the report again, with the newest film; a failing one never stops training."""
+    from training.report import write_report
+
+    try:
+        write_report(run)
+    except Exception as error:
+        print(f"the report could not be written: {error}", file=sys.stderr)
 
 
 def _forget_deleted(record: TrialRecord, newest: Any) -> None:

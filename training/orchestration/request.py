@@ -35,5 +35,6 @@ class TrainRequest:
     num_gpus: int | None = None
     evaluate_episodes: int = 10  # of every kept checkpoint after training; 0: none
     video: bool = True
+    film_every: int | None = None  # episodes; 0: none while training
     report: bool = True
     command: tuple[str, ...] = ()

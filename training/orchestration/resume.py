@@ -11,10 +11,8 @@ from pathlib import Path
 from training.errors import SavannaError, UsageError
 from training.run_directory import CheckpointInfo, RunDirectory
 
-_SMALL_PARTS = (
-    "algorithm_state.pkl",
-    "learner_group/learner/rl_module/default_policy/module_state.pkl",
-)
+_STATE = "algorithm_state.pkl"
+_NETWORKS = "learner_group/learner/rl_module/*/module_state.pkl"
 _OPTIMIZER = "learner_group/learner/state.pkl"
 
 
@@ -74,12 +72,14 @@ def is_whole(checkpoint: Path) -> bool:
     """Whether the parts are there and the small ones can be read; the rest shows on loading."""
     try:
         json.loads((checkpoint / "rllib_checkpoint.json").read_text())
-        for name in _SMALL_PARTS:
-            with (checkpoint / name).open("rb") as handle:
+        networks = list(checkpoint.glob(_NETWORKS))
+        for file in (checkpoint / _STATE, *networks):
+            with file.open("rb") as handle:
                 pickle.load(handle)
         components = [checkpoint / part for part in ("", "learner_group", "learner_group/learner")]
         parts = [file for file in checkpoint.rglob("*") if file.is_file()]
         named = all((folder / "class_and_ctor_args.pkl").is_file() for folder in components)
-        return named and all(file.stat().st_size > 0 for file in (*parts, checkpoint / _OPTIMIZER))
+        needed = (*parts, checkpoint / _OPTIMIZER)
+        return named and bool(networks) and all(file.stat().st_size > 0 for file in needed)
     except Exception:  # whatever a damaged file makes of unpickling
         return False

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from training.orchestration.films import FILM, Filmer
+
 if TYPE_CHECKING:
     from ray.rllib.algorithms.algorithm import Algorithm
 
@@ -20,16 +22,24 @@ def make_trainable(
     restore_from: str | None,
     counters: CheckpointInfo | None,
     last_number: int = -1,
+    film_every: int = 0,
 ) -> type[Algorithm]:
     """`algorithm`, starting from the checkpoint folder `restore_from` where one is given.
 
     `counters` are those of that checkpoint; without them counting begins anew, with the
     checkpoint's weights. New checkpoints are numbered after `last_number` and after those in the
-    storage. A folder that this node lacks is taken from there.
+    storage. A folder that this node lacks is taken from there. With `film_every` the results hold
+    a film every so many episodes (see `training.orchestration.films`).
     """
 
     class Trainable(algorithm):
+        def train(self) -> dict[str, Any]:
+            result: dict[str, Any] = super().train()
+            film = self._filmer.film(self, result) if self._filmer else {}
+            return result | {FILM: film} if film else result
+
         def setup(self, config: Any) -> None:
+            self._filmer = Filmer(film_every) if film_every else None
             super().setup(config)
             if restore_from is not None:
                 with _folder_here(restore_from, self._storage) as folder:

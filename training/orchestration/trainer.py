@@ -30,7 +30,7 @@ from training.orchestration.resume import Resumption, rewind
 from training.orchestration.stopping import Interrupted, StopRequest, handle_signals, hard_limit
 from training.orchestration.storage import Storage, chosen_storage, open_storage, shared_key
 from training.recording import Console, Recorder, default_recorders
-from training.run_directory import RunDirectory
+from training.run_directory import REFERENCES, RunDirectory
 
 
 def dry_run(request: TrainRequest) -> dict[str, Any]:
@@ -223,6 +223,8 @@ class _Session:
         overrides = {**plan.content["overrides"], **self.sampled(trial)}
         content = {**plan.content, "overrides": overrides}
         run.write_json("config.json", content)
+        if plan.experiment.particle:
+            run.write_json(REFERENCES, _references(content))
         origin = request.resume if self.resumption else None
         gpus = plan.content["resources"]["gpus"]
         metadata = collect_metadata(request.command, plan.seed, gpus, origin)
@@ -271,6 +273,16 @@ class _Session:
         for record in self.recording.records.values():
             if record.status.get("state") == "running":
                 record.write_status("failed", "the hard time limit was reached")
+
+
+def _references(content: dict[str, Any]) -> dict[str, float]:
+    from training.evaluation.references import measure_references
+
+    try:
+        return measure_references(content)
+    except Exception as error:  # worth less than the training it is compared with
+        print(f"no scripted references: {error}", file=sys.stderr)
+        return {}
 
 
 def _finish(recorder: Recorder, status: dict[str, Any]) -> None:

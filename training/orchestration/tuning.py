@@ -39,6 +39,7 @@ def run_tune(session: _Session) -> None:
         restore_from=str(resumption.checkpoint) if resumption else None,
         counters=resumption.counters if resumption else None,
         last_number=max(numbers, default=-1),
+        film_every=plan.film_every,
     )
     storage = session.storage
     root = str(session.folder.parent) if storage is None else storage.path

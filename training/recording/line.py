@@ -87,6 +87,8 @@ def _parts(line: Line, layout: _Layout, unicode: bool) -> list[Part]:
     if layout.sparkline and unicode:
         bars = sparkline([r.episode_return_mean for r in line.history], layout.sparkline)
         found += [(bars, "green")] if bars else []
+    if layout.rates == "long" and math.isfinite(now.landmarks_covered):
+        found.append((f"{now.landmarks_covered:.1f} covered, {now.collisions:.1f} hits", ""))
     if layout.rates:
         found.append((_rates_text(now, layout.rates), ""))
     if layout.times:
@@ -100,9 +102,11 @@ def _return_text(now: IterationResult, target: float | None, unicode: bool) -> s
     if not math.isfinite(now.episode_return_mean):
         return "no episode ended yet"
     text = f"return {decimal(now.episode_return_mean)}"
-    if target is None:
-        return text
-    return f"{text} {'→' if unicode else '->'} {target:g}"
+    if target is not None:
+        text = f"{text} {'→' if unicode else '->'} {target:.4g}"
+    if math.isfinite(now.old_return_mean):
+        text = f"{text} (old scale {now.old_return_mean:.0f})"
+    return text
 
 
 def _rates_text(now: IterationResult, form: str) -> str:

@@ -14,6 +14,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from training.metrics import IterationResult
@@ -67,6 +68,7 @@ class MlflowTracking:
         self._thread: threading.Thread | None = None
         self._client: MlflowClient | None = None
         self._run_id = ""
+        self._film: Path | None = None  # the newest one sent
 
     def start(self, run: RunDirectory, config: dict[str, Any], resumed: bool) -> None:
         self._run, self._config = run, config
@@ -98,6 +100,7 @@ class MlflowTracking:
             pause = self._flush_seconds
             try:
                 self._send_pending()
+                self._send_film()
                 if last_time:
                     self._close()
             except Exception as error:  # whatever a store or plugin raises: training goes on
@@ -121,6 +124,14 @@ class MlflowTracking:
             client.log_batch(self._run_id, metrics=metrics)
             for _ in range(count):
                 self._pending.popleft()
+
+    def _send_film(self) -> None:
+        """The newest film, where it is another than before."""
+        films = sorted(self._run.videos.glob("*.mp4"), key=lambda film: film.stat().st_mtime_ns)
+        if self._client is None or not films or films[-1] == self._film:
+            return
+        self._client.log_artifact(self._run_id, str(films[-1]), "videos")
+        self._film = films[-1]
 
     def _open(self) -> MlflowClient:
         """Import MLflow, find or create the MLflow run, describe it."""

@@ -10,11 +10,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from training.envs.multi_agent import old_scale_of
 from training.errors import UsageError
+from training.experiments import get_experiment
 from training.metrics import EPISODE_WINDOW
 from training.recording.text import clock, compact
 from training.report.scales import number
-from training.run_directory import RunDirectory
+from training.run_directory import REFERENCES, RunDirectory
 
 Rows = Sequence[Mapping[str, float]]
 
@@ -42,15 +44,19 @@ class CheckpointRow:
     kept: bool
 
 
-def random_return(config: Mapping[str, Any]) -> float | None:
-    """The return of random play, if the run's environment is the one that it was measured in."""
-    from training.experiments import get_experiment
-
+def references(run: RunDirectory) -> dict[str, float]:
+    """Mean returns of random and scripted play, where they are known of the run's environment."""
+    measured: dict[str, float] = run.read_json(REFERENCES, {})
+    if measured:
+        return measured
+    config = run.config
     try:
         experiment = get_experiment(str(config.get("experiment")))
     except UsageError:
-        return None
-    return experiment.random_return if experiment.env == config.get("env") else None
+        return {}
+    if experiment.random_return is None or experiment.env != config.get("env"):
+        return {}
+    return {"random play": experiment.random_return}
 
 
 def best_checkpoint(run: RunDirectory) -> int | None:
@@ -87,6 +93,9 @@ def tiles(run: RunDirectory, rows: Rows, evaluations: Sequence[Mapping[str, Any]
             found.append(Tile("Evaluated", number(entry["mean"], even=True), f"{span}, {note}"))
     if rows:
         last = rows[-1]
+        if _known(last, "old_return_mean"):
+            note = "the final return on the retired service's scale"
+            found.append(Tile("Old scale", number(last["old_return_mean"]), note))
         found.append(
             Tile(
                 "Agent steps",
@@ -101,7 +110,7 @@ def tiles(run: RunDirectory, rows: Rows, evaluations: Sequence[Mapping[str, Any]
     return found
 
 
-def sentence(run: RunDirectory, rows: Rows, random_play: float | None) -> str:
+def sentence(run: RunDirectory, rows: Rows, known_play: Mapping[str, float]) -> str:
     """The result in words."""
     config = run.config
     returns = [r for r in rows if _known(r, "episode_return_mean")]
@@ -115,14 +124,20 @@ def sentence(run: RunDirectory, rows: Rows, random_play: float | None) -> str:
         f"{config.get('algorithm', 'The agent')} reached a mean return of {reached} after "
         f"{last['agent_steps']:,.0f} agent steps and {clock(last['seconds'])} of training."
     )
-    known = []
-    if random_play is not None:
-        known.append(f"random play scores {number(random_play)}")
+    scale = old_scale_of(config)
+    if scale is not None:
+        old = scale(last["episode_return_mean"])
+        text = f"{text[:-1]}, {number(old)} on the retired service's scale."
+
+    def shown(value: float) -> str:
+        return number(value) + (f" ({number(scale(value))})" if scale else "")
+
+    known = [f"{name} scores {shown(value)}" for name, value in known_play.items()]
     target = dict(config.get("stop") or {}).get("return")
     if target is not None:
-        known.append(f"the target is {number(float(target))}")
+        known.append(f"the target is {shown(float(target))}")
     if known:
-        clause = " and ".join(known)
+        clause = " and ".join(filter(None, (", ".join(known[:-1]), known[-1])))
         text += f" {clause[0].upper()}{clause[1:]}."
     return text
 

@@ -21,6 +21,25 @@ _SMALL: tuple[tuple[str, str, tuple[tuple[str, str], ...], str], ...] = (
         (("sampled", "sampled_per_second"), ("trained", "trained_per_second")),
         "machine",
     ),
+    (
+        "Returns of the teams",
+        "mean of 100 episodes, as all of these",
+        (("good agents", "good_return"), ("adversaries", "adversary_return")),
+        "behaviour",
+    ),
+    ("Landmarks covered", "at the end", (("covered", "landmarks_covered"),), "behaviour"),
+    ("Collisions", "an episode", (("collisions", "collisions"),), "behaviour"),
+    ("Distance to landmarks", "", (("distance", "landmark_distance"),), "behaviour"),
+    ("Distance to the goal", "", (("distance", "goal_distance"),), "behaviour"),
+    (
+        "Distance of the teams to the goal",
+        "",
+        (("good agents", "agent_distance"), ("adversaries", "adversary_distance")),
+        "behaviour",
+    ),
+    ("Catches", "an episode", (("catches", "catches"),), "behaviour"),
+    ("Food", "an episode", (("food", "food"),), "behaviour"),
+    ("Messages read", "share", (("Bob", "bob_right"), ("Eve", "eve_right")), "behaviour"),
     ("CPU and memory", "%", (("CPU", "cpu_percent"), ("memory", "memory_percent")), "machine"),
     ("Episode length", "agent steps", (("length", "episode_length_mean"),), "machine"),
     ("Policy loss", "", (("policy loss", "policy_loss"),), "learner"),
@@ -53,7 +72,7 @@ class Figure:
 def return_figures(
     rows: Rows,
     *,
-    random_return: float | None,
+    references: Mapping[str, float],
     target: float | None,
     evaluations: Sequence[Mapping[str, Any]] = (),
     places: Mapping[int, tuple[float, float]] | None = None,
@@ -63,11 +82,9 @@ def return_figures(
     `places`: checkpoint number -> (agent steps, seconds), where its evaluation is drawn.
     """
     # Returns rise: the target is far from the curve at the start, random play at the end.
-    references = []
-    if target is not None:
-        references.append(Reference("target", "target", target))
-    if random_return is not None:
-        references.append(Reference("random play", "random", random_return, side="end"))
+    drawn = [] if target is None else [Reference("target", "target", target)]
+    for name, value in references.items():
+        drawn.append(Reference(name, "random", value, side="end"))
     line = Series(
         "mean of 100 episodes",
         "a",
@@ -87,7 +104,7 @@ def return_figures(
             "agent steps",
             _column(rows, "agent_steps"),
             [line],
-            references=references,
+            references=drawn,
             marks=marks,
             x_text=lambda x: f"{x:,.0f} agent steps",
         ),
@@ -96,7 +113,7 @@ def return_figures(
             f"training time ({unit})",
             [s / scale for s in seconds],
             [line],
-            references=references,
+            references=drawn,
             marks=_marks(evaluations, places or {}, axis=1, scale=scale),
             x_text=lambda x: f"{clock(x * scale)} of training",
         ),

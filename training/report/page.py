@@ -48,7 +48,7 @@ def _context(run: RunDirectory) -> dict[str, Any]:
     git = metadata.get("git") or {}
     rows = run.metrics()
     evaluations: list[dict[str, Any]] = run.read_json("evaluations.json", [])
-    random_play = facts.random_return(config)
+    known_play = facts.references(run)
     target = dict(config.get("stop") or {}).get("return")
     return {
         "experiment": run.experiment,
@@ -61,11 +61,11 @@ def _context(run: RunDirectory) -> dict[str, Any]:
         "cause": status.get("cause") or "",
         "started": facts.moment(status.get("started") or metadata.get("started")),
         "ended": facts.moment(status.get("ended")),
-        "sentence": facts.sentence(run, rows, random_play),
+        "sentence": facts.sentence(run, rows, known_play),
         "tiles": facts.tiles(run, rows, evaluations),
         "returns": figures.return_figures(
             rows,
-            random_return=random_play,
+            references=known_play,
             target=None if target is None else float(target),
             evaluations=[e for e in evaluations if not e.get("explore")],
             places={c.number: (c.agent_steps, c.seconds) for c in run.checkpoints()},
@@ -73,6 +73,7 @@ def _context(run: RunDirectory) -> dict[str, Any]:
         "sections": [
             (title, found)
             for title, found in (
+                ("What the agents do", figures.small_figures(rows, "behaviour")),
                 ("Speed and machine", figures.small_figures(rows, "machine")),
                 ("Learning", figures.small_figures(rows, "learner")),
             )

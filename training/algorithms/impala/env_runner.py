@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from ray.rllib.core.columns import Columns
 from ray.rllib.env.single_agent_env_runner import SingleAgentEnvRunner
 
-from training.algorithms.impala.fragment import Episode, Fragment
+from training.algorithms.episode import Episode
+from training.algorithms.impala.fragment import Fragment
 from training.envs.atari import make_atari_vector_env
 
 

@@ -3,17 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-
-class Episode(NamedTuple):
-    """A finished episode; with `episodic_life`, one life."""
-
-    episode_return: float  # sum of the true rewards
-    length: int  # agent steps
+from training.algorithms.episode import Episode
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,52 @@
+"""MADDPG learns: a tiny run clearly beats random play."""
+
+import numpy as np
+import pytest
+from ray.rllib.core.learner.training_data import TrainingData
+from ray.rllib.utils.metrics import NUM_ENV_STEPS_SAMPLED_LIFETIME
+
+from training.algorithms.maddpg import MADDPGConfig
+from training.algorithms.maddpg.env_runner import ParticleEnvRunner
+from training.envs.particle.references import make_player, play
+from training.envs.particle.world import make_worlds
+
+
+def learn(config: MADDPGConfig, updates: int) -> list[float]:
+    """Returns of the last 300 episodes on the way."""
+    runner = ParticleEnvRunner(config=config, worker_index=1)
+    learner = config.get_default_learner_class()(
+        config=config, module_spec=config.get_multi_rl_module_spec()
+    )
+    learner.build()
+    returns: list[float] = []
+    steps = 0
+    while learner._updates < updates:
+        fragment = runner.sample()
+        steps += len(fragment)
+        returns += [episode.episode_return for episode in fragment.episodes]
+        learner.update(
+            training_data=TrainingData(episodes=[fragment]),
+            timesteps={NUM_ENV_STEPS_SAMPLED_LIFETIME: steps},
+        )
+        runner.set_state({"rl_module": learner.module.get_state(inference_only=True)})
+    return returns[-300:]
+
+
+@pytest.mark.parametrize("settings", [{}, {"continuous": True}])
+def test_it_clearly_beats_random_play(settings):
+    config = (
+        MADDPGConfig()
+        .environment("simple_spread", env_config=settings)
+        .env_runners(num_envs_per_env_runner=64)
+        .debugging(seed=1)
+        .training(
+            lr=3e-3, share_parameters=True, num_critics=2, policy_delay=2,
+            train_batch_size_per_learner=256, num_steps_sampled_before_learning_starts=6400,
+        )
+    )  # fmt: skip
+    worlds = make_worlds("simple_spread", 300, **settings)
+    random = [sum(e.returns) for e in play(worlds, make_player("random", worlds), 300)]
+    learned = learn(config, updates=1500)
+    error = np.hypot(np.std(random), np.std(learned)) / np.sqrt(300)
+    assert np.mean(learned) > np.mean(random) + 10, (np.mean(learned), np.mean(random))
+    assert np.mean(learned) > np.mean(random) + 4 * error

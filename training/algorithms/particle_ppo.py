@@ -1,0 +1,37 @@
+"""RLlib's PPO on particle worlds: what MADDPG is compared with."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+from ray.rllib.algorithms.algorithm_config import NotProvided
+from ray.rllib.algorithms.ppo import PPOConfig
+
+from training.envs.multi_agent import module_names, register_particle, worlds_of
+
+
+class ParticlePPOConfig(PPOConfig):
+    """PPO with one network for all agents of a kind (`share_parameters`), or one an agent."""
+
+    def __init__(self, algo_class: type | None = None) -> None:
+        super().__init__(algo_class=algo_class)
+        self.share_parameters = True
+
+    def training(self, *, share_parameters: bool = NotProvided, **kwargs: Any) -> Self:
+        super().training(**kwargs)
+        if share_parameters is not NotProvided:
+            self.share_parameters = share_parameters
+        return self
+
+    def validate(self) -> None:
+        """The agents follow from the world and its options, which may have been set last."""
+        if not self._is_frozen:
+            agents = worlds_of({"env": self.env, "env_config": self.env_config}, 1).agents
+            names = module_names(agents, shared=self.share_parameters)
+            modules = {agent.name: name for agent, name in zip(agents, names, strict=True)}
+            self.environment(register_particle(str(self.env)))
+            self.multi_agent(
+                policies=set(names),
+                policy_mapping_fn=lambda agent, episode, **kwargs: modules[agent],
+            )
+        super().validate()

@@ -1,0 +1,74 @@
+"""All agents of a particle world out of a checkpoint, and episodes that they play."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from training.envs.multi_agent import module_names, worlds_of
+from training.envs.particle.world import Episode, VectorWorlds
+from training.evaluation.policy import Policy, load_policy
+
+NOISE = 0.1
+"""Standard deviation of exploration where actions are continuous, as a part of their range."""
+
+
+@dataclass(frozen=True)
+class Team:
+    """A policy for each agent, in the world's order."""
+
+    policies: tuple[Policy, ...]
+
+    def act(
+        self, observations: Sequence[NDArray[Any]], rng: np.random.Generator | None = None
+    ) -> list[NDArray[Any]]:
+        """Per agent `[B, size]` -> per agent `[B]`, or `[B, action size]` where continuous."""
+        return [
+            _act(policy, seen, rng)
+            for policy, seen in zip(self.policies, observations, strict=True)
+        ]
+
+
+def _act(policy: Policy, seen: NDArray[Any], rng: np.random.Generator | None) -> NDArray[Any]:
+    if not policy.continuous:
+        return policy.act(seen, rng)
+    action: NDArray[Any] = policy.logits(seen)
+    if rng is not None:
+        action = action + NOISE * rng.normal(size=action.shape)
+    return np.clip(action, 0.0, 1.0).astype(np.float32)
+
+
+def load_team(checkpoint: Path, config: Mapping[str, Any]) -> Team:
+    """The agents of a checkpoint folder; `config` is the run's `config.json`. Raises as
+    `load_policy` does."""
+    agents = worlds_of(config, 1).agents
+    names = module_names(agents, shared=bool(config["rllib"].get("share_parameters")))
+    policies = {name: load_policy(checkpoint, name) for name in dict.fromkeys(names)}
+    return Team(tuple(policies[name] for name in names))
+
+
+def team_of(algorithm: Any) -> Team:
+    """The agents of an algorithm that is being trained, as they are now."""
+    config = algorithm.config
+    agents = worlds_of({"env": config.env, "env_config": config.env_config}, 1).agents
+    module = algorithm.learner_group._learner.module
+    names = module_names(agents, shared=config.share_parameters)
+    return Team(tuple(Policy(module[name].unwrapped()) for name in names))
+
+
+def play_worlds(
+    team: Team, worlds: VectorWorlds, seed: int, explore: bool = False
+) -> list[Episode]:
+    """One episode in every world."""
+    rng = np.random.default_rng(seed) if explore else None
+    observations = worlds.reset(seed)
+    while True:
+        step = worlds.step(team.act(observations, rng))
+        observations = step.observations
+        if step.episodes:
+            return step.episodes

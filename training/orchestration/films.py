@@ -1,0 +1,56 @@
+"""Films while training goes on. They are made where the networks are, and travel in the result."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from training.run_directory import RunDirectory
+
+FILM = "film"
+"""Key of the result: {file name: content}."""
+
+
+class Filmer:
+    """Films every `every`-th episode of the first world; a failing one is a line in the log."""
+
+    def __init__(self, every: int) -> None:
+        self._every, self._done = every, -1
+
+    def film(self, algorithm: Any, result: Mapping[str, Any]) -> dict[str, bytes]:
+        """The film that is due after this iteration, if one is: file names and contents."""
+        config = algorithm.config
+        worlds = config.num_envs_per_env_runner * max(1, config.num_env_runners)
+        episodes = int(result.get("env_runners", {}).get("num_episodes_lifetime", 0)) // worlds
+        due = episodes // self._every
+        if due == self._done:
+            return {}
+        self._done = due
+        try:
+            return _make(algorithm, episodes)
+        except Exception as error:  # training is worth more than a film of it
+            print(f"no film of episode {episodes}: {error}", file=sys.stderr, flush=True)
+            return {}
+
+
+def _make(algorithm: Any, episodes: int) -> dict[str, bytes]:
+    from training.evaluation.team import team_of
+    from training.evaluation.team_film import film_episode
+
+    config = {"env": algorithm.config.env, "env_config": algorithm.config.env_config}
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / f"episode-{episodes:07d}.mp4"
+        film_episode(team_of(algorithm), config, path, f"episode {episodes:,}")
+        return {file.name: file.read_bytes() for file in sorted(Path(folder).iterdir())}
+
+
+def keep_film(run: RunDirectory, result: Mapping[str, Any]) -> bool:
+    """Put the film of a result into the run directory; whether there was one."""
+    files: Mapping[str, bytes] = result.get(FILM) or {}
+    run.videos.mkdir(exist_ok=True, parents=True) if files else None
+    for name, content in files.items():
+        (run.videos / name).write_bytes(content)
+    return bool(files)
