@@ -65,7 +65,7 @@ def test_only_loopback_reaches_it_and_only_with_the_token(cluster):
 
 def test_pong_samples_on_all_three_nodes(cluster):
     job = cluster.submit(
-        *PONG, "--stop", "agent_steps=20000", "--checkpoint-freq", "1",
+        *PONG, "--stop", "agent_steps=40000", "--checkpoint-freq", "1",
         "--storage", "/results/kept", "--workers", "2", "--wait",
     )  # fmt: skip
     shares = cluster.savanna("fetch", job)
@@ -75,7 +75,7 @@ def test_pong_samples_on_all_three_nodes(cluster):
     total = sum(sampled.values())
     print({node: f"{steps / total:.0%}" for node, steps in sampled.items()})
     assert set(sampled) == set(cluster.addresses().values())
-    assert all(steps > 0.1 * total for steps in sampled.values()), sampled
+    assert all(steps > 0.05 * total for steps in sampled.values()), sampled
     kept = cluster.head("find", f"/results/kept/pong/{run.name}", "-type", "f")
     for text in (kept, "\n".join(map(str, run.rglob("*")))):
         assert "/events.out.tfevents" in text and "/checkpoint_000000/" in text

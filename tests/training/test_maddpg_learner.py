@@ -175,7 +175,6 @@ def test_everything_that_is_wrong_is_said_at_once():
         "logit_penalty",
         "lr",
         "num_steps",
-        "discrete_gradient",
     )
     assert len(lines) == len(wrong)
     assert all(any(line.startswith(name) for line in lines) for name in wrong)
