@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Build the image of one flavour: images/build.sh cpu|gpu. `make images` builds both.
 # Environment: BASE_IMAGE (default debian:bookworm-slim), TORCH_WHEELS (folder with a CPU build of
-# torch, for cpu), CA_BUNDLE (certificates of a company's proxy, never kept), REGISTRY (a prefix),
-# DOCKER (the command), UV (builds the wheel; .venv/bin/uv), SIZE_LIMIT_MB (cpu; default 1600).
+# torch, for cpu), CA_BUNDLE (certificates of a company's proxy, never kept), DOCKER
+# (the command), UV (builds the wheel; .venv/bin/uv), SIZE_LIMIT_MB (cpu; default 1600).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -17,16 +17,14 @@ fail() { echo "images/build.sh: $1" >&2; exit 2; }
 source cluster.env
 revision=$(git rev-parse HEAD)
 tag=${revision:0:12}
-git diff --quiet HEAD -- || tag=$tag-dirty
-image=${REGISTRY:+$REGISTRY/}savanna-$flavour
+images/clean.sh || tag=$tag-dirty
+image=savanna-$flavour
 
 context=$(mktemp -d)
 trap 'rm -rf "$context"' EXIT
 mkdir "$context/wheelhouse" "$context/dist"
 if [[ $flavour == cpu ]]; then
-  version=$(sed -n 's/^torch==//p' images/torch-cpu.txt)
-  wheel=$(find "${TORCH_WHEELS:-images/wheelhouse}" -name "torch-$version*cp311*x86_64.whl" 2>/dev/null | head -1)
-  [[ -n $wheel ]] || fail "no CPU wheel of torch $version for Python 3.11 in ${TORCH_WHEELS:-images/wheelhouse}: put one there, or set TORCH_WHEELS to its folder"
+  wheel=$(images/wheel.sh) || exit
   cp -l "$wheel" "$context/wheelhouse/" 2>/dev/null || cp "$wheel" "$context/wheelhouse/"
 fi
 # From a copy: an old build folder would add files that are no longer there.

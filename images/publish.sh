@@ -18,7 +18,7 @@ mkdir -p build/images
 if [[ $verb == push ]]; then
   [[ -n ${REGISTRY:-} ]] || fail "set REGISTRY to the registry's name, such as teamsavanna.azurecr.io"
   command -v az >/dev/null || fail "the Azure command line az is missing"
-  git diff --quiet HEAD -- || fail "there are changes that are not committed: a pushed image names its commit"
+  images/clean.sh || fail "there are changes that are not committed: a pushed image names its commit"
   tag=$(git rev-parse --short=12 HEAD)
   "$docker" image inspect "savanna-$flavour:$tag" >/dev/null 2>&1 || fail "savanna-$flavour:$tag is not built: make images"
   az acr login --name "${REGISTRY%%.*}" >/dev/null

@@ -142,12 +142,15 @@ def read_foundation(given: Mapping[str, object], stack: str, now: datetime) -> F
 
 
 def warnings(settings: ClusterSettings, now: datetime) -> tuple[str, ...]:
-    """One line for everything that works today and will not for ever."""
+    """One line for everything that works today and should not for ever."""
     nodes = [("headSize", settings.head.size)]
     nodes += [(f"pools.{pool.name}.size", pool.size) for pool in settings.pools]
-    return tuple(
+    lines = [
         f"{key} {size.name!r}: {line}" for key, size in nodes if (line := warning(size, now.date()))
-    )
+    ]
+    if datetime.fromisoformat(settings.expires) <= now:
+        lines.append(f"expires {settings.expires!r}: is past; make up ARGS=--extend sets a new one")
+    return tuple(lines)
 
 
 def _names(values: Values, stack: str, problems: Problems) -> tuple[str, str]:

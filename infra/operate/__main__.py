@@ -15,8 +15,8 @@ from infra.facts import ROOT, number
 from infra.operate import down, e2e, status, tunnel, up
 from infra.operate.ask import Declined, confirm
 from infra.operate.doctor import Finding, examine, examine_tools, report
-from infra.operate.stack import FOUNDATION, deploy, outputs_of, read_stack
-from infra.operate.tools import CommandError, OperateError, UsageError, need, say, show
+from infra.operate.stack import FOUNDATION, deploy, outputs_of, preview, read_stack
+from infra.operate.tools import CommandError, OperateError, UsageError, need, say
 from infra.plan.prices import PricesError, load
 
 VERBS = {
@@ -54,6 +54,9 @@ def parser() -> argparse.ArgumentParser:
         if verb in ("up", "e2e"):
             one.add_argument("--minutes", type=float, default=30, help="to wait for nodes "
                              "(default: %(default)g)")  # fmt: skip
+        if verb == "up":
+            one.add_argument("--extend", action="store_true",
+                             help="let it expire lifetimeHours from now")  # fmt: skip
         if verb == "down":
             one.add_argument("--now", action="store_true",
                              help="do not let running jobs write a last checkpoint")  # fmt: skip
@@ -92,7 +95,8 @@ def run(options: argparse.Namespace) -> int:
         )
         return 0
     if options.verb == "up":
-        up.up(options.stack, now, yes=options.yes, minutes=options.minutes)
+        up.up(options.stack, now, yes=options.yes, minutes=options.minutes,
+              extend=options.extend)  # fmt: skip
         return 0
     if options.verb == "foundation":
         confirm(f"Build or update the foundation {options.stack}?", yes=options.yes)
@@ -104,8 +108,12 @@ def run(options: argparse.Namespace) -> int:
     stack = read_stack(options.stack, now)
     match options.verb:
         case "preview":
-            for name, program in ((stack.foundation_name, FOUNDATION), (stack.name, ROOT)):
-                show(["pulumi", "preview", "--stack", name, "--non-interactive"], program)
+            preview(stack.foundation_name, FOUNDATION)
+            if stack.foundation_outputs:
+                preview(stack.name, ROOT)
+            else:
+                say("the cluster needs what the foundation puts out: make foundation, then again; "
+                    "make plan shows both without it")  # fmt: skip
         case "status":
             found_status = status.status(stack, load(), now)
             as_text = (

@@ -8,12 +8,14 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from importlib.metadata import version
 from typing import Any
 
 from infra.config.os_images import os_image
 from infra.config.settings import ClusterSettings
 from infra.config.sizes import VmSize
 from infra.operate.access import roles_at, who
+from infra.operate.publish import lacking, to_build
 from infra.operate.stack import Stack
 from infra.operate.tools import CommandError, az, missing, pulumi
 from infra.plan.quota import needs
@@ -28,8 +30,8 @@ PROVIDERS = (
     "Microsoft.Authorization",
     "Microsoft.Consumption",
 )
-MAY_ASSIGN = {"Role Based Access Control Administrator", "User Access Administrator"}
-LEAST_PULUMI = (3, 100)  # `stack select --create`, policy packs in Python 3.11
+# Role Based Access Control Administrator may assign roles, but not define one, as StopRole does.
+MAY_ASSIGN = "User Access Administrator"
 LEAST_AZ = (2, 60)  # Flexible scale sets in `az vmss scale`, Bastion's tunnels
 
 
@@ -51,6 +53,7 @@ def examine(stack: Stack, *, exists: bool = False) -> list[Finding]:
     found = examine_tools()
     if any(finding.level == "problem" for finding in found):
         return found
+    found += _builds(stack)
     account = _ask(lambda: az("account", "show"))
     if isinstance(account, str):
         return [*found, Finding("problem", "not logged in to Azure", "az login")]
@@ -84,7 +87,7 @@ def _tools() -> Iterator[Finding]:
     absent = missing(("az", "pulumi", "ssh"))
     yield from (Finding("problem", line.split(". ")[0], line.split(". ")[1]) for line in absent)
     if not any(line.startswith("pulumi") for line in absent):
-        yield _version("pulumi", pulumi("version"), LEAST_PULUMI)
+        yield _version("pulumi", pulumi("version"), _pinned_pulumi())
         yield _pulumi_state()
     if not any(line.startswith("az ") for line in absent):
         yield _version("az", str((az("version") or {}).get("azure-cli", "")), LEAST_AZ)
@@ -109,6 +112,12 @@ def _pulumi_state() -> Finding:
             "export PULUMI_CONFIG_PASSPHRASE_FILE=FILE, one that all of the team have",
         )  # fmt: skip
     return Finding("ok", f"Pulumi keeps its state in {url} as {who.get('user')}")
+
+
+def _pinned_pulumi() -> tuple[int, int]:
+    """The SDK's own release: nothing was tried with an older command line."""
+    major, minor = version("pulumi").split(".")[:2]
+    return int(major), int(minor)
 
 
 def _version(name: str, text: str, least: tuple[int, int]) -> Finding:
@@ -137,19 +146,29 @@ def _account(account: dict[str, Any]) -> Iterator[Finding]:
 
 
 def _rights(account: dict[str, Any]) -> Iterator[Finding]:
-    """The programs make resources and assign roles. Custom roles may allow it too: no problem."""
+    """The programs make resources, define a role and assign roles. Custom roles may allow it
+    too: no problem."""
     scope = f"/subscriptions/{account['id']}"
     roles = _ask(lambda: roles_at(scope, who(account["user"])[0]))
     if isinstance(roles, str):
         yield Finding("warning", "your rights cannot be read",
-                      "make sure that you may build and assign roles")  # fmt: skip
-    elif "Owner" in roles or ("Contributor" in roles and roles & MAY_ASSIGN):
+                      "make sure that you may build, define roles and assign them")  # fmt: skip
+    elif "Owner" in roles or {"Contributor", MAY_ASSIGN} <= roles:
         yield Finding("ok", f"rights in the subscription: {', '.join(sorted(roles))}")
     else:
         has = ", ".join(sorted(roles)) or "none"
         yield Finding("warning", f"rights in the subscription: {has}; that may not be enough",
-                      "Owner, or Contributor with Role Based Access Control Administrator, on the "
-                      "subscription or on resource groups that the settings name")  # fmt: skip
+                      f"Owner, or Contributor with {MAY_ASSIGN}, of the subscription: a role is "
+                      "defined, and the budget is the subscription's")  # fmt: skip
+
+
+def _builds(stack: Stack) -> Iterator[Finding]:
+    """Told before a foundation costs."""
+    flavours = to_build(stack)
+    problems = [Finding("problem", what, fix) for what, fix in lacking(flavours)]
+    if flavours and not problems:
+        yield Finding("ok", f"images can be built and pushed: {', '.join(flavours)}")
+    yield from problems
 
 
 def _bastion_extension(settings: ClusterSettings) -> Iterator[Finding]:

@@ -1,10 +1,11 @@
-"""Before a cluster is destroyed: its head lets runs write a checkpoint and uploads its logs.
+"""Before a head is destroyed or replaced: it lets runs write a checkpoint and uploads its logs.
 
 What a job has written is in storage anyway; this is about what came after its last checkpoint.
 """
 
 from __future__ import annotations
 
+import shlex
 import subprocess
 import time
 
@@ -17,21 +18,22 @@ STOP = (
     "sudo systemd-run --quiet --collect --unit=savanna-leave"
     " -p EnvironmentFile=/etc/savanna/node.env -p Environment=PYTHONPATH=/usr/local/lib/savanna"
     " -p RuntimeDirectory=savanna -p RuntimeDirectoryPreserve=yes -p LogsDirectory=savanna"
-    " /usr/bin/python3 -m agent stop 'make down'"
+    " /usr/bin/python3 -m agent stop"
 )
 MINUTES = 5.0
 POLL = 10.0
 """Seconds between two looks."""
 
 
-def take_leave(stack: Stack) -> None:
+def take_leave(stack: Stack, reason: str = "make down") -> None:
     """Let the head stop itself, and wait until it has. Says what is lost where it cannot."""
-    if not _head_runs(stack):
+    if not head_runs(stack):
         return
     say("the head lets runs write a checkpoint and uploads its logs, which takes a few minutes")
     try:
         with ssh_port(stack) as (host, port):
-            command = ssh_command(stack, host, port, ["-o", "BatchMode=yes"], [STOP])
+            command = ssh_command(stack, host, port, ["-o", "BatchMode=yes"],
+                                  [f"{STOP} {shlex.quote(reason)}"])  # fmt: skip
             done = subprocess.run(
                 command, capture_output=True, text=True, timeout=120, check=False,
                 stdin=subprocess.DEVNULL,
@@ -46,14 +48,15 @@ def take_leave(stack: Stack) -> None:
             "what jobs have done since their last checkpoint is lost")  # fmt: skip
         return
     until = time.monotonic() + 60 * MINUTES
-    while _head_runs(stack):
+    while head_runs(stack):
         if time.monotonic() > until:
             say(f"the head has not stopped within {MINUTES:g} minutes; going on without it")
             return
         time.sleep(POLL)
 
 
-def _head_runs(stack: Stack) -> bool:
+def head_runs(stack: Stack) -> bool:
+    """Whether Azure says that there is a head and that it runs."""
     head = stack.outputs.get("head_vm")
     return any(one["name"] == head and one.get("powerState") == "VM running"
                for one in machines(stack))  # fmt: skip

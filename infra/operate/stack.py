@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,12 +14,16 @@ from typing import Any
 from infra.components.names import PROJECT_TAG, prefix
 from infra.config.settings import ClusterSettings, FoundationSettings
 from infra.facts import ROOT
-from infra.operate.tools import CommandError, OperateError, az, pulumi, show
+from infra.operate.tools import CommandError, OperateError, az, pulumi, say, show
 from infra.plan.plan import Given, read_given, settings_of
 
 FOUNDATION = ROOT / "infra" / "foundation"
 POLICIES = ROOT / "infra" / "policies"
 STACK_TAG, EXPIRY_TAG = "savanna-stack", "savanna-expires"
+NOT_YET_KNOWN = ("RoleDefinitionDoesNotExist", "PrincipalNotFound")
+"""What Azure says to the assignment of a role whose definition or holder is only seconds old."""
+PROPAGATION = 30.0
+"""Seconds until the second try."""
 FOREVER = "never"
 """The foundation's expiry; everything else with the stack's tags goes with `down`."""
 
@@ -38,8 +43,9 @@ class Stack:
 
     @property
     def foundation_name(self) -> str:
-        """The foundation's stack; several clusters may have the same."""
-        return self.given.foundation_stack
+        """The foundation's stack as Pulumi's commands need it, with its organisation where the
+        settings name one; several clusters may have the same."""
+        return self.given.foundation_reference
 
     @property
     def label(self) -> str:
@@ -79,11 +85,47 @@ def read_stack(name: str, now: datetime) -> Stack:
     return Stack(given, *settings_of(given, now))
 
 
-def deploy(name: str, program: Path) -> None:
-    """`pulumi up` of one program's stack, under the policies."""
+def create(name: str, program: Path) -> None:
+    """See that Pulumi knows the stack: without that nothing can be set or previewed."""
     pulumi("stack", "select", name, "--create", cwd=program)
-    command = ["pulumi", "up", "--stack", name, "--yes", "--non-interactive"]
-    show([*command, "--policy-pack", str(POLICIES)], program)
+
+
+def deploy(name: str, program: Path) -> None:
+    """`pulumi up` of one program's stack, under the policies.
+
+    The cluster is looked at first (`--refresh`): what it was scaled to since must not be reset to
+    what Pulumi remembers. A role or identity that Azure does not find yet because it has just been
+    made is waited for once. `OperateError` says that what was made may cost.
+    """
+    create(name, program)
+    command = _command("up", name, program)
+    command.append("--yes")
+    try:
+        try:
+            show(command, program)
+        except CommandError as error:
+            if not any(code in error.shown for code in NOT_YET_KNOWN):
+                raise
+            say(f"Azure does not know yet what it has just made; again in {PROPAGATION:g} s")
+            time.sleep(PROPAGATION)
+            show(command, program)
+    except CommandError as error:
+        raise OperateError(
+            f"{error}\nwhat was made is there and may cost money: make status, make down (and make "
+            "purge for the foundation). When the cause is removed, the same command goes on"
+        ) from error
+
+
+def preview(name: str, program: Path) -> None:
+    """`pulumi preview` of what `deploy` would do."""
+    create(name, program)
+    show(_command("preview", name, program), program)
+
+
+def _command(verb: str, name: str, program: Path) -> list[str]:
+    refresh = ["--refresh"] if program == ROOT else []
+    return ["pulumi", verb, "--stack", name, "--non-interactive",
+            "--policy-pack", str(POLICIES), *refresh]  # fmt: skip
 
 
 def destroy(name: str, program: Path) -> None:

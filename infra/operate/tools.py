@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Iterable
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 from infra.facts import ROOT
@@ -36,10 +37,11 @@ class UsageError(OperateError):
 
 
 class CommandError(OperateError):
-    """A command failed; `output` is what it said."""
+    """A command failed; `output` is what it said, `shown` what of that the user has seen."""
 
-    def __init__(self, command: str, output: str) -> None:
+    def __init__(self, command: str, output: str, shown: str = "") -> None:
         self.output = output.strip()
+        self.shown = shown
         last = self.output.splitlines()[-1] if self.output else "it said nothing"
         super().__init__(f"`{command}` failed: {last}")
 
@@ -79,9 +81,12 @@ def show(command: list[str], cwd: Path = ROOT) -> None:
     # A session of its own, so that Ctrl-C reaches it once, from here: `pulumi` takes a second one
     # as "at once", and would leave its state locked.
     process = subprocess.Popen(
-        command, cwd=cwd, stdin=subprocess.DEVNULL, stdout=sys.stderr.fileno(),
-        start_new_session=True,
+        command, cwd=cwd, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT, start_new_session=True,
     )  # fmt: skip
+    said = bytearray()
+    relay = Thread(target=_relay, args=(process, said), daemon=True)
+    relay.start()
     try:
         code = process.wait()
     except KeyboardInterrupt:
@@ -92,8 +97,19 @@ def show(command: list[str], cwd: Path = ROOT) -> None:
         except KeyboardInterrupt:
             os.killpg(process.pid, signal.SIGKILL)
         raise
+    finally:
+        # Not for ever: something that it has left running may hold the pipe.
+        relay.join(10)
     if code:
-        raise CommandError(shlex.join(command), f"exit code {code}; what it said is above")
+        above = f"exit code {code}; what it said is above"
+        raise CommandError(shlex.join(command), above, said.decode(errors="replace"))
+
+
+def _relay(process: subprocess.Popen[bytes], said: bytearray) -> None:
+    assert process.stdout
+    while chunk := os.read(process.stdout.fileno(), 65536):
+        said += chunk
+        os.write(sys.stderr.fileno(), chunk)
 
 
 def _captured(command: list[str], cwd: Path = ROOT) -> str:

@@ -5,18 +5,18 @@ from __future__ import annotations
 import shutil
 from datetime import datetime
 
-from infra.config.settings import Head, Image, Pool
 from infra.facts import ROOT
 from infra.operate.access import allow_me_tokens
 from infra.operate.ask import confirm
 from infra.operate.doctor import examine, report
+from infra.operate.expiry import new_expiry, set_expiry
+from infra.operate.publish import publish_images
+from infra.operate.replace import leave_before
 from infra.operate.stack import FOUNDATION, Stack, deploy, machines, read_stack
-from infra.operate.tools import CommandError, OperateError, az, pulumi, say, show
+from infra.operate.tools import CommandError, OperateError, az, say
 from infra.operate.wait import wait_for_nodes
 from infra.plan.plan import Plan, make
 from infra.plan.prices import load
-
-IMAGES = ROOT / "build" / "images"
 
 
 def check(stack: Stack, now: datetime, *, exists: bool) -> Plan:
@@ -34,10 +34,15 @@ def check(stack: Stack, now: datetime, *, exists: bool) -> Plan:
     return plan
 
 
-def up(name: str, now: datetime, *, yes: bool, minutes: float) -> None:
-    """Check, ask, build the foundation, the images and the cluster, and wait for its nodes."""
+def up(name: str, now: datetime, *, yes: bool, minutes: float, extend: bool = False) -> None:
+    """Check, ask, build the foundation, the images and the cluster, and wait for its nodes.
+
+    `extend`: the time at which it expires is set anew.
+    """
     stack = read_stack(name, now)
-    plan = check(stack, now, exists=bool(_existing(stack)))
+    exists = _existing(stack)
+    expires = new_expiry(stack, now, extend=extend, exists=exists)
+    plan = check(stack, now, exists=exists)
     low, high = plan.bill.hourly()
     confirm(
         f"{stack.label} in {stack.cluster.location} costs about ${low:.2f} an hour, ${high:.2f} "
@@ -51,8 +56,11 @@ def up(name: str, now: datetime, *, yes: bool, minutes: float) -> None:
         say(f"the foundation {stack.foundation_name} is used as it is; make foundation "
             f"STACK={stack.foundation_name} updates it")  # fmt: skip
     allow_me_tokens(stack)
+    if expires:
+        set_expiry(stack, expires)
     if publish_images(stack):
         stack = read_stack(name, now)
+    leave_before(stack, yes=yes)
     deploy(stack.name, ROOT)
     stack.forget_outputs()
     start_stopped(stack)
@@ -85,40 +93,3 @@ def _outputs(stack: Stack) -> bool:
         return bool(stack.outputs)
     except CommandError:
         return False
-
-
-def images(stack: Stack) -> dict[str, Image]:
-    """Flavour to the image that nodes of that kind run."""
-    nodes: list[Head | Pool] = [stack.cluster.head, *stack.cluster.pools]
-    return {"gpu" if node.size.gpus else "cpu": node.image for node in nodes}
-
-
-def publish_images(stack: Stack) -> bool:
-    """See that the images are in the registry; whether a setting was changed.
-
-    One that is named by digest must be there. Others (in development) are built of this commit,
-    pushed, and named by their digest in `Pulumi.STACK.yaml`.
-    """
-    registry = str(stack.foundation_outputs.get("registry_login_server", ""))
-    if not registry:
-        raise OperateError("the foundation has no registry; make up made none. Look at its output")
-    wanting = []
-    for flavour, image in sorted(images(stack).items()):
-        if not image.by_digest:
-            wanting.append(flavour)
-            continue
-        try:
-            az("acr", "repository", "show", "--name", registry.split(".")[0],
-               "--image", f"{image.repository}{image.version}")  # fmt: skip
-        except CommandError as error:
-            raise OperateError(
-                f"{image.repository}{image.version} is not in {registry}. Push it with "
-                f"make images image-push FLAVOURS={flavour} REGISTRY={registry}, and put the "
-                f"digest that it prints into {flavour}Image of Pulumi.{stack.name}.yaml"
-            ) from error
-    for flavour in wanting:
-        show(["make", "images", "image-push", f"FLAVOURS={flavour}", f"REGISTRY={registry}"])
-        reference = (IMAGES / f"{flavour}.ref").read_text().strip().removeprefix(f"{registry}/")
-        pulumi("config", "set", f"{flavour}Image", reference, "--stack", stack.name)
-        say(f"Pulumi.{stack.name}.yaml: {flavour}Image is {reference}")
-    return bool(wanting)

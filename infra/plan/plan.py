@@ -44,8 +44,14 @@ class Given:
 
     @property
     def foundation_stack(self) -> str:
-        """The stack of the foundation: the one that the cluster's setting names, or the same."""
-        return str(self.cluster.get("foundation") or self.stack).rsplit("/", 1)[-1]
+        """The stack of the foundation, without its organisation: its settings' file has that."""
+        return self.foundation_reference.rsplit("/", 1)[-1]
+
+    @property
+    def foundation_reference(self) -> str:
+        """The same as Pulumi's commands need it: as the cluster's setting names it, or the same
+        as the cluster's."""
+        return str(self.cluster.get("foundation") or self.stack)
 
 
 @dataclass(frozen=True)

@@ -201,7 +201,6 @@ MISTAKES = [
     ({"maxHours": 100}, "maxHours 100", "longer than lifetimeHours 72"),
     ({"lifetimeHours": 0}, "lifetimeHours 0", "from 1"),
     ({"expires": "tomorrow"}, "expires 'tomorrow'", "2026-12-24T18:00Z"),
-    ({"expires": "2026-11-21T12:30Z"}, "expires '2026-11-21T12:30Z'", "set a later time"),
 ]  # fmt: skip
 
 FOUNDATION_MISTAKES = [
@@ -271,6 +270,13 @@ def test_an_image_may_name_its_registry_and_in_development_a_tag():
     image = cluster(cpuImage=f"team.azurecr.io/rl/savanna-cpu{DIGEST}").pools[0].image
     assert (image.registry, image.repository) == ("team.azurecr.io", "rl/savanna-cpu")
     assert cluster(dev=True, cpuImage="savanna-cpu:abc").pools[0].image.version == ":abc"
+
+
+def test_a_time_that_is_past_is_a_warning_for_down_must_still_work():
+    late = cluster(expires="2026-11-21T12:30Z")
+    [line] = warnings(late, NOW)
+    assert "expires '2026-11-21T12:30Z'" in line and "--extend" in line
+    assert not warnings(cluster(expires="2026-12-24T18:00Z"), NOW)
 
 
 def test_expiry_is_kept_when_it_is_given():

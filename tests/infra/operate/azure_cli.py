@@ -1,4 +1,4 @@
-"""A subscription that is not there: `az`, `pulumi`, `ssh` and `make` on PATH, and what they say."""
+"""A subscription that is not there: the commands on PATH, and what they say."""
 
 import copy
 import json
@@ -99,7 +99,12 @@ GOOD = {
     "ssh_code": 0,
     "registry_images": [],
     "deployed": [],
+    "stacks": [],
+    "preview_steps": [],
     "up_fails": "",
+    "up_lags": [],
+    "push_fails": False,
+    "docker": True,
     "destroy_fails": "",
     "when_up": RUNNING,
     "when_down": GONE,
@@ -139,16 +144,24 @@ class Cloud:
         self.state["providers"] = [
             {"namespace": name, "registrationState": "Registered"} for name in providers
         ]
+        self.recipes = folder / "recipes"
+        self.recipes.mkdir()
+        for name in ("wheel.sh", "clean.sh"):
+            self._install(self.recipes / name, "#!/bin/sh\n")
         self.commands = folder / "bin"
         self.commands.mkdir()
         script = Path(__file__).with_name("fake_cli.py")
-        for name in ("az", "pulumi", "ssh", "make"):
+        for name in ("az", "pulumi", "ssh", "make", "docker"):
             self._install(self.commands / name, f"#!{sys.executable} -IS\n" + script.read_text())
         # Azure's is a shell script that starts Python and waits.
         (folder / "python").mkdir()
         (self.commands / "az").rename(folder / "python" / "az")
         self._install(self.commands / "az", f'#!/bin/sh\n{folder}/python/az "$@"\nexit $?\n')
         self.save()
+
+    def lacks(self, recipe: str, text: str) -> None:
+        """One of the images' scripts refuses."""
+        self._install(self.recipes / recipe, f"#!/bin/sh\necho '{text}' >&2\nexit 2\n")
 
     @staticmethod
     def _install(file: Path, text: str) -> None:

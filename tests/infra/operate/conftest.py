@@ -4,7 +4,7 @@ import pytest
 from azure_cli import Cloud
 
 from infra.config.os_images import load as os_images
-from infra.operate import doctor, down, leave, up, wait
+from infra.operate import doctor, down, leave, publish, stack, up, wait
 from infra.plan import plan
 from infra.plan.plan import EXAMPLE_CLUSTER, EXAMPLE_FOUNDATION, Given
 
@@ -25,7 +25,9 @@ def cloud(tmp_path, monkeypatch) -> Cloud:
     fake = Cloud(tmp_path, images, doctor.PROVIDERS)
     fake.environment(monkeypatch)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(up, "IMAGES", tmp_path / "images")
+    monkeypatch.setattr(publish, "IMAGES", tmp_path / "images")
+    monkeypatch.setattr(publish, "RECIPES", fake.recipes)
+    monkeypatch.setattr(stack, "PROPAGATION", 0.0)
     monkeypatch.setattr(down, "SETTLE", (0.0, 0.0))
     monkeypatch.setattr(wait, "POLL", 0.05)
     monkeypatch.setattr(leave, "POLL", 0.05)

@@ -1,4 +1,4 @@
-"""Stands in for `az`, `pulumi`, `ssh` and `make`: records its calls, answers from a state file.
+"""Stands in for `az`, `pulumi`, `ssh`, `docker`, `make`: records calls, answers from a state file.
 
 Answers have the shape that the commands' documentation gives. `FAKE` is the folder with
 `state.json` and `calls.jsonl`; the name it is called by says which command it is.
@@ -108,12 +108,29 @@ def pulumi() -> str:
             if project() not in STATE["deployed"]:
                 fail(f"error: no stack named '{option('--stack')}' found")
             return json.dumps(STATE["outputs"][project()])
+        case ["stack", "select", *_]:
+            STATE["stacks"].append(project())
+            save()
+            return ""
+        case ["config", "set", *_] | ["preview", *_] | ["up", *_] if project() not in [
+            *STATE["stacks"],
+            *STATE["deployed"],
+        ]:
+            fail("error: no stack named 'x' found")
+        case ["preview", "--json", *_]:
+            return json.dumps({"steps": STATE["preview_steps"], "changeSummary": {}})
         case ["stack", *_] | ["config", "set", *_] | ["state", "unprotect", *_] | ["preview", *_]:
             return ""
         case ["up", *_]:
             if STATE["up_fails"] == project():
                 fail("error: update failed: (SkuNotAvailable) no capacity")
-            STATE["deployed"].append(project())
+            if project() == "cluster" and STATE["up_lags"]:
+                text = STATE["up_lags"].pop()
+                save()
+                print(f'error: Code="{text}"')  # among its progress, on stdout
+                sys.exit(255)
+            if project() not in STATE["deployed"]:
+                STATE["deployed"].append(project())
             if project() == "cluster":
                 STATE.update(STATE["when_up"])
             save()
@@ -172,7 +189,17 @@ def ssh() -> str:
     return dashboard(int(option("-L").split(":")[0]))
 
 
+def docker() -> str:
+    if not STATE["docker"]:
+        fail("Cannot connect to the Docker daemon")
+    return ""
+
+
 def make() -> str:
+    if "image-push" not in ARGUMENTS:
+        return ""
+    if STATE["push_fails"]:
+        fail("make: *** [image-push] Error 2")
     for flavour in next(a for a in ARGUMENTS if a.startswith("FLAVOURS="))[9:].split():
         registry = next(a for a in ARGUMENTS if a.startswith("REGISTRY="))[9:]
         folder = Path(STATE["images_folder"])
@@ -184,5 +211,6 @@ def make() -> str:
 
 with (FOLDER / "calls.jsonl").open("a") as log:
     log.write(json.dumps([COMMAND, project(), *ARGUMENTS]) + "\n")
-answer = {"az": az, "pulumi": pulumi, "ssh": ssh, "make": make}[COMMAND]()
+ANSWERS = {"az": az, "pulumi": pulumi, "ssh": ssh, "make": make, "docker": docker}
+answer = ANSWERS[COMMAND]()
 print(answer if isinstance(answer, str) and COMMAND != "az" else json.dumps(answer))

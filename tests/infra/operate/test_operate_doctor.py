@@ -28,7 +28,7 @@ def test_a_good_subscription_has_no_problem(operate, cloud):
             "PULUMI_CONFIG_PASSPHRASE_FILE",
         ),
         ({"az_version": "2.40.0"}, "az 2.40.0 is too old", "install 2.60"),
-        ({"pulumi_version": "v2.9.1"}, "pulumi v2.9.1 is too old", "install 3.100"),
+        ({"pulumi_version": "v3.100.0"}, "pulumi v3.100.0 is too old", "install 3.272"),
         (
             {"account": {**GOOD["account"], "state": "Disabled"}},
             "is Disabled",
@@ -104,7 +104,9 @@ def test_what_does_not_stop_up_is_a_warning(operate, cloud):
     ("roles", "enough"),
     [
         (["Owner"], True),
-        (["Contributor", "Role Based Access Control Administrator"], True),
+        (["Contributor", "User Access Administrator"], True),
+        # It may assign roles, but not define the one that lets nodes stop themselves.
+        (["Contributor", "Role Based Access Control Administrator"], False),
         (["Contributor"], False),
         (["Reader", "User Access Administrator"], False),
         ([], False),
@@ -141,3 +143,19 @@ def test_wrong_settings_are_problems_among_the_others(operate, cloud, settings):
     assert code == 1 and out.count("PROBLEM") == 3
     for words in ("az 2.40.0 is too old", "headSize 'Standard_NC6'", "owner"):
         assert words in out
+
+
+def test_images_that_are_named_by_tag_need_what_builds_them(operate, cloud, settings):
+    cloud.save(docker=False)
+    cloud.lacks("wheel.sh", "no CPU wheel of torch: put one there")
+    cloud.lacks("clean.sh", "")
+    code, out, _ = operate("doctor")
+    assert code == 1 and out.count("PROBLEM") == 3
+    for words in ("no Docker Engine answers", "no CPU wheel of torch\n         fix: put one there",
+                  "not committed"):  # fmt: skip
+        assert words in out
+    digest = "@sha256:" + "ab" * 32
+    settings.update(cpuImage=f"savanna-cpu{digest}")
+    assert operate("doctor")[1].count("PROBLEM") == 2  # the wheel is for the cpu image alone
+    settings.update(gpuImage=f"savanna-gpu{digest}")
+    assert operate("doctor")[0] == 0

@@ -173,4 +173,4 @@ def test_the_head_is_asked_as_its_own_units_would():
     assert len(given) == 5
     for setting in given:
         assert any(line.startswith(setting) for line in unit.splitlines()), setting
-    assert words[-5:-1] == ["/usr/bin/python3", "-m", "agent", "stop"]
+    assert words[-4:] == ["/usr/bin/python3", "-m", "agent", "stop"]

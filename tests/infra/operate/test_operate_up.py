@@ -1,6 +1,7 @@
 """`make up`: what is run in which order, and what happens when something fails."""
 
 import json
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -37,13 +38,14 @@ def test_the_price_is_said_before_anything_is_made(operate, cloud, by_digest):
     assert not cloud.calls("pulumi", "up")
 
 
-def test_images_that_have_no_digest_are_built_pushed_and_named_by_it(operate, cloud):
+def test_images_that_have_no_digest_are_built_pushed_and_named_by_it(operate, cloud, settings):
+    settings["expires"] = "2099-01-01T00:00Z"
     code, _, err = operate("up", "--yes")
     assert code == 0, err
     pushed = [call[2:] for call in cloud.calls("make")]
     assert pushed == [
-        ["images", "image-push", f"FLAVOURS={flavour}", "REGISTRY=images.azurecr.io"]
-        for flavour in ("cpu", "gpu")
+        ["images", "FLAVOURS=cpu gpu"],
+        ["image-push", "FLAVOURS=cpu gpu", "REGISTRY=images.azurecr.io"],
     ]
     set_to = {call[4]: call[5] for call in cloud.calls("pulumi", "config", "set")}
     assert set_to == {
@@ -82,6 +84,9 @@ def test_a_deployment_that_fails_says_so(operate, cloud, by_digest):
     code, _, err = operate("up", "--yes")
     assert code == 1 and "(SkuNotAvailable) no capacity" in err
     assert "`pulumi up --stack dev" in err and "Traceback" not in err
+    assert "what was made is there and may cost money: make status, make down" in err
+    # Nothing else is tried a second time.
+    assert len([call for call in cloud.calls("pulumi", "up") if call[1] == "cluster"]) == 1
 
 
 def test_a_node_that_does_not_join_is_named(operate, cloud, by_digest):
@@ -158,12 +163,145 @@ def test_a_shared_foundation_that_is_not_there_yet_is_built_under_its_name(
     settings["foundation"] = "organization/savanna-foundation/shared"
     assert operate("up", "--yes")[0] == 0
     ups = {call[1]: call[call.index("--stack") + 1] for call in cloud.calls("pulumi", "up")}
-    assert ups == {"foundation": "shared", "cluster": "dev"}
+    # With its organisation: without it, Pulumi takes the one of whoever is logged in.
+    reference = "organization/savanna-foundation/shared"
+    assert ups == {"foundation": reference, "cluster": "dev"}
+    asked = [call for call in cloud.calls("pulumi", "stack") if call[1] == "foundation"]
+    assert asked and all(reference in call for call in asked)
 
 
-def test_preview_asks_pulumi_for_both(operate, cloud, by_digest):
-    assert operate("preview")[0] == 0
-    assert [call[1] for call in cloud.calls("pulumi", "preview")] == ["foundation", "cluster"]
+def test_preview_asks_pulumi_for_both_as_up_would(operate, cloud, by_digest):
+    cloud.save(deployed=["foundation"])
+    code, _, err = operate("preview")
+    assert code == 0, err
+    previews = cloud.calls("pulumi", "preview")
+    assert [call[1] for call in previews] == ["foundation", "cluster"]
+    for call in previews:
+        assert call[call.index("--policy-pack") + 1].endswith("infra/policies")
+
+
+def test_preview_before_there_is_a_foundation_says_what_is_missing(operate, cloud, by_digest):
+    code, _, err = operate("preview")
+    assert code == 0, err
+    assert [call[1] for call in cloud.calls("pulumi", "preview")] == ["foundation"]
+    assert "the cluster needs what the foundation puts out: make foundation" in err
+
+
+def test_pulumi_looks_at_the_cluster_before_it_changes_it(operate, cloud, by_digest):
+    # Or a pool would be reset to the number of machines that Pulumi remembers.
+    operate("up", "--yes")
+    assert {call[1]: "--refresh" in call for call in cloud.calls("pulumi", "up")} == {
+        "foundation": False, "cluster": True,
+    }  # fmt: skip
+
+
+def expiry(cloud) -> list[str]:
+    sets = cloud.calls("pulumi", "config", "set")
+    return [call[5] for call in sets if call[4] == "expires"]
+
+
+def test_the_first_up_fixes_when_the_cluster_expires(operate, cloud, by_digest, settings):
+    assert operate("up", "--yes")[0] == 0
+    [time] = expiry(cloud)
+    left = datetime.fromisoformat(time) - datetime.now(UTC)
+    assert timedelta(hours=71) < left <= timedelta(hours=72)
+    settings["expires"] = time
+    assert operate("up", "--yes")[0] == 0
+    assert expiry(cloud) == [time]
+    settings["lifetimeHours"] = 200
+    assert operate("up", "--yes", "--extend")[0] == 0
+    assert expiry(cloud)[1] > time
+
+
+def test_a_cluster_that_has_expired_is_not_updated_but_extended_or_destroyed(
+    operate, cloud, by_digest, settings
+):
+    cloud.running()
+    settings["expires"] = "2020-01-01T00:00Z"
+    code, _, err = operate("up", "--yes")
+    assert code == 2 and "expired at 2020-01-01T00:00Z" in err and "ARGS=--extend" in err
+    assert not cloud.calls("pulumi", "up")
+    assert operate("up", "--yes", "--extend")[0] == 0 and len(expiry(cloud)) == 1
+    assert operate("status")[0] == 0
+    assert operate("down", "--yes")[0] == 0
+    # A new cluster does not start expired.
+    assert operate("up", "--yes")[0] == 0 and len(expiry(cloud)) == 2
+
+
+HEAD_STEP = {
+    "op": "replace",
+    "urn": "urn:pulumi:dev::savanna::savanna:infra:Head$azure-native:compute:VirtualMachine"
+    "::head-machine",
+}
+
+
+def test_a_head_that_runs_is_not_replaced_without_a_word_and_takes_its_leave(
+    operate, cloud, by_digest
+):
+    cloud.running(preview_steps=[HEAD_STEP])
+    code, _, err = operate("up", "--yes")
+    assert code == 0, err
+    assert "a checkpoint" in err
+    made = cloud.everything().splitlines()
+    [leave] = [i for i, call in enumerate(made) if "agent stop" in call]
+    [deploy] = [i for i, call in enumerate(made)
+                if '["pulumi", "cluster", "up"' in call]  # fmt: skip
+    [look] = [i for i, call in enumerate(made) if '"preview", "--json"' in call]
+    assert look < leave < deploy
+
+
+@pytest.mark.parametrize(("answers", "goes_on"), [(["y", "n"], False), (["y", "y"], True)])
+def test_whether_machines_are_replaced_is_asked(
+    operate, cloud, by_digest, monkeypatch, answers, goes_on
+):
+    pool = "savanna:infra:Pool$azure-native:compute/v20250401:VirtualMachineScaleSet::cpu-set"
+    step = {"op": "create-replacement", "urn": f"urn:pulumi:dev::savanna::{pool}"}
+    cloud.running(preview_steps=[step])
+    left = list(answers)
+    terminal = {"isatty": lambda _: True, "readline": lambda _: left.pop(0) + "\n"}
+    monkeypatch.setattr("sys.stdin", type("Terminal", (), terminal)())
+    code, _, err = operate("up")
+    assert "this replaces cpu-set" in err and not left
+    assert code == (0 if goes_on else 1)
+    ups = [call[1] for call in cloud.calls("pulumi", "up")]
+    assert ("cluster" in ups) == goes_on
+    assert any("agent stop" in call[-1] for call in cloud.calls("ssh")) == goes_on
+
+
+def test_what_is_only_updated_or_does_not_run_is_not_asked_about(operate, cloud, by_digest):
+    update = {**HEAD_STEP, "op": "update"}
+    address = {"op": "replace", "urn": "urn:pulumi:dev::savanna::a$azure-native:network:Subnet::s"}
+    cloud.running(preview_steps=[update, address])
+    assert operate("up", "--yes")[0] == 0
+    stopped = [{**one, "powerState": "VM deallocated"} for one in RUNNING["machines"]]
+    cloud.running(preview_steps=[HEAD_STEP], machines=stopped)
+    assert operate("up", "--yes")[0] == 0
+    assert not any("agent stop" in call[-1] for call in cloud.calls("ssh"))
+
+
+@pytest.mark.parametrize("code_of_azure", ["RoleDefinitionDoesNotExist", "PrincipalNotFound"])
+def test_a_role_that_azure_does_not_know_yet_is_waited_for_once(
+    operate, cloud, by_digest, code_of_azure
+):
+    cloud.save(up_lags=[code_of_azure])
+    code, _, err = operate("up", "--yes")
+    assert code == 0 and "Azure does not know yet" in err
+    assert [c[1] for c in cloud.calls("pulumi", "up")] == ["foundation", "cluster", "cluster"]
+    cloud.save(up_lags=[code_of_azure] * 2, deployed=[])
+    assert operate("up", "--yes")[0] == 1
+
+
+def test_images_are_all_pushed_before_a_setting_is_changed(operate, cloud):
+    cloud.save(push_fails=True)
+    assert operate("up", "--yes")[0] == 1
+    assert not [call for call in cloud.calls("pulumi", "config", "set") if "Image" in call[4]]
+
+
+def test_what_images_need_is_looked_for_before_anything_is_made(operate, cloud):
+    cloud.lacks("clean.sh", "")
+    code, _, err = operate("up", "--yes")
+    assert code == 1 and "not committed" in err
+    assert not cloud.calls("pulumi", "up")
 
 
 def test_waiting_leaves_no_trace_of_its_tunnels(operate, cloud, by_digest):

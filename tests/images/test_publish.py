@@ -1,0 +1,97 @@
+"""`make images image-push`, with an engine and an `az` that only write down what they are told."""
+
+import os
+import shutil
+import subprocess
+
+import pytest
+from docker_engine import ROOT
+
+DOCKER = """#!/bin/sh
+echo "$@" >> "$CALLS"
+case "$*" in
+  "image inspect -f {{.Size}}"*) echo 1000000 ;;
+  "image inspect -f"*) echo "images.azurecr.io/savanna-cpu@sha256:abc" ;;
+  "image inspect"*) grep -q -- "-t $3 " "$CALLS" ;;
+esac
+"""
+COPIED = ("Makefile", "cluster.env", "pyproject.toml", "README.md", "LICENSE", "requirements.txt",
+          "requirements-dev.txt")  # fmt: skip
+
+
+@pytest.fixture
+def checkout(tmp_path):
+    """A clean commit of what images are made from, whose environment counts as installed."""
+    folder = tmp_path / "checkout"
+    folder.mkdir()
+    for name in COPIED:
+        shutil.copy2(ROOT / name, folder / name)
+    shutil.copytree(ROOT / "images", folder / "images",
+                    ignore=shutil.ignore_patterns("wheelhouse"))  # fmt: skip
+    (folder / ".gitignore").write_text(".venv\nbuild\nimages/wheelhouse\n")
+    (folder / "training").mkdir()
+    (folder / "training" / "__init__.py").touch()
+    (folder / "Pulumi.dev.yaml").write_text("config: {}\n")
+    (folder / "infra" / "foundation").mkdir(parents=True)
+    (folder / "infra" / "foundation" / "Pulumi.dev.yaml").write_text("config: {}\n")
+    author = ("-c", "user.name=x", "-c", "user.email=x@example.org")
+    for command in (["init", "-q"], ["add", "-A"], [*author, "commit", "-qm", "x"]):
+        subprocess.run(["git", *command], cwd=folder, check=True)
+    (folder / ".venv").mkdir()
+    (folder / ".venv" / ".installed").touch()
+    return folder
+
+
+@pytest.fixture
+def make(checkout, tmp_path):
+    """Run the real Make there; the process, and what the engine was told."""
+    commands = tmp_path / "bin"
+    commands.mkdir()
+    environment_bin = checkout / ".venv" / "bin"
+    environment_bin.mkdir()
+    for file, text in {commands / "docker": DOCKER, commands / "az": "#!/bin/sh\n",
+                       environment_bin / "uv": "#!/bin/sh\n"}.items():  # fmt: skip
+        file.write_text(text)
+        file.chmod(0o755)
+    wheels = tmp_path / "wheels"
+    wheels.mkdir()
+    [version] = [line[7:] for line in (ROOT / "images/torch-cpu.txt").read_text().splitlines()
+                 if line.startswith("torch==")]  # fmt: skip
+    (wheels / f"torch-{version}-cp311-cp311-linux_x86_64.whl").touch()
+    calls = tmp_path / "calls"
+    environment = {**os.environ, "PATH": f"{commands}{os.pathsep}{os.environ['PATH']}",
+                   "CALLS": str(calls), "DOCKER": "docker",
+                   "TORCH_WHEELS": str(wheels)}  # fmt: skip
+
+    def run(*arguments):
+        calls.write_text("")
+        done = subprocess.run(["make", *arguments], cwd=checkout, capture_output=True, text=True,
+                              env=environment, timeout=120)  # fmt: skip
+        return done, calls.read_text()
+
+    return run
+
+
+ARGUMENTS = ("images", "image-push", "FLAVOURS=cpu", "REGISTRY=images.azurecr.io")
+
+
+def test_what_is_built_is_what_is_pushed(make, checkout):
+    done, calls = make(*ARGUMENTS)
+    assert done.returncode == 0, done.stderr
+    commit = subprocess.run(["git", "rev-parse", "--short=12", "HEAD"], cwd=checkout, text=True,
+                            capture_output=True, check=True).stdout.strip()  # fmt: skip
+    assert f"-t savanna-cpu:{commit} " in calls
+    assert f"tag savanna-cpu:{commit} images.azurecr.io/savanna-cpu:{commit}-" in calls
+    assert "push --quiet images.azurecr.io/savanna-cpu:" in calls
+    assert "sha256:abc" in (checkout / "build/images/cpu.ref").read_text()
+
+
+def test_a_changed_source_is_not_pushed_and_changed_settings_are_no_change(make, checkout):
+    for settings in ("Pulumi.dev.yaml", "infra/foundation/Pulumi.dev.yaml"):
+        (checkout / settings).write_text("config: {a:b: c}\n")
+    done, calls = make(*ARGUMENTS)
+    assert done.returncode == 0 and "-dirty" not in calls, done.stderr
+    (checkout / "images" / "entrypoint.sh").write_text("changed\n")
+    done, calls = make(*ARGUMENTS)
+    assert done.returncode != 0 and "not committed" in done.stderr
+    assert "-dirty" in calls and "push" not in calls
