@@ -18,6 +18,9 @@ from infra.operate.wait import wait_for_nodes
 from infra.plan.plan import Plan, make
 from infra.plan.prices import load
 
+STOPPED = ("VM deallocated", "VM deallocating", "VM stopped")
+"""After a node's own stop; "VM stopped" where it could not deallocate itself."""
+
 
 def check(stack: Stack, now: datetime, *, exists: bool) -> Plan:
     """The plan and the doctor; `OperateError` where either says that it cannot be."""
@@ -77,7 +80,7 @@ def up(name: str, now: datetime, *, yes: bool, minutes: float, extend: bool = Fa
 
 def start_stopped(stack: Stack) -> None:
     """Start machines that have stopped themselves: Pulumi sees no difference in those."""
-    stopped = [one for one in machines(stack) if one.get("powerState") == "VM deallocated"]
+    stopped = [one for one in machines(stack) if one.get("powerState") in STOPPED]
     if stopped:
         say(f"starting {', '.join(one['name'] for one in stopped)}")
         az("vm", "start", "--ids", *(one["id"] for one in stopped))

@@ -38,6 +38,8 @@ def test_an_interrupted_command_may_end_in_good_order(tmp_path, sent):
     process = subprocess.Popen(
         [sys.executable, "-c", CALLER, str(slow)], cwd=ROOT, stderr=subprocess.DEVNULL,
         start_new_session=True,
+        # Where the tests themselves run in the background, SIGINT is ignored, also by children.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )  # fmt: skip
     until = time.monotonic() + 60
     while not Path(f"{slow}.started").exists():

@@ -126,8 +126,9 @@ def test_who_builds_a_cluster_may_read_its_token(operate, cloud, by_digest, user
         assert call[call.index("--scope") + 1] == "/subscriptions/s/vaults/v"
 
 
-def test_up_starts_what_has_stopped_itself(operate, cloud, by_digest):
-    machines = [{**one, "powerState": "VM deallocated"} for one in RUNNING["machines"]]
+@pytest.mark.parametrize("state", ["VM deallocated", "VM stopped"])
+def test_up_starts_what_has_stopped_itself(operate, cloud, by_digest, state):
+    machines = [{**one, "powerState": state} for one in RUNNING["machines"]]
     cloud.running(machines=machines, when_up={})
     code, _, err = operate("up", "--yes", "--minutes", "0.5")
     assert code == 0, err
