@@ -40,9 +40,13 @@ print(json.dumps(asyncio.run(all())))
 # A machine's start: what a container has of its own, then the command.
 OWN = """
 set -e
+here=$PWD
+mount --bind "$here" /mnt  # the checkout itself may be below /tmp
 mount -t tmpfs tmpfs /tmp
 mount -t tmpfs -o size=600m tmpfs /dev/shm
 mount -t tmpfs tmpfs /opt
+case $here in /tmp/*|/opt/*) mkdir -p "$here"; mount --bind /mnt "$here";; esac
+cd "$here"
 mkdir /opt/savanna && cp cluster.env /opt/savanna/
 mkdir /tmp/home /tmp/ray && printf %s "$TOKEN" > /tmp/token && unset TOKEN
 exec "$@"
