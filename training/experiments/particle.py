@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from training.experiments.base import Experiment, Machine
@@ -90,26 +91,18 @@ PARTICLE = Experiment(
     film_every=200,
 )
 
-PARTICLE_PPO = Experiment(
+PARTICLE_PPO = replace(
+    PARTICLE,
     name="particle-ppo",
     summary="the same with RLlib's PPO, one network for all agents of a kind",
     algorithm="PPO",
-    env="simple_spread",
     build_config=build_shared_ppo,
-    stop={"return": TARGET, "seconds": 7200},
     checkpoint_frequency=10,
-    particle=True,
-    film_every=200,
 )
 
-PARTICLE_IPPO = Experiment(
+PARTICLE_IPPO = replace(
+    PARTICLE_PPO,
     name="particle-ippo",
     summary="the same with RLlib's PPO, every agent on its own",
-    algorithm="PPO",
-    env="simple_spread",
     build_config=build_independent_ppo,
-    stop={"return": TARGET, "seconds": 7200},
-    checkpoint_frequency=10,
-    particle=True,
-    film_every=200,
 )
