@@ -7,7 +7,7 @@ from ray.rllib.core.learner.training_data import TrainingData
 from ray.rllib.utils.metrics import NUM_ENV_STEPS_SAMPLED_LIFETIME
 
 from training.algorithms.maddpg import MADDPGConfig
-from training.algorithms.maddpg.env_runner import ParticleEnvRunner
+from training.algorithms.maddpg.env_runner import ParticleEnvRunner, noise_of_worlds
 from training.errors import UsageError
 
 
@@ -102,6 +102,28 @@ def test_env_runners_act_with_the_learners_new_weights():
     assert (actions.reshape(-1, 5).argmax(1) == 2).all()
     names = {name for state in runner.module.get_state().values() for name in state}
     assert not any("critic" in name or "target" in name for name in names)
+
+
+@pytest.mark.parametrize(("worlds", "env_runners"), [(64, 1), (1, 1), (1, 40), (30, 3)])
+def test_noise_is_spread_evenly_over_the_worlds_of_all_env_runners(worlds, env_runners):
+    every = [noise_of_worlds(0.1, worlds, env_runners, k + 1) for k in range(env_runners)]
+    noise = np.stack(every, axis=1).ravel()
+    count = len(noise)
+    assert abs(noise.mean() - 0.1) < 0.1 / count
+    # One world at most too many or too few below any level, as if they stood in line.
+    levels = np.sort(noise) / 0.2
+    assert np.abs(levels - (np.arange(count) + 0.5) / count).max() < 2 / count
+    neighbours = np.convolve(noise, np.ones(36) / 36, "valid") if count >= 36 else noise.mean()
+    assert np.abs(neighbours - 0.1).max() < 0.01
+
+
+def test_every_world_is_played_with_its_own_noise():
+    config = make_config(env_config={"continuous": True}).env_runners(exploration_noise=0.1)
+    runner = ParticleEnvRunner(config=config, worker_index=1)
+    seen = [np.zeros((8, size), np.float32) for size in config.layout().observation_sizes]
+    played = np.stack([np.concatenate(runner._act(seen), axis=1) for _ in range(400)])
+    deviation = played.std(axis=0).mean(axis=1)
+    np.testing.assert_allclose(deviation, noise_of_worlds(0.1, 8, 1, 1), rtol=0.1)
 
 
 def test_updates_are_paid_for_by_samples():

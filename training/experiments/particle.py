@@ -40,6 +40,8 @@ def build_config(env: str, machine: Machine) -> AlgorithmConfig:
             train_batch_size_per_learner=512,
             world_steps_per_update=128,
         )
+        # Smaller actors cannot tell who should go where, however long they learn.
+        .rl_module(model_config={"actor_hiddens": [256, 256, 256], "critic_hiddens": [64, 64]})
     )
 
 

@@ -36,10 +36,17 @@ class ParticleEnvRunner(EnvRunner, Checkpointable):
         sequence = np.random.SeedSequence(
             None if self.config.seed is None else [self.config.seed, self.worker_index or 0]
         )
-        self._world_seed, noise = (int(n) for n in sequence.generate_state(2))
-        self._generator = torch.Generator().manual_seed(noise)
+        self._world_seed, noise_seed = (int(n) for n in sequence.generate_state(2))
+        self._generator = torch.Generator().manual_seed(noise_seed)
         self.make_env()
         self.make_module()
+        noise = noise_of_worlds(
+            self.config.exploration_noise,
+            self.config.num_envs_per_env_runner,
+            max(1, self.config.num_env_runners),
+            max(1, self.worker_index or 0),
+        )
+        self._noise = torch.from_numpy(noise).unsqueeze(1)
 
     def make_env(self) -> None:
         """Create `num_envs_per_env_runner` worlds; they are reset on the first `sample()`."""
@@ -109,7 +116,7 @@ class ParticleEnvRunner(EnvRunner, Checkpointable):
             low, high = module.low, module.high
             action = squash(output, low, high)
             noise = torch.empty_like(action).normal_(generator=self._generator)
-            noise *= self.config.exploration_noise
+            noise *= self._noise
             actions.append(torch.clamp(action + (high - low) * noise, low, high).numpy())
         return actions
 
@@ -158,3 +165,18 @@ class ParticleEnvRunner(EnvRunner, Checkpointable):
 
     def get_checkpointable_components(self) -> list[tuple[str, Any]]:
         return [(COMPONENT_RL_MODULE, self.module)]
+
+
+def noise_of_worlds(
+    mean: float, worlds: int, env_runners: int, env_runner: int
+) -> NDArray[np.float32]:
+    """Standard deviation of the noise in each world `[worlds]` of one env runner (1, 2, ...).
+
+    Between none and twice `mean`, evenly over all worlds of all env runners: learning only from
+    play with one noise makes long runs worse again (docs/decisions/maddpg.md). Multiples of the
+    golden ratio spread any stretch of neighbours evenly too, so that the mean return of the last
+    episodes is not that of the quiet worlds in one iteration and of the noisy in the next.
+    """
+    index = np.arange(worlds) * env_runners + env_runner - 1
+    share = (0.5 + index * (np.sqrt(5) - 1) / 2) % 1
+    return (2 * mean * share).astype(np.float32)
