@@ -155,6 +155,9 @@ class MADDPGConfig(AlgorithmConfig):
             self.exploration_noise = exploration_noise
         return self
 
+    fragments_per_batch = 1
+    """The learner stores them one by one, and makes the updates that each has paid for."""
+
     def agents(self) -> tuple[AgentSpec, ...]:
         """Of the world, in its order."""
         return make_worlds(self.env, 1, **self.env_config).agents
