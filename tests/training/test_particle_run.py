@@ -13,7 +13,6 @@ from command import savanna
 
 from training.envs.multi_agent import worlds_of
 from training.evaluation.team import load_team
-from training.orchestration.films import Filmer, keep_film
 from training.run_directory import RunDirectory
 
 QUICK = (
@@ -87,39 +86,6 @@ def test_early_middle_and_final_behaviour_side_by_side(run):
         _, single = film(path)
         pane = frames[12][:, place * 350 : (place + 1) * 350].astype(int)
         assert np.abs(pane - single[12]).mean() < 4
-
-
-def test_a_failing_renderer_never_stops_training(capsys):
-    class Broken:
-        class config:
-            env, env_config = "simple_spread", {"max_cycles": "none"}
-            num_envs_per_env_runner, num_env_runners, share_parameters = 4, 1, True
-
-    filmer = Filmer(every=10)
-    result = {"env_runners": {"num_episodes_lifetime": 4}}
-    assert filmer.film(Broken, result) == {}
-    assert "no film of episode 1" in capsys.readouterr().err
-    assert filmer.film(Broken, result) == {} and capsys.readouterr().err == ""  # not due again
-
-
-def test_films_are_due_every_so_many_episodes_of_a_world(monkeypatch, tmp_path):
-    made = []
-    monkeypatch.setattr(
-        "training.orchestration.films._make",
-        lambda algorithm, episodes: made.append(episodes) or {"a.mp4": b"film"},
-    )
-
-    class Algorithm:
-        class config:
-            num_envs_per_env_runner, num_env_runners = 4, 2
-
-    filmer = Filmer(every=10)
-    for total in (8, 40, 72, 80, 100, 240, 250):
-        filmer.film(Algorithm, {"env_runners": {"num_episodes_lifetime": total}})
-    assert made == [1, 10, 30]
-    run = RunDirectory(tmp_path)
-    assert keep_film(run, {"film": {"a.mp4": b"film"}}) and not keep_film(run, {})
-    assert (run.videos / "a.mp4").read_bytes() == b"film"
 
 
 def test_evaluate(run, spread):

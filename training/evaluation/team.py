@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,12 +54,16 @@ def load_team(checkpoint: Path, config: Mapping[str, Any]) -> Team:
 
 
 def team_of(algorithm: Any) -> Team:
-    """The agents of an algorithm that is being trained, as they are now."""
+    """The agents of an algorithm that is being trained, as they are now: copies on the CPU."""
     config = algorithm.config
     agents = worlds_of({"env": config.env, "env_config": config.env_config}, 1).agents
     module = algorithm.learner_group._learner.module
     names = module_names(agents, shared=config.share_parameters)
-    return Team(tuple(Policy(module[name].unwrapped()) for name in names))
+    policies = {
+        name: Policy(copy.deepcopy(module[name].unwrapped()).to("cpu"))
+        for name in dict.fromkeys(names)
+    }
+    return Team(tuple(policies[name] for name in names))
 
 
 def play_worlds(
