@@ -64,6 +64,16 @@ def test_every_network_learns_in_every_kind_of_world(env, settings, shared):
     assert np.isfinite(float(results[-1]["default_policy"]["vf_loss"].peek()))
 
 
+def test_only_agents_of_one_role_share_networks():
+    def shared(env, **settings):
+        return make_config(env, settings, share_parameters=True).module_of_agent()
+
+    assert shared("simple_spread") == ("agent_0",) * 3
+    assert shared("simple_crypto") == ("eve_0", "bob_0", "alice_0")
+    assert shared("simple_tag") == ("adversary_0",) * 3 + ("agent_0",)
+    assert shared("simple_world_comm").count("adversary_0") == 3
+
+
 def test_rows_hold_what_happened_in_the_worlds():
     config = make_config()
     runner = ParticleEnvRunner(config=config, worker_index=1)

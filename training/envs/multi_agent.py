@@ -39,11 +39,15 @@ def worlds_of(config: Mapping[str, Any], num_worlds: int) -> VectorWorlds:
 def module_names(agents: Sequence[AgentSpec], *, shared: bool) -> tuple[str, ...]:
     """Per agent the name of its network: its own name, or that of the first of its kind.
 
-    Agents of one team with equal observations and actions are of one kind.
+    Agents of one role and team with equal observations and actions are of one kind. The role is
+    in the name: `alice_0` and `bob_0` of simple_crypto see as much, but not the same.
     """
     if not shared:
         return tuple(agent.name for agent in agents)
-    kinds = [(a.team, a.observation_size, a.num_actions, a.action_size) for a in agents]
+    kinds = [
+        (a.name.rpartition("_")[0], a.team, a.observation_size, a.num_actions, a.action_size)
+        for a in agents
+    ]
     return tuple(agents[kinds.index(kind)].name for kind in kinds)
 
 
