@@ -155,6 +155,8 @@ def test_the_baselines_run_and_are_evaluated(algorithm, tmp_path):
     [row] = run.metrics()
     assert row["old_return_mean"] == pytest.approx(6 * row["episode_return_mean"] - 225)
     assert row["agent_steps"] >= 1200 and np.isfinite(row["policy_loss"])
+    assert 0 <= row["landmarks_covered"] <= 3 and row["collisions"] >= 0
+    assert 0 < row["landmark_distance"] < 3 and np.isnan(row["good_return"])
     modules = {
         p.parent.name
         for p in run.path.glob("checkpoint_*/learner_group/learner/rl_module/*/module_state.pkl")

@@ -7,6 +7,7 @@ step = worlds.step([np.zeros(64, np.int64) for _ in worlds.agents])
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -38,6 +39,14 @@ class Episode:
     metrics: dict[str, float]
     """What the scenario counts; `docs/particle.md` explains each."""
     world: int
+
+    def measured(self, agents: Sequence[AgentSpec]) -> dict[str, float]:
+        """`metrics`, and the returns of both teams where there are two."""
+        teams: dict[str, float] = {}
+        for agent, value in zip(agents, self.returns, strict=True):
+            name = f"{agent.team}_return"
+            teams[name] = teams.get(name, 0.0) + value
+        return self.metrics | (teams if len(teams) > 1 else {})
 
 
 @dataclass(frozen=True)
