@@ -19,6 +19,10 @@ NOISE = 0.1
 """Standard deviation of exploration where actions are continuous, as a part of their range."""
 
 
+EVALUATION = 2**32 - 1
+"""Sets the seeds of evaluation apart from those that training draws."""
+
+
 @dataclass(frozen=True)
 class Team:
     """A policy for each agent, in the world's order."""
@@ -66,12 +70,19 @@ def team_of(algorithm: Any) -> Team:
     return Team(tuple(policies[name] for name in names))
 
 
+def episode_seeds(seed: int, count: int) -> list[int]:
+    """Of worlds that play the episodes `seed`, `seed + 1`, ...: the same whatever their number,
+    and not those that a run with one of these numbers as its seed trains with."""
+    numbers = [np.random.SeedSequence([EVALUATION, seed + i]) for i in range(count)]
+    return [int(number.generate_state(1)[0]) for number in numbers]
+
+
 def play_worlds(
     team: Team, worlds: VectorWorlds, seed: int, explore: bool = False
 ) -> list[Episode]:
-    """One episode in every world."""
+    """One episode in every world, number `seed + i` in world i."""
     rng = np.random.default_rng(seed) if explore else None
-    observations = worlds.reset(seed)
+    observations = worlds.reset(episode_seeds(seed, worlds.num_worlds))
     while True:
         step = worlds.step(team.act(observations, rng))
         observations = step.observations

@@ -76,8 +76,11 @@ class VectorWorlds(Protocol):
     max_cycles: int
     agents: tuple[AgentSpec, ...]
 
-    def reset(self, seed: int | None = None) -> list[NDArray[np.float32]]:
-        """Begin new episodes everywhere; a seed makes all that follows repeatable."""
+    def reset(self, seed: int | Sequence[int] | None = None) -> list[NDArray[np.float32]]:
+        """Begin new episodes everywhere; a seed makes all that follows repeatable.
+
+        With a seed for every world each begins as it does among any others.
+        """
 
     def step(self, actions: list[NDArray[Any]]) -> Step:
         """Act once in every world.
