@@ -2,6 +2,7 @@
 
 from types import SimpleNamespace
 
+import gymnasium as gym
 import numpy as np
 import pytest
 import torch
@@ -63,7 +64,7 @@ def test_a_film_that_cannot_be_stored_is_a_line_in_the_log(broken, tmp_path, cap
 class OnADevice(torch.nn.Module):
     """Acts only on the CPU, as its inputs are there; where it is kept it is not."""
 
-    device, continuous = "cuda", False
+    device, action_space = "cuda", gym.spaces.Discrete(5)
 
     def unwrapped(self):
         return self

@@ -143,10 +143,11 @@ def test_resuming_goes_on_with_counters_and_a_new_buffer(spread, tmp_path):
     assert rows[5]["agent_steps_trained"] > rows[4]["agent_steps_trained"]
 
 
-@pytest.mark.parametrize("algorithm", ["ppo", "ippo"])
-def test_the_baselines_run_and_are_evaluated(algorithm, tmp_path):
+@pytest.mark.parametrize(("algorithm", "actions"), [("ppo", "continuous"), ("ippo", "discrete")])
+def test_the_baselines_run_and_are_evaluated(algorithm, actions, tmp_path):
     result = savanna(
-        "train", "particle", "--algorithm", algorithm, "--stop", "iterations=1",
+        "train", "particle", "--algorithm", algorithm, "--actions", actions,
+        "--stop", "iterations=1", "--film-every", "1",
         "--set", "train_batch_size_per_learner=400", "--set", "minibatch_size=100",
         "--evaluate-episodes", "5", cwd=tmp_path,
     )  # fmt: skip
@@ -162,7 +163,10 @@ def test_the_baselines_run_and_are_evaluated(algorithm, tmp_path):
         for p in run.path.glob("checkpoint_*/learner_group/learner/rl_module/*/module_state.pkl")
     }
     assert len(modules) == (1 if algorithm == "ppo" else 3)
-    assert len(run.read_json("evaluations.json", [])) == 1 and list(run.videos.glob("*.mp4"))
+    assert len(run.read_json("evaluations.json", [])) == 1
+    assert list(run.videos.glob("episode-*.mp4")) and list(run.videos.glob("checkpoint-*.mp4"))
+    result = savanna("export", "latest", "--output", tmp_path / "out", cwd=tmp_path)
+    assert result.returncode == 0, result.stderr  # it checks that the networks act as the agents
 
 
 def test_mixed_teams_with_ddpg_adversaries(tmp_path):

@@ -10,6 +10,7 @@ from ray.rllib.callbacks.callbacks import RLlibCallback
 
 from training.envs.multi_agent import module_names, register_particle, worlds_of
 from training.envs.rllib_world import MEASURED
+from training.errors import UsageError
 
 
 class EpisodeMetrics(RLlibCallback):
@@ -49,4 +50,6 @@ class ParticlePPOConfig(PPOConfig):
                 policies=set(names),
                 policy_mapping_fn=lambda agent, episode, **kwargs: modules[agent],
             )
+        if not self.normalize_actions:
+            raise UsageError("normalize_actions must be true: evaluation and export rely on it.")
         super().validate()

@@ -15,10 +15,6 @@ from training.envs.multi_agent import module_names, worlds_of
 from training.envs.particle.world import Episode, VectorWorlds
 from training.evaluation.policy import Policy, load_policy
 
-NOISE = 0.1
-"""Standard deviation of exploration where actions are continuous, as a part of their range."""
-
-
 EVALUATION = 2**32 - 1
 """Sets the seeds of evaluation apart from those that training draws."""
 
@@ -34,18 +30,8 @@ class Team:
     ) -> list[NDArray[Any]]:
         """Per agent `[B, size]` -> per agent `[B]`, or `[B, action size]` where continuous."""
         return [
-            _act(policy, seen, rng)
-            for policy, seen in zip(self.policies, observations, strict=True)
+            policy.act(seen, rng) for policy, seen in zip(self.policies, observations, strict=True)
         ]
-
-
-def _act(policy: Policy, seen: NDArray[Any], rng: np.random.Generator | None) -> NDArray[Any]:
-    if not policy.continuous:
-        return policy.act(seen, rng)
-    action: NDArray[Any] = policy.logits(seen)
-    if rng is not None:
-        action = action + NOISE * rng.normal(size=action.shape)
-    return np.clip(action, 0.0, 1.0).astype(np.float32)
 
 
 def load_team(checkpoint: Path, config: Mapping[str, Any]) -> Team:
