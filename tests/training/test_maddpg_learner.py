@@ -8,7 +8,6 @@ from ray.rllib.utils.metrics import NUM_ENV_STEPS_SAMPLED_LIFETIME
 
 from training.algorithms.maddpg import MADDPGConfig
 from training.algorithms.maddpg.env_runner import ParticleEnvRunner
-from training.errors import UsageError
 
 
 def make_config(env="simple_spread", env_config=None, **training):
@@ -168,23 +167,3 @@ def test_local_critics_are_ddpg():
     learner = make_learner(tag)
     shapes = [learner.module[a.name].critic(0)[0].in_features for a in tag.agents()]
     assert shapes == [16 + 5] * 3 + [3 * 16 + 14 + 4 * 5]
-
-
-def test_everything_that_is_wrong_is_said_at_once():
-    config = make_config(
-        good_policy="ppo", n_step=0, tau=2.0, logit_penalty=-1, lr=-0.1,
-        num_steps_sampled_before_learning_starts=10**7,
-    )  # fmt: skip
-    with pytest.raises(UsageError) as caught:
-        config.validate()
-    lines = str(caught.value).splitlines()
-    wrong = (
-        "good_policy",
-        "n_step",
-        "tau",
-        "logit_penalty",
-        "lr",
-        "num_steps",
-    )
-    assert len(lines) == len(wrong)
-    assert all(any(line.startswith(name) for line in lines) for name in wrong)

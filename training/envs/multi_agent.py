@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from training.errors import UsageError
-
 if TYPE_CHECKING:
     from training.envs.particle.world import AgentSpec, OldScale, VectorWorlds
 
@@ -55,14 +53,6 @@ def check_world(scenario: str, given: Mapping[str, Any]) -> None:
     """`UsageError` that lists what is wrong with a scenario's name or options."""
     from training.envs.particle.world import make_worlds
 
-    whole = ("num_agents", "num_adversaries", "max_cycles")
-    problems = [
-        f"env_config.{name} {given[name]!r}: expected a whole number."
-        for name in whole
-        if not isinstance(given.get(name), int | None)
-    ]
-    if problems:
-        raise UsageError("\n".join(problems))
     make_worlds(scenario, 1, **{k: v for k, v in given.items() if k in ENV_CONFIG})
 
 
