@@ -167,3 +167,46 @@ def test_local_critics_are_ddpg():
     learner = make_learner(tag)
     shapes = [learner.module[a.name].critic(0)[0].in_features for a in tag.agents()]
     assert shapes == [16 + 5] * 3 + [3 * 16 + 14 + 4 * 5]
+
+
+def storages(parameters):
+    return {parameter.untyped_storage()._cdata for parameter in parameters}
+
+
+def check_that_stacks_are_the_networks(learner):
+    """Every parameter of every network lies in one of the stacks, and acts as it does there."""
+    rule = learner._update_rule
+    ensembles = (rule.actors, rule.target_actors, *rule.critics, *rule.target_critics)
+    stacked = [p for ensemble in ensembles for p in ensemble.parameters]
+    networks = [learner.module[name] for name in set(learner.config.module_of_agent())]
+    assert storages(stacked) == storages(p for network in networks for p in network.parameters())
+    assert {p.device for p in stacked} == {learner.device}
+    assert {t.device for network in networks for t in network.buffers()} <= {learner.device}
+    assert {columns.device for columns in rule._columns} == {learner.device}
+    return stacked
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_what_a_checkpoint_gives_the_networks_is_what_the_stacks_learn_with(shared, tmp_path):
+    config = make_config("simple_tag", {"continuous": True}, share_parameters=shared, num_critics=2)
+    runner, learner = ParticleEnvRunner(config=config, worker_index=1), make_learner(config)
+    for _ in range(3):
+        update(learner, runner.sample())
+    learner.save_to_path(str(tmp_path))
+    with_state, from_path = make_learner(config), make_learner(config)
+    with_state.set_state(learner.get_state())
+    from_path.restore_from_path(str(tmp_path))
+    wanted = check_that_stacks_are_the_networks(learner)
+    for restored in (with_state, from_path):
+        found = check_that_stacks_are_the_networks(restored)
+        for one, other in zip(found, wanted, strict=True):
+            torch.testing.assert_close(one, other)
+
+
+def test_stacks_are_made_where_the_learner_learns(monkeypatch):
+    """`meta` stands for a GPU: networks are moved there first, then stacked."""
+    place = "ray.rllib.core.learner.torch.torch_learner.get_device"
+    monkeypatch.setattr(place, lambda config, gpus: torch.device("meta"))
+    learner = make_learner(make_config("simple_tag", {"continuous": True}, share_parameters=True))
+    assert learner.device == torch.device("meta")
+    check_that_stacks_are_the_networks(learner)
