@@ -33,7 +33,8 @@ class Filmer:
         try:
             return _make(algorithm, episodes)
         except Exception as error:  # training is worth more than a film of it
-            print(f"no film of episode {episodes}: {error}", file=sys.stderr, flush=True)
+            cause = " ".join(str(error).split())  # ffmpeg has several lines to say
+            print(f"no film of episode {episodes}: {cause}", file=sys.stderr, flush=True)
             return {}
 
 
