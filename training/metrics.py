@@ -73,7 +73,8 @@ class IterationResult:
     ) -> IterationResult:
         """Read one RLlib result; `previous` is the iteration before, for the two rates."""
         runners = result.get("env_runners", {})
-        measured = result.get("episode_metrics", {})
+        # Of our own algorithms, and of RLlib's.
+        measured = result.get("episode_metrics") or runners.get("episode_metrics", {})
         learners = result.get("learners", {})
         policy = learners.get("default_policy") or _mean_of_modules(learners)
         agents = _agents(result)

@@ -8,7 +8,6 @@ from ray.rllib.utils.metrics import NUM_ENV_STEPS_SAMPLED_LIFETIME
 
 from training.algorithms.maddpg import MADDPGConfig
 from training.algorithms.maddpg.env_runner import ParticleEnvRunner, noise_of_worlds
-from training.errors import UsageError
 
 
 def make_config(env="simple_spread", env_config=None, **training):
@@ -62,6 +61,16 @@ def test_every_network_learns_in_every_kind_of_world(env, settings, shared):
             if part not in ("low", "high"):
                 assert not np.array_equal(found, before[name][part]), f"{name} {part}"
     assert np.isfinite(float(results[-1]["default_policy"]["vf_loss"].peek()))
+
+
+def test_only_agents_of_one_role_share_networks():
+    def shared(env, **settings):
+        return make_config(env, settings, share_parameters=True).module_of_agent()
+
+    assert shared("simple_spread") == ("agent_0",) * 3
+    assert shared("simple_crypto") == ("eve_0", "bob_0", "alice_0")
+    assert shared("simple_tag") == ("adversary_0",) * 3 + ("agent_0",)
+    assert shared("simple_world_comm").count("adversary_0") == 3
 
 
 def test_rows_hold_what_happened_in_the_worlds():
@@ -182,21 +191,44 @@ def test_local_critics_are_ddpg():
     assert shapes == [16 + 5] * 3 + [3 * 16 + 14 + 4 * 5]
 
 
-def test_everything_that_is_wrong_is_said_at_once():
-    config = make_config(
-        good_policy="ppo", n_step=0, tau=2.0, logit_penalty=-1, lr=-0.1,
-        num_steps_sampled_before_learning_starts=10**7,
-    )  # fmt: skip
-    with pytest.raises(UsageError) as caught:
-        config.validate()
-    lines = str(caught.value).splitlines()
-    wrong = (
-        "good_policy",
-        "n_step",
-        "tau",
-        "logit_penalty",
-        "lr",
-        "num_steps",
-    )
-    assert len(lines) == len(wrong)
-    assert all(any(line.startswith(name) for line in lines) for name in wrong)
+def storages(parameters):
+    return {parameter.untyped_storage()._cdata for parameter in parameters}
+
+
+def check_that_stacks_are_the_networks(learner):
+    """Every parameter of every network lies in one of the stacks, and acts as it does there."""
+    rule = learner._update_rule
+    ensembles = (rule.actors, rule.target_actors, *rule.critics, *rule.target_critics)
+    stacked = [p for ensemble in ensembles for p in ensemble.parameters]
+    networks = [learner.module[name] for name in set(learner.config.module_of_agent())]
+    assert storages(stacked) == storages(p for network in networks for p in network.parameters())
+    assert {p.device for p in stacked} == {learner.device}
+    assert {t.device for network in networks for t in network.buffers()} <= {learner.device}
+    assert {columns.device for columns in rule._columns} == {learner.device}
+    return stacked
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_what_a_checkpoint_gives_the_networks_is_what_the_stacks_learn_with(shared, tmp_path):
+    config = make_config("simple_tag", {"continuous": True}, share_parameters=shared, num_critics=2)
+    runner, learner = ParticleEnvRunner(config=config, worker_index=1), make_learner(config)
+    for _ in range(3):
+        update(learner, runner.sample())
+    learner.save_to_path(str(tmp_path))
+    with_state, from_path = make_learner(config), make_learner(config)
+    with_state.set_state(learner.get_state())
+    from_path.restore_from_path(str(tmp_path))
+    wanted = check_that_stacks_are_the_networks(learner)
+    for restored in (with_state, from_path):
+        found = check_that_stacks_are_the_networks(restored)
+        for one, other in zip(found, wanted, strict=True):
+            torch.testing.assert_close(one, other)
+
+
+def test_stacks_are_made_where_the_learner_learns(monkeypatch):
+    """`meta` stands for a GPU: networks are moved there first, then stacked."""
+    place = "ray.rllib.core.learner.torch.torch_learner.get_device"
+    monkeypatch.setattr(place, lambda config, gpus: torch.device("meta"))
+    learner = make_learner(make_config("simple_tag", {"continuous": True}, share_parameters=True))
+    assert learner.device == torch.device("meta")
+    check_that_stacks_are_the_networks(learner)

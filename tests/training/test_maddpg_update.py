@@ -100,10 +100,45 @@ def test_a_row_is_taken_apart_and_discrete_actions_become_one_hot():
 def test_the_critic_sees_all_observations_then_all_actions_in_the_worlds_order():
     layout = Layout((2, 1), (2, 3), discrete=True)
     see = layout.critic_columns
-    assert see(0, local=False, own_first=False) == see(1, local=False, own_first=False)
-    assert see(0, local=False, own_first=False) == list(range(8))
-    assert see(1, local=False, own_first=True) == [2, 0, 1, 5, 6, 7, 3, 4]
-    assert see(1, local=True, own_first=False) == [2, 5, 6, 7]
+    assert see(0) == see(1) == list(range(8))
+    assert see(1, local=True) == [2, 5, 6, 7]
+
+
+def test_a_shared_critic_sees_its_agent_then_its_kind_then_all_others_in_one_order():
+    """Five agents of two kinds among each other: 0, 2 and 3 share a critic, 1 and 4 another."""
+    layout = Layout((1,) * 5, (1,) * 5, discrete=False)
+
+    def see(agent, kind):
+        columns = layout.critic_columns(agent, kind=kind)
+        assert [c - 5 for c in columns[5:]] == columns[:5], "actions in the order of observations"
+        return columns[:5]
+
+    assert [see(agent, [0, 2, 3]) for agent in (0, 2, 3)] == [
+        [0, 2, 3, 1, 4], [2, 3, 0, 1, 4], [3, 0, 2, 1, 4],
+    ]  # fmt: skip
+    assert [see(agent, [1, 4]) for agent in (1, 4)] == [[1, 4, 0, 2, 3], [4, 1, 0, 2, 3]]
+
+
+@pytest.mark.parametrize("continuous", [False, True])
+def test_agents_of_one_kind_are_exchangeable_for_their_critic(continuous):
+    """Two agents of a kind that change places get each other's value, whatever the rest does."""
+    layout = Layout((3, 4, 3, 4), (2, 5, 2, 5), discrete=not continuous)
+    modules = [make_module(i, layout, continuous=continuous) for i in range(2)] * 2
+    update = Update(modules, layout, Settings((False,) * 4))
+    batch = layout.batch(make_rows(layout))
+    values = update.values(update.critics[0], batch.observations, lambda agent: batch.actions)
+
+    def swapped(joint, sizes):
+        parts = list(joint.split(sizes, dim=1))
+        parts[0], parts[2] = parts[2], parts[0]
+        return torch.cat(parts, dim=1)
+
+    actions = swapped(batch.actions, layout.action_widths)
+    observations = swapped(batch.observations, layout.observation_sizes)
+    others = update.values(update.critics[0], observations, lambda agent: actions)
+    torch.testing.assert_close(others[0], values[2])
+    torch.testing.assert_close(others[2], values[0])
+    assert not torch.isclose(values[0], values[2]).all()
 
 
 @pytest.mark.parametrize("shared", [False, True])

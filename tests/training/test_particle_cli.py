@@ -129,7 +129,6 @@ def test_what_cannot_be_honoured_is_refused_with_a_reason(words, message):
         ("--scenario simple_tag --num-agents 3 --num-adversaries 4", ["4 adversaries", "3"]),
         ("--scenario simple_spread --num-adversaries 1", ["1 adversaries", "simple_spread"]),
         ("--env simple_tag --set env_config.num_agents=x", ["num_agents", "whole number"]),
-        ("--algorithm ippo --actions continuous", ["particle-ippo", "discrete"]),
         ("--film-every -1", ["--film-every -1", "at least 0"]),
     ],
 )

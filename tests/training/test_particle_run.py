@@ -13,7 +13,6 @@ from command import savanna
 
 from training.envs.multi_agent import worlds_of
 from training.evaluation.team import load_team
-from training.orchestration.films import Filmer, keep_film
 from training.run_directory import RunDirectory
 
 QUICK = (
@@ -89,39 +88,6 @@ def test_early_middle_and_final_behaviour_side_by_side(run):
         assert np.abs(pane - single[12]).mean() < 4
 
 
-def test_a_failing_renderer_never_stops_training(capsys):
-    class Broken:
-        class config:
-            env, env_config = "simple_spread", {"max_cycles": "none"}
-            num_envs_per_env_runner, num_env_runners, share_parameters = 4, 1, True
-
-    filmer = Filmer(every=10)
-    result = {"env_runners": {"num_episodes_lifetime": 4}}
-    assert filmer.film(Broken, result) == {}
-    assert "no film of episode 1" in capsys.readouterr().err
-    assert filmer.film(Broken, result) == {} and capsys.readouterr().err == ""  # not due again
-
-
-def test_films_are_due_every_so_many_episodes_of_a_world(monkeypatch, tmp_path):
-    made = []
-    monkeypatch.setattr(
-        "training.orchestration.films._make",
-        lambda algorithm, episodes: made.append(episodes) or {"a.mp4": b"film"},
-    )
-
-    class Algorithm:
-        class config:
-            num_envs_per_env_runner, num_env_runners = 4, 2
-
-    filmer = Filmer(every=10)
-    for total in (8, 40, 72, 80, 100, 240, 250):
-        filmer.film(Algorithm, {"env_runners": {"num_episodes_lifetime": total}})
-    assert made == [1, 10, 30]
-    run = RunDirectory(tmp_path)
-    assert keep_film(run, {"film": {"a.mp4": b"film"}}) and not keep_film(run, {})
-    assert (run.videos / "a.mp4").read_bytes() == b"film"
-
-
 def test_evaluate(run, spread):
     options = ("latest", "--episodes", "30", "--checkpoint", "last")
     result = savanna("evaluate", *options, "--json", cwd=spread)
@@ -177,10 +143,11 @@ def test_resuming_goes_on_with_counters_and_a_new_buffer(spread, tmp_path):
     assert rows[5]["agent_steps_trained"] > rows[4]["agent_steps_trained"]
 
 
-@pytest.mark.parametrize("algorithm", ["ppo", "ippo"])
-def test_the_baselines_run_and_are_evaluated(algorithm, tmp_path):
+@pytest.mark.parametrize(("algorithm", "actions"), [("ppo", "continuous"), ("ippo", "discrete")])
+def test_the_baselines_run_and_are_evaluated(algorithm, actions, tmp_path):
     result = savanna(
-        "train", "particle", "--algorithm", algorithm, "--stop", "iterations=1",
+        "train", "particle", "--algorithm", algorithm, "--actions", actions,
+        "--stop", "iterations=1", "--film-every", "1",
         "--set", "train_batch_size_per_learner=400", "--set", "minibatch_size=100",
         "--evaluate-episodes", "5", cwd=tmp_path,
     )  # fmt: skip
@@ -189,12 +156,17 @@ def test_the_baselines_run_and_are_evaluated(algorithm, tmp_path):
     [row] = run.metrics()
     assert row["old_return_mean"] == pytest.approx(6 * row["episode_return_mean"] - 225)
     assert row["agent_steps"] >= 1200 and np.isfinite(row["policy_loss"])
+    assert 0 <= row["landmarks_covered"] <= 3 and row["collisions"] >= 0
+    assert 0 < row["landmark_distance"] < 3 and np.isnan(row["good_return"])
     modules = {
         p.parent.name
         for p in run.path.glob("checkpoint_*/learner_group/learner/rl_module/*/module_state.pkl")
     }
     assert len(modules) == (1 if algorithm == "ppo" else 3)
-    assert len(run.read_json("evaluations.json", [])) == 1 and list(run.videos.glob("*.mp4"))
+    assert len(run.read_json("evaluations.json", [])) == 1
+    assert list(run.videos.glob("episode-*.mp4")) and list(run.videos.glob("checkpoint-*.mp4"))
+    result = savanna("export", "latest", "--output", tmp_path / "out", cwd=tmp_path)
+    assert result.returncode == 0, result.stderr  # it checks that the networks act as the agents
 
 
 def test_mixed_teams_with_ddpg_adversaries(tmp_path):

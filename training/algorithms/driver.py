@@ -16,8 +16,11 @@ from ray.rllib.utils.metrics import (
     EPISODE_RETURN_MAX,
     EPISODE_RETURN_MEAN,
     EPISODE_RETURN_MIN,
+    LEARNER_RESULTS,
     NUM_ENV_STEPS_SAMPLED_LIFETIME,
     NUM_EPISODES_LIFETIME,
+    SAMPLE_TIMER,
+    TIMERS,
 )
 
 from training.algorithms.episode import Episode
@@ -39,9 +42,10 @@ SAMPLE = "sample_fragment"
 class FragmentDriver(Algorithm):
     """Asks env runners for fragments without pause and loses none of them.
 
-    A fragment has `episodes`, `node` and a length in steps. While the learner is busy finished
-    fragments wait, and no more requests are sent than `max_requests_in_flight_per_env_runner`, so
-    a slow learner slows the env runners down instead of losing their work.
+    A fragment has `episodes`, `node` and a length in steps; the config says how many the learner
+    takes at a time (`fragments_per_batch`). No new ones are asked for while so many wait, and
+    never more at once than `max_requests_in_flight_per_env_runner`, so a slow learner slows the
+    env runners down instead of losing their work.
     """
 
     _fragments: list[Any]
@@ -57,8 +61,34 @@ class FragmentDriver(Algorithm):
         torch.set_num_threads(max(1, config.num_cpus_for_main_process))
         super().setup(config)
 
+    def training_step(self) -> None:
+        """One update of the learner, or a short wait where there is too little data for it."""
+        needed = self.config.fragments_per_batch
+        with self.metrics.log_time((TIMERS, SAMPLE_TIMER)):
+            if len(self._fragments) < needed:
+                self._collect(WAIT_SECONDS)
+            if len(self._fragments) < needed:
+                return
+        batch, self._fragments = self._fragments[:needed], self._fragments[needed:]
+        sampled = self.metrics.peek((ENV_RUNNER_RESULTS, NUM_ENV_STEPS_SAMPLED_LIFETIME), default=0)
+        results = self.learner_group.update(
+            episodes=batch, timesteps={NUM_ENV_STEPS_SAMPLED_LIFETIME: sampled}
+        )
+        self.metrics.aggregate(results, key=LEARNER_RESULTS)
+        self._log_episodes()
+        # Before the next requests go out: what is sampled during an update is one update old.
+        self.env_runner_group.sync_weights(
+            from_worker_or_learner_group=self.learner_group, inference_only=True
+        )
+
     def _collect(self, timeout: float) -> None:
-        """Take in finished fragments and ask their env runners for more."""
+        """Take in finished fragments and ask their env runners for more.
+
+        Without env runners of their own processes one is sampled here.
+        """
+        if self.config.num_env_runners == 0:
+            self._take(self.env_runner.sample())
+            return
         manager = self.env_runner_group._worker_manager
         results = manager.fetch_ready_async_reqs(tags=SAMPLE, timeout_seconds=timeout)
         manager.foreach_actor_async(SAMPLE, tag=SAMPLE)

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from training.errors import UsageError
-
 if TYPE_CHECKING:
     from training.envs.particle.world import AgentSpec, OldScale, VectorWorlds
 
@@ -39,11 +37,15 @@ def worlds_of(config: Mapping[str, Any], num_worlds: int) -> VectorWorlds:
 def module_names(agents: Sequence[AgentSpec], *, shared: bool) -> tuple[str, ...]:
     """Per agent the name of its network: its own name, or that of the first of its kind.
 
-    Agents of one team with equal observations and actions are of one kind.
+    Agents of one role and team with equal observations and actions are of one kind. The role is
+    in the name: `alice_0` and `bob_0` of simple_crypto see as much, but not the same.
     """
     if not shared:
         return tuple(agent.name for agent in agents)
-    kinds = [(a.team, a.observation_size, a.num_actions, a.action_size) for a in agents]
+    kinds = [
+        (a.name.rpartition("_")[0], a.team, a.observation_size, a.num_actions, a.action_size)
+        for a in agents
+    ]
     return tuple(agents[kinds.index(kind)].name for kind in kinds)
 
 
@@ -51,14 +53,6 @@ def check_world(scenario: str, given: Mapping[str, Any]) -> None:
     """`UsageError` that lists what is wrong with a scenario's name or options."""
     from training.envs.particle.world import make_worlds
 
-    whole = ("num_agents", "num_adversaries", "max_cycles")
-    problems = [
-        f"env_config.{name} {given[name]!r}: expected a whole number."
-        for name in whole
-        if not isinstance(given.get(name), int | None)
-    ]
-    if problems:
-        raise UsageError("\n".join(problems))
     make_worlds(scenario, 1, **{k: v for k, v in given.items() if k in ENV_CONFIG})
 
 

@@ -10,6 +10,9 @@ from ray.rllib.env.multi_agent_env import MultiAgentEnv
 
 from training.envs.particle.world import make_worlds
 
+MEASURED = "measured"
+"""Key of the first agent's info at an episode's end: `Episode.measured` of the world."""
+
 
 class RLlibWorld(MultiAgentEnv):
     """Rewards and observations are mpe2's; an episode's end is a truncation."""
@@ -44,8 +47,11 @@ class RLlibWorld(MultiAgentEnv):
         step = self._worlds.step(actions)
         ended = bool(step.truncated[0])
         observations = self._named(step.final_observations or step.observations)
+        infos: dict[str, dict[str, Any]] = {}
         if ended:
             self._next = self._named(step.observations)
+            [episode] = step.episodes
+            infos[self.agents[0]] = {MEASURED: episode.measured(self._worlds.agents)}
         rewards = dict(zip(self.agents, step.rewards[0].tolist(), strict=True))
         everyone = (*self.agents, "__all__")
         return (
@@ -53,7 +59,7 @@ class RLlibWorld(MultiAgentEnv):
             rewards,
             dict.fromkeys(everyone, False),
             dict.fromkeys(everyone, ended),
-            {},
+            infos,
         )
 
     def _named(self, observations: list[Any]) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from training.envs.multi_agent import is_particle
 from training.envs.single import flattening, make_raw_env
 from training.errors import SavannaError, UsageError
 from training.evaluation.environments import make_vector_env
-from training.evaluation.policy import Policy, load_policy
+from training.evaluation.policy import Policy, load_policy, mean_and_deviation
 from training.run_directory import RunDirectory
 
 TOLERANCE = 1e-3
@@ -44,7 +44,8 @@ class _Actor(_Graph):
     """Observations -> continuous actions."""
 
     def forward(self, observations: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        return (self.module._forward({Columns.OBS: observations})[Columns.ACTION_DIST_INPUTS],)
+        output = self.module._forward({Columns.OBS: observations})[Columns.ACTION_DIST_INPUTS]
+        return (mean_and_deviation(self.module, output)[0].clamp(0.0, 1.0),)
 
 
 def export(run: RunDirectory, which: str = "best", *, output: Path | None = None) -> Path:
@@ -91,7 +92,7 @@ def check(model: Path, policy: Policy, observations: NDArray[Any]) -> float:
 
     session = onnxruntime.InferenceSession(str(model), providers=["CPUExecutionProvider"])
     found = session.run(None, {"observations": observations})
-    expected = policy.logits(observations)
+    expected = policy.act(observations) if policy.continuous else policy.logits(observations)
     difference = float(np.abs(found[0] - expected).max())
     if policy.continuous:
         if difference > TOLERANCE:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import gymnasium as gym
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -19,32 +20,63 @@ MODULE = f"{MODULES}/default_policy"
 """Where an RLlib checkpoint keeps the networks, and the one of a single agent."""
 
 
+NOISE = 0.1
+"""Standard deviation of exploration where actors give actions, as a part of their range."""
+
+
 @dataclass(frozen=True)
 class Policy:
-    """Acts on batches of observations; discrete actions, unless it is an agent of a `Team`."""
+    """Acts on batches of observations. Continuous actions are in 0..1, as particle worlds want."""
 
     module: Any  # a TorchRLModule
 
     @property
     def continuous(self) -> bool:
-        """Whether what `logits` gives are the actions themselves."""
-        return bool(getattr(self.module, "continuous", False))
+        return isinstance(self.module.action_space, gym.spaces.Box)
 
     def logits(self, observations: NDArray[Any]) -> NDArray[np.float32]:
         """Observations `[B, ...]` -> unnormalised log-probabilities `[B, actions]`."""
-        with torch.inference_mode():
-            output = self.module.forward_inference({Columns.OBS: torch.from_numpy(observations)})
-        logits: NDArray[np.float32] = output[Columns.ACTION_DIST_INPUTS].float().numpy()
+        logits: NDArray[np.float32] = self._output(observations).numpy()
         return logits
 
     def act(
         self, observations: NDArray[Any], rng: np.random.Generator | None = None
-    ) -> NDArray[np.int64]:
-        """Observations `[B, ...]` -> actions `[B]`: the most probable, or drawn with `rng`."""
+    ) -> NDArray[Any]:
+        """Observations `[B, ...]` -> the best actions, or with `rng` drawn as in training.
+
+        Discrete: whole numbers `[B]`; continuous: floats `[B, size]`.
+        """
+        if self.continuous:
+            mean, deviation = mean_and_deviation(self.module, self._output(observations))
+            action: NDArray[np.float32] = mean.numpy()
+            if rng is not None:
+                noise = rng.normal(size=action.shape) * np.asarray(deviation)
+                action = (action + noise).astype(np.float32)
+            return action.clip(0.0, 1.0)
         logits = self.logits(observations)
         if rng is not None:
             return np.argmax(logits + rng.gumbel(size=logits.shape), axis=1)
         return np.argmax(logits, axis=1)
+
+    def _output(self, observations: NDArray[Any]) -> torch.Tensor:
+        with torch.inference_mode():
+            output = self.module.forward_inference({Columns.OBS: torch.from_numpy(observations)})
+        distribution: torch.Tensor = output[Columns.ACTION_DIST_INPUTS].float()
+        return distribution
+
+
+def mean_and_deviation(
+    module: Any, output: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor | float]:
+    """Of continuous actions in 0..1, before they are cut off there; `[B, size]` each.
+
+    Actors of MADDPG give actions. RLlib's networks give means and logarithms of deviations of a
+    Gaussian over -1..1, which RLlib stretches to the range of the actions.
+    """
+    if output.shape[1] == module.action_space.shape[0]:
+        return output, NOISE
+    mean, log_deviation = output.chunk(2, dim=1)
+    return (mean + 1) / 2, log_deviation.exp() / 2
 
 
 def load_policy(checkpoint: Path, module_id: str = "default_policy") -> Policy:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,8 +15,8 @@ from training.envs.multi_agent import module_names, worlds_of
 from training.envs.particle.world import Episode, VectorWorlds
 from training.evaluation.policy import Policy, load_policy
 
-NOISE = 0.1
-"""Standard deviation of exploration where actions are continuous, as a part of their range."""
+EVALUATION = 2**32 - 1
+"""Sets the seeds of evaluation apart from those that training draws."""
 
 
 @dataclass(frozen=True)
@@ -29,18 +30,8 @@ class Team:
     ) -> list[NDArray[Any]]:
         """Per agent `[B, size]` -> per agent `[B]`, or `[B, action size]` where continuous."""
         return [
-            _act(policy, seen, rng)
-            for policy, seen in zip(self.policies, observations, strict=True)
+            policy.act(seen, rng) for policy, seen in zip(self.policies, observations, strict=True)
         ]
-
-
-def _act(policy: Policy, seen: NDArray[Any], rng: np.random.Generator | None) -> NDArray[Any]:
-    if not policy.continuous:
-        return policy.act(seen, rng)
-    action: NDArray[Any] = policy.logits(seen)
-    if rng is not None:
-        action = action + NOISE * rng.normal(size=action.shape)
-    return np.clip(action, 0.0, 1.0).astype(np.float32)
 
 
 def load_team(checkpoint: Path, config: Mapping[str, Any]) -> Team:
@@ -53,20 +44,31 @@ def load_team(checkpoint: Path, config: Mapping[str, Any]) -> Team:
 
 
 def team_of(algorithm: Any) -> Team:
-    """The agents of an algorithm that is being trained, as they are now."""
+    """The agents of an algorithm that is being trained, as they are now: copies on the CPU."""
     config = algorithm.config
     agents = worlds_of({"env": config.env, "env_config": config.env_config}, 1).agents
     module = algorithm.learner_group._learner.module
     names = module_names(agents, shared=config.share_parameters)
-    return Team(tuple(Policy(module[name].unwrapped()) for name in names))
+    policies = {
+        name: Policy(copy.deepcopy(module[name].unwrapped()).to("cpu"))
+        for name in dict.fromkeys(names)
+    }
+    return Team(tuple(policies[name] for name in names))
+
+
+def episode_seeds(seed: int, count: int) -> list[int]:
+    """Of worlds that play the episodes `seed`, `seed + 1`, ...: the same whatever their number,
+    and not those that a run with one of these numbers as its seed trains with."""
+    numbers = [np.random.SeedSequence([EVALUATION, seed + i]) for i in range(count)]
+    return [int(number.generate_state(1)[0]) for number in numbers]
 
 
 def play_worlds(
     team: Team, worlds: VectorWorlds, seed: int, explore: bool = False
 ) -> list[Episode]:
-    """One episode in every world."""
+    """One episode in every world, number `seed + i` in world i."""
     rng = np.random.default_rng(seed) if explore else None
-    observations = worlds.reset(seed)
+    observations = worlds.reset(episode_seeds(seed, worlds.num_worlds))
     while True:
         step = worlds.step(team.act(observations, rng))
         observations = step.observations

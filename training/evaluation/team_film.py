@@ -12,7 +12,7 @@ from PIL import Image
 
 from training.envs.multi_agent import old_scale_of, worlds_of
 from training.evaluation.film import Picture, read_film, with_caption, write_film
-from training.evaluation.team import Team
+from training.evaluation.team import Team, episode_seeds
 
 FPS = 8
 SIZE = 350  # pixels
@@ -30,7 +30,7 @@ def play_filmed(
     An ended world has begun anew: the last picture is that of the step before, once more.
     """
     worlds = worlds_of(config, 1)
-    observations = worlds.reset(seed)
+    observations = worlds.reset(episode_seeds(seed, 1))
     total, steps = 0.0, 0
     while True:
         picture = worlds.frame(0, SIZE)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import tempfile
 from collections.abc import Mapping
@@ -32,7 +33,8 @@ class Filmer:
         try:
             return _make(algorithm, episodes)
         except Exception as error:  # training is worth more than a film of it
-            print(f"no film of episode {episodes}: {error}", file=sys.stderr, flush=True)
+            cause = " ".join(str(error).split())  # ffmpeg has several lines to say
+            print(f"no film of episode {episodes}: {cause}", file=sys.stderr, flush=True)
             return {}
 
 
@@ -47,10 +49,20 @@ def _make(algorithm: Any, episodes: int) -> dict[str, bytes]:
         return {file.name: file.read_bytes() for file in sorted(Path(folder).iterdir())}
 
 
-def keep_film(run: RunDirectory, result: Mapping[str, Any]) -> bool:
-    """Put the film of a result into the run directory; whether there was one."""
-    files: Mapping[str, bytes] = result.get(FILM) or {}
-    run.videos.mkdir(exist_ok=True, parents=True) if files else None
-    for name, content in files.items():
-        (run.videos / name).write_bytes(content)
+def keep_film(run: RunDirectory, result: dict[str, Any]) -> bool:
+    """Move the film of a result into the run directory; whether one is there now.
+
+    A film that cannot be written is a line in the log, and none of its files stay.
+    """
+    files: Mapping[str, bytes] = result.pop(FILM, {})  # Tune keeps and writes results
+    try:
+        for name, content in files.items():
+            run.videos.mkdir(exist_ok=True, parents=True)
+            (run.videos / name).write_bytes(content)
+    except OSError as error:
+        print(f"a film could not be kept: {error}", file=sys.stderr, flush=True)
+        for name in files:
+            with contextlib.suppress(OSError):
+                (run.videos / name).unlink()
+        return False
     return bool(files)

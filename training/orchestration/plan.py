@@ -193,8 +193,6 @@ def _check_env(experiment: Experiment, env: str, overrides: Mapping[str, Any]) -
     given = {k.removeprefix(prefix): v for k, v in overrides.items() if k.startswith(prefix)}
     if experiment.particle:
         check_world(env, given)
-        if given.get("continuous") and experiment.algorithm == "PPO":
-            raise UsageError(f"{experiment.name}: for discrete actions only.")
         return
     if is_particle(env):
         raise UsageError(

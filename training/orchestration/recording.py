@@ -15,7 +15,7 @@ from ray.tune import Callback
 from training.errors import SavannaError
 from training.metrics import IterationResult
 from training.orchestration.failure import explain_failure
-from training.orchestration.films import FILM, keep_film
+from training.orchestration.films import keep_film
 from training.orchestration.metadata import now
 from training.orchestration.mirror import Mirror
 from training.orchestration.stopping import StopRequest, reached
@@ -100,7 +100,6 @@ class RunRecording(Callback):
         record.last = current
         record.each(lambda recorder: recorder.record(current))
         if keep_film(record.run, result):
-            result.pop(FILM)  # Tune keeps and writes results
             _show(record.run)
         if "agent_steps_by_node" in result:
             record.run.write_json("nodes.json", result["agent_steps_by_node"])

@@ -34,6 +34,19 @@ def actions_of(worlds, rng):
     ]
 
 
+@pytest.mark.parametrize(("scenario", "backend"), BACKENDS)
+def test_a_world_with_a_seed_of_its_own_begins_as_it_does_among_any_others(scenario, backend):
+    def begin(seeds):
+        worlds = make_worlds(scenario, len(seeds), backend=backend)
+        return np.concatenate(worlds.reset(seeds), axis=1)
+
+    many, turned = begin(list(range(12))), begin([9, 7])
+    assert np.array_equal(turned, many[[9, 7]]) and np.array_equal(begin([8])[0], many[8])
+    assert len(np.unique(many, axis=0)) > 1
+    with pytest.raises(ValueError):
+        make_worlds(scenario, 3, backend=backend).reset([7, 8])
+
+
 @pytest.mark.parametrize("continuous", [False, True], ids=["discrete", "continuous"])
 @pytest.mark.parametrize(("scenario", "backend"), BACKENDS)
 def test_contract(scenario, backend, continuous):

@@ -10,14 +10,13 @@ from ray.rllib.algorithms.algorithm_config import AlgorithmConfig, NotProvided
 from ray.rllib.core.rl_module.multi_rl_module import MultiRLModuleSpec
 from ray.rllib.core.rl_module.rl_module import RLModuleSpec
 
+from training.algorithms.maddpg.checks import WHOLE, problems_of
 from training.algorithms.maddpg.env_runner import ParticleEnvRunner
 from training.algorithms.maddpg.layout import Layout
 from training.algorithms.maddpg.module import MADDPGAgent, MADDPGModule
 from training.envs.multi_agent import module_names
 from training.envs.particle.world import AgentSpec, make_worlds
 from training.errors import UsageError
-
-POLICIES = ("maddpg", "ddpg")
 
 
 class MADDPGConfig(AlgorithmConfig):
@@ -155,6 +154,9 @@ class MADDPGConfig(AlgorithmConfig):
             self.exploration_noise = exploration_noise
         return self
 
+    fragments_per_batch = 1
+    """The learner stores them one by one, and makes the updates that each has paid for."""
+
     def agents(self) -> tuple[AgentSpec, ...]:
         """Of the world, in its order."""
         return make_worlds(self.env, 1, **self.env_config).agents
@@ -218,37 +220,14 @@ class MADDPGConfig(AlgorithmConfig):
 
     def validate(self) -> None:
         """Raises `UsageError` that names every wrong setting and what it may be."""
+        if not self._is_frozen:
+            for name in WHOLE:  # 1e6 is how people write it
+                value = getattr(self, name)
+                if isinstance(value, float) and value.is_integer():
+                    setattr(self, name, int(value))
+        problems = problems_of(self)
+        if problems:
+            raise UsageError("\n".join(problems))
         # Without env runners of their own processes the driver samples.
         self.create_local_env_runner = self.num_env_runners == 0
         super().validate()
-        problems = []
-        if self.num_learners != 0:
-            problems.append("num_learners must be 0: MADDPG learns in its driver's process.")
-        for name in ("good_policy", "adv_policy"):
-            if getattr(self, name) not in POLICIES:
-                problems.append(
-                    f"{name} must be {' or '.join(POLICIES)}, not {getattr(self, name)!r}."
-                )
-        for name in ("n_step", "num_critics", "policy_delay", "replay_capacity",
-                     "train_batch_size_per_learner"):  # fmt: skip
-            if not isinstance(getattr(self, name), int) or getattr(self, name) < 1:
-                problems.append(f"{name} must be a whole number of at least 1.")
-        for name in ("gumbel_temperature", "world_steps_per_update", "tau"):
-            if not getattr(self, name) > 0:
-                problems.append(f"{name} must be above 0.")
-        for name in ("logit_penalty", "target_noise", "target_noise_clip", "exploration_noise"):
-            if getattr(self, name) < 0:
-                problems.append(f"{name} must not be negative.")
-        for name in ("gamma", "tau"):
-            if not 0 <= getattr(self, name) <= 1:
-                problems.append(f"{name} must be between 0 and 1.")
-        for name in ("lr", "critic_lr"):
-            value = getattr(self, name)
-            if isinstance(value, (int, float)) and value <= 0:
-                problems.append(f"{name} must be above 0.")
-        if self.num_steps_sampled_before_learning_starts > self.replay_capacity:
-            problems.append(
-                "num_steps_sampled_before_learning_starts must not be above replay_capacity."
-            )
-        if problems:
-            raise UsageError("\n".join(problems))

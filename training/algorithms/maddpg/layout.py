@@ -77,18 +77,20 @@ class Layout:
         start = sum(self.action_widths[:agent])
         return slice(start, start + self.action_widths[agent])
 
-    def critic_columns(self, agent: int, *, local: bool, own_first: bool) -> list[int]:
+    def critic_columns(
+        self, agent: int, *, local: bool = False, kind: Sequence[int] = ()
+    ) -> list[int]:
         """Columns of (all observations, all actions) that an agent's critic sees, in its order.
 
-        Lowe et al. 2017, section 4.1: Q_i(x, a_1, ..., a_N) with x = (o_1, ..., o_N). `own_first`
-        is for a critic that several agents share: agent i sees i, i + 1, ..., N, 1, ..., i - 1,
-        so that it knows whose value is asked for. `local`: (o_i, a_i) only, as in DDPG.
+        Lowe et al. 2017, section 4.1: Q_i(x, a_1, ..., a_N) with x = (o_1, ..., o_N). `kind` are
+        the agents that share one critic, this one among them: it sees the agent whose value is
+        asked for, the others of its kind after it and then those before it, and behind them all
+        other agents, who so have the same places for everyone. `local`: (o_i, a_i) only, as in
+        DDPG.
         """
-        order: Sequence[int] = range(self.agents)
-        if local:
-            order = [agent]
-        elif own_first:
-            order = [(agent + k) % self.agents for k in range(self.agents)]
+        place = kind.index(agent) if kind else 0
+        others = [other for other in range(self.agents) if other not in kind]
+        order = [agent] if local else [*kind[place:], *kind[:place], *others]
         columns: list[int] = []
         for other in order:
             start = sum(self.observation_sizes[:other])

@@ -43,15 +43,15 @@ class Update:
         device = self.actors.parameters[0].device
         self._columns = [
             torch.tensor(
-                layout.critic_columns(
-                    agent,
-                    local=settings.local[agent],
-                    own_first=self._modules.count(module) > 1,
-                ),
-                device=device,
+                layout.critic_columns(agent, local=settings.local[agent], kind=kind), device=device
             )
-            for agent, module in enumerate(self._modules)
+            for agent, kind in enumerate(map(self._sharing, self._modules))
         ]
+
+    def _sharing(self, module: MADDPGAgent) -> list[int]:
+        """The agents that share a module; none where it is one agent's own."""
+        agents = [agent for agent, other in enumerate(self._modules) if other is module]
+        return agents if len(agents) > 1 else []
 
     @property
     def critic_parameters(self) -> list[torch.nn.Parameter]:

@@ -6,6 +6,7 @@ Where one is, its `Scenario` still counts and draws, from a copy of mpe2's state
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from types import ModuleType
 from typing import Any
 
@@ -50,9 +51,11 @@ class Mpe2Worlds:
         self._returns: Array = np.zeros((len(self.agents), num_worlds))
         self._clock: int | None = None
 
-    def reset(self, seed: int | None = None) -> list[NDArray[np.float32]]:
-        seeds: list[int | None] = [None] * self.num_worlds
-        if seed is not None:
+    def reset(self, seed: int | Sequence[int] | None = None) -> list[NDArray[np.float32]]:
+        seeds: Sequence[int | None] = [None] * self.num_worlds
+        if isinstance(seed, Sequence):
+            seeds = seed
+        elif seed is not None:
             seeds = np.random.SeedSequence(seed).generate_state(self.num_worlds).tolist()
         self._totals[...] = 0
         self._returns[...] = 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -63,18 +64,27 @@ class NumpyWorlds:
         self._pushes = np.concatenate(pushes, axis=1)
         self._words = words
 
-    def reset(self, seed: int | None = None) -> list[NDArray[np.float32]]:
+    def reset(self, seed: int | Sequence[int] | None = None) -> list[NDArray[np.float32]]:
         if seed is not None:
             self._rng = np.random.default_rng(seed)
-        self._begin()
+        self._begin(seed if isinstance(seed, Sequence) else ())
         return self._observe()
 
-    def _begin(self) -> None:
+    def _begin(self, seeds: Sequence[int] = ()) -> None:
         self.physics.place(self._rng, self.kind.landmark_spread)
+        if seeds:
+            self._place_each(seeds)
         self.kind.refresh(self.physics)
         self._returns[...] = 0
         self._totals[...] = 0
         self._clock = 0
+
+    def _place_each(self, seeds: Sequence[int]) -> None:
+        alone = self.kind.make_physics(1)
+        for world, seed in zip(range(self.num_worlds), seeds, strict=True):
+            alone.place(np.random.default_rng(seed), self.kind.landmark_spread)
+            self.physics.position[..., world] = alone.position[..., 0]
+            self.physics.hidden[..., world] = alone.hidden[..., 0]
 
     def step(self, actions: list[NDArray[Any]]) -> Step:
         if self._clock is None:

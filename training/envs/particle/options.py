@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from numbers import Integral, Real
 
 from training.envs.particle.scenarios import SCENARIOS
 from training.errors import UsageError
@@ -22,7 +23,20 @@ def check_options(
     backend: str,
 ) -> None:
     """Raise a UsageError with one line for each problem."""
-    problems = []
+    problems = [
+        f"{name} {value!r}: expected a whole number."
+        for name, value in (
+            ("num_worlds", num_worlds), ("max_cycles", max_cycles),
+            *((name, value) for name, value in (
+                ("num_agents", num_agents), ("num_adversaries", num_adversaries),
+            ) if value is not None),
+        )
+        if isinstance(value, bool) or not isinstance(value, Integral)
+    ]  # fmt: skip
+    if isinstance(local_ratio, bool) or not isinstance(local_ratio, Real | None):
+        problems.append(f"local_ratio {local_ratio!r}: expected a number.")
+    if problems:
+        raise UsageError("\n".join(problems))
     if num_worlds < 1:
         problems.append(f"num_worlds {num_worlds}: at least 1.")
     if max_cycles < 1:

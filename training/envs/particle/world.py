@@ -7,6 +7,7 @@ step = worlds.step([np.zeros(64, np.int64) for _ in worlds.agents])
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -39,6 +40,14 @@ class Episode:
     """What the scenario counts; `docs/particle.md` explains each."""
     world: int
 
+    def measured(self, agents: Sequence[AgentSpec]) -> dict[str, float]:
+        """`metrics`, and the returns of both teams where there are two."""
+        teams: dict[str, float] = {}
+        for agent, value in zip(agents, self.returns, strict=True):
+            name = f"{agent.team}_return"
+            teams[name] = teams.get(name, 0.0) + value
+        return self.metrics | (teams if len(teams) > 1 else {})
+
 
 @dataclass(frozen=True)
 class Step:
@@ -67,8 +76,11 @@ class VectorWorlds(Protocol):
     max_cycles: int
     agents: tuple[AgentSpec, ...]
 
-    def reset(self, seed: int | None = None) -> list[NDArray[np.float32]]:
-        """Begin new episodes everywhere; a seed makes all that follows repeatable."""
+    def reset(self, seed: int | Sequence[int] | None = None) -> list[NDArray[np.float32]]:
+        """Begin new episodes everywhere; a seed makes all that follows repeatable.
+
+        With a seed for every world each begins as it does among any others.
+        """
 
     def step(self, actions: list[NDArray[Any]]) -> Step:
         """Act once in every world.

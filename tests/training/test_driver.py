@@ -1,0 +1,107 @@
+"""The driver: no sample is lost to a slow learner, and which errors it goes on after."""
+
+import contextlib
+from collections import Counter, deque
+from types import SimpleNamespace
+
+import pytest
+from ray.exceptions import (
+    ActorDiedError,
+    ActorUnavailableError,
+    NodeDiedError,
+    ObjectReconstructionFailedError,
+    RayTaskError,
+)
+from ray.rllib.utils.actor_manager import ResultOrError
+
+from training.algorithms.impala.algorithm import Impala
+from training.algorithms.maddpg.algorithm import MADDPG
+
+
+def driver(error, restart=True):
+    """An Impala whose only env runner answers with `error`; what it was asked since is kept."""
+    asked = []
+    manager = SimpleNamespace(
+        fetch_ready_async_reqs=lambda **_: [ResultOrError(error=error)],
+        foreach_actor_async=lambda name, tag: asked.append(name),
+    )
+    impala = object.__new__(Impala)
+    impala.env_runner_group = SimpleNamespace(_worker_manager=manager)
+    impala.config = SimpleNamespace(restart_failed_env_runners=restart, num_env_runners=1)
+    impala._fragments = []
+    return impala, asked
+
+
+LOST = (
+    ActorDiedError(),
+    ActorUnavailableError("gone for now", b"0" * 16),
+    NodeDiedError("its node died"),
+    # The node died between the end of the sampling and the transfer of the fragment.
+    ObjectReconstructionFailedError("0" * 56),
+)
+
+
+@pytest.mark.parametrize("error", LOST, ids=lambda error: type(error).__name__)
+def test_a_lost_node_costs_samples_but_not_the_run(error):
+    impala, asked = driver(error)
+    impala._collect(0)
+    assert asked and impala._fragments == []
+    with pytest.raises(type(error)):
+        driver(error, restart=False)[0]._collect(0)
+
+
+def test_an_error_inside_an_env_runner_ends_the_run():
+    error = RayTaskError("sample_fragment", "traceback", ValueError("bad environment"))
+    with pytest.raises(RayTaskError):
+        driver(error)[0]._collect(0)
+
+
+class Runners:
+    """Env runners that have every fragment ready before it can be fetched."""
+
+    def __init__(self, count, most):
+        self.under_way, self.most, self.asked = [0] * count, most, 0
+
+    def fetch_ready_async_reqs(self, **_):
+        done = sum(self.under_way)
+        self.under_way = [0] * len(self.under_way)
+        return [ResultOrError(result=Fragment()) for _ in range(done)]
+
+    def foreach_actor_async(self, name, tag):
+        free = [n < self.most for n in self.under_way]
+        self.asked += sum(free)
+        self.under_way = [n + f for n, f in zip(self.under_way, free, strict=True)]
+
+
+class Fragment(list):
+    episodes, node = (), "here"
+
+    def __init__(self):
+        super().__init__(range(10))
+
+
+@pytest.mark.parametrize("kind", [Impala, MADDPG])
+@pytest.mark.parametrize("per_batch", [1, 3])
+def test_a_slow_learner_learns_from_every_sample_and_none_pile_up(kind, per_batch):
+    """Four env runners as fast as can be; at most two fragments of each are not learned from."""
+    runners, learned = Runners(4, most=2), []
+    algorithm = object.__new__(kind)
+    algorithm.env_runner_group = SimpleNamespace(
+        _worker_manager=runners, sync_weights=lambda **_: None
+    )
+    algorithm.learner_group = SimpleNamespace(
+        update=lambda episodes, timesteps: learned.extend(episodes)
+    )
+    algorithm.metrics = SimpleNamespace(
+        log_time=lambda key: contextlib.nullcontext(), peek=lambda key, default: 0,
+        aggregate=lambda results, key: None, log_value=lambda key, value, **how: None,
+    )  # fmt: skip
+    algorithm.config = SimpleNamespace(num_env_runners=4, fragments_per_batch=per_batch)
+    algorithm._fragments, algorithm._episodes = [], deque()
+    algorithm._steps_by_node = Counter()
+    for _ in range(100):
+        algorithm.training_step()
+        assert len(algorithm._fragments) <= 2 * 4
+        assert all(runners.under_way), "an env runner waits while the learner works"
+    assert len(learned) >= 99 * per_batch
+    assert runners.asked - len(learned) <= 2 * 2 * 4
