@@ -19,7 +19,8 @@ export TORCH_WHEELS
 VENV := .venv
 BIN := $(VENV)/bin
 PYTHON := $(shell command -v python3.11 || command -v python3)
-UV := UV_FIND_LINKS="$(wildcard $(TORCH_WHEELS))" UV_LINK_MODE=copy $(BIN)/uv
+UV_ENV := UV_FIND_LINKS="$(wildcard $(TORCH_WHEELS))" UV_LINK_MODE=copy
+UV := $(UV_ENV) $(BIN)/uv
 LOCAL := $(BIN)/python -m infra.local
 # A stack is one cluster on Azure with its settings: Pulumi.$(STACK).yaml. YES=1 answers questions.
 STACK ?= dev
@@ -155,6 +156,12 @@ format: setup ## Rewrite the code in the common style
 bench: setup ## Compare our speed with stock RLlib's in one run; keeps docs/performance.md
 	@$(BIN)/python -m benchmarks.bench $(ARGS)
 
+bench-peers: setup ## Compare our MADDPG with AgileRL's and XuanCe's; keeps docs/performance.md
+	@$(UV_ENV) $(BIN)/python -m benchmarks.peers $(ARGS)
+
+bench-seeds: setup ## Train simple_spread with three seeds at once; keeps docs/performance.md
+	@$(BIN)/python -m benchmarks.particle_seeds $(ARGS)
+
 bench-containers: setup ## Measure what containers cost; needs the cpu image; keeps docs/performance.md
 	@$(BIN)/python -m benchmarks.containers $(ARGS)
 
@@ -191,4 +198,5 @@ $(VENV)/.installed: requirements-dev.txt pyproject.toml
 .PHONY: train evaluate video report export runs ui tensorboard images cluster-up cluster-status \
   cluster-logs cluster-scale test-images image-sbom image-provenance image-scan image-push \
   image-sign torch-wheel cluster-down plan prices doctor preview up foundation status ssh tunnel \
-  workers down purge e2e setup test lint format bench bench-containers lock clean help
+  workers down purge e2e setup test lint format bench bench-peers \
+  bench-seeds bench-containers lock clean help

@@ -1,0 +1,66 @@
+"""Returns over training time as an SVG file of their own, drawn as the report draws its charts."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+
+import numpy as np
+
+from training.report.chart_data import Chart, Reference, Series
+from training.report.charts import render
+
+WIDTH, HEIGHT, LEGEND = 860.0, 360.0, 28.0
+COLOURS = ("#c2570c", "#2b7a8c", "#6b4e9b", "#4d7c2b")
+STYLE = """
+text { font: 13px sans-serif; fill: #6b6259; }
+.grid { stroke: #e5ddd0; } .axis { stroke: #6b6259; }
+.line { fill: none; stroke-width: 2.5; stroke-linejoin: round; stroke-linecap: round; }
+.reference path { stroke: #4d7c2b; stroke-dasharray: 5 4; } .reference text { fill: #4d7c2b; }
+.strip rect { fill: transparent; } .strip path, .strip circle { visibility: hidden; }
+"""
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Points of a line, x rising."""
+
+    name: str
+    x: Sequence[float]
+    y: Sequence[float]
+
+
+def draw(
+    file: Path, name: str, x_label: str, curves: Sequence[Curve], lines: Sequence[Reference] = ()
+) -> None:
+    """Write the curves, at most as many as there are `COLOURS`, with dashed level `lines`."""
+    known = [_finite(curve) for curve in curves]
+    grid = sorted({x for curve in known for x in curve.x})
+    series = [
+        Series(curve.name, f"s{i}", np.interp(grid, curve.x, curve.y, math.nan, math.nan).tolist())
+        for i, curve in enumerate(known)
+    ]
+    chart = render(Chart(name, x_label, grid, series, lines, width=WIDTH, height=HEIGHT))
+    colours = [f".line.s{i} {{ stroke: {colour}; }}" for i, colour in enumerate(COLOURS)]
+    legend, x = [], 50.0
+    for curve, colour in zip(known, COLOURS, strict=False):
+        legend.append(
+            f'<path d="M{x:g} 16h18" stroke="{colour}" stroke-width="2.5"/>'
+            f'<text x="{x + 24:g}" y="20">{escape(curve.name)}</text>'
+        )
+        x += 60 + 7 * len(curve.name)
+    size = f'y="{LEGEND:g}" width="{WIDTH:g}" height="{HEIGHT:g}"'
+    file.write_text(
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH:g} {HEIGHT + LEGEND:g}">'
+        f"<style>{STYLE}{' '.join(colours)}</style>"
+        f'<rect width="100%" height="100%" fill="#fffdf7"/>{"".join(legend)}'
+        f"{chart.replace('<svg ', f'<svg {size} ', 1)}</svg>\n"
+    )
+
+
+def _finite(curve: Curve) -> Curve:
+    pairs = [(x, y) for x, y in zip(curve.x, curve.y, strict=True) if math.isfinite(y)]
+    return Curve(curve.name, [x for x, _ in pairs], [y for _, y in pairs])

@@ -1,0 +1,143 @@
+"""`make bench-seeds`: how fast, and how far, `savanna train particle` learns with three seeds."""
+
+from __future__ import annotations
+
+import statistics
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks.curves import Curve, draw
+from benchmarks.page import PAGE, hardware, keep
+from benchmarks.peers.results import on_old_scale
+from benchmarks.training_run import ROOT, end, start
+from training.cli.parser import Parser
+from training.errors import SavannaError, UsageError
+from training.experiments.particle import OLD_TARGET
+from training.report.chart_data import Reference
+from training.run_directory import RunDirectory
+
+AGENTS = 3
+FURTHER = -370.0
+"""Another level to draw: above what agents that each go to a landmark of their own reach."""
+
+PARTS = (1 / 6, 1 / 3, 2 / 3, 1)
+"""Of the training time, after which a checkpoint is played."""
+
+EVALUATION_SEED = 10_000
+
+
+@dataclass(frozen=True)
+class Seed:
+    """What one run left."""
+
+    seed: int
+    rows: list[dict[str, float]]  # of metrics.csv
+    played: list[tuple[float, float]]  # (mean, standard error) on the old scale, one a part
+
+
+def parse(argv: list[str]) -> Any:
+    """The options. Raises `UsageError` with one line."""
+    parser = Parser(prog="python -m benchmarks.particle_seeds", description=__doc__)
+    parser.add_argument("--seconds", type=float, default=1800, help="of training, each run")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--episodes", type=int, default=1000, help="played by each checkpoint")
+    parser.add_argument(
+        "--in-turn", action="store_true", help="one run after the other, not all at once"
+    )
+    parser.add_argument("--runs-root", type=Path, default=ROOT / "build" / "particle-seeds")
+    options = parser.parse_all(argv)
+    for name, least in (("seconds", 1), ("episodes", 2)):
+        if not getattr(options, name) >= least:
+            raise UsageError(f"--{name} {getattr(options, name):g}: must be at least {least}.")
+    if len(set(options.seeds)) < len(options.seeds):
+        raise UsageError(f"--seeds {' '.join(map(str, options.seeds))}: one is given twice.")
+    return options
+
+
+def train_all(options: Any) -> list[RunDirectory]:
+    """The finished runs, in the order of the seeds; an MLflow store and a Ray for each.
+
+    Where one fails, the others are stopped.
+    """
+    how = "one after the other" if options.in_turn else "at once"
+    seeds = " ".join(map(str, options.seeds))
+    print(f"training seeds {seeds} {how}, {options.seconds:g} s each ...", file=sys.stderr)
+    roots = [options.runs_root / f"seed-{seed}" for seed in options.seeds]
+    pairs = list(zip(options.seeds, roots, strict=True))
+    if options.in_turn:
+        return [end(start(seed, options.seconds, root), root) for seed, root in pairs]
+    processes = [start(seed, options.seconds, root) for seed, root in pairs]
+    try:
+        return [end(process, root) for process, root in zip(processes, roots, strict=True)]
+    finally:
+        for process in processes:
+            process.terminate()
+
+
+def look(seed: int, run: RunDirectory, options: Any) -> Seed:
+    """Play the checkpoint nearest to each part of the time."""
+    from training.evaluation import evaluate
+
+    played = []
+    for part in PARTS:
+        due = part * options.seconds
+        info = min(run.checkpoints(), key=lambda info: abs(info.seconds - due))
+        found = evaluate(run, str(info.number), episodes=options.episodes, seed=EVALUATION_SEED)
+        played.append(on_old_scale(found[0].returns))
+    return Seed(seed, run.metrics(), played)
+
+
+def seconds_to(rows: list[dict[str, float]], level: float) -> float | None:
+    """Seconds of training until the mean return of 100 episodes is first above `level`."""
+    return next((row["seconds"] for row in rows if row["old_return_mean"] > level), None)
+
+
+def table(seeds: list[Seed], seconds: float) -> str:
+    """The runs in Markdown, with the median of the times below."""
+    marks = [f"greedy return after {part * seconds:.0f} s" for part in PARTS]
+    lines = [
+        f"| seed | seconds to {OLD_TARGET:g} | " + " | ".join(marks) + " | world steps a second |",
+        "| --- |" + " ---: |" * (len(marks) + 2),
+    ]
+    times = [seconds_to(seed.rows, OLD_TARGET) for seed in seeds]
+    for seed, reached in zip(seeds, times, strict=True):
+        last = seed.rows[-1]
+        rate = last["agent_steps"] / AGENTS / last["seconds"]
+        cells = [f"{mean:.1f} ± {error:.1f}" for mean, error in seed.played]
+        when = "not reached" if reached is None else f"{reached:.0f}"
+        lines.append(f"| {seed.seed} | {when} | " + " | ".join(cells) + f" | {rate:,.0f} |")
+    known = [reached for reached in times if reached is not None]
+    if len(known) == len(times):
+        lines += ["", f"The median time is {statistics.median(known):.0f} s."]
+    return "\n".join(lines)
+
+
+def main(argv: list[str]) -> int:
+    try:
+        options = parse(argv)
+        runs = train_all(options)
+        pairs = zip(options.seeds, runs, strict=True)
+        seeds = [look(seed, run, options) for seed, run in pairs]
+    except SavannaError as error:
+        print(error, file=sys.stderr)
+        return 2 if isinstance(error, UsageError) else 1
+    found = table(seeds, options.seconds)
+    how = "One after the other" if options.in_turn else f"{len(seeds)} runs at once"
+    print(found)
+    draw(
+        PAGE.parent / "images" / "particle-seeds.svg",
+        "Mean return of 100 episodes over training time",
+        "training time (s)",
+        [Curve(f"seed {s.seed}", [row["seconds"] for row in s.rows],
+               [row["old_return_mean"] for row in s.rows]) for s in seeds],
+        [Reference("", "level", OLD_TARGET), Reference("", "level", FURTHER, "end")],
+    )  # fmt: skip
+    picture = "![Training return of the seeds over time](images/particle-seeds.svg)"
+    keep("particle-seeds", f"{found}\n\n{picture}\n\n{hardware(how)}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

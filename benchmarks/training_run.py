@@ -1,0 +1,47 @@
+"""`savanna train particle` as a user types it, for a number of seconds."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from training.errors import SavannaError
+from training.run_directory import RunDirectory
+
+ROOT = Path(__file__).parents[1]
+
+
+def start(seed: int, seconds: float, root: Path, *options: str) -> subprocess.Popen[str]:
+    """Begin to train; every checkpoint is kept, what comes after training is left out.
+
+    What the command says is in `root`/train.log.
+    """
+    command = (
+        sys.executable, "-m", "training", "train", "particle", "--seed", str(seed),
+        "--stop", "none", "--stop", f"seconds={seconds:g}", "--keep", "100000",
+        "--evaluate-episodes", "0", "--no-video", "--no-report", "--storage", "none",
+        "--address", "local", "--runs-root", str(root), *options,
+    )  # fmt: skip
+    root.mkdir(parents=True, exist_ok=True)
+    with (root / "train.log").open("w") as log:
+        return subprocess.Popen(
+            command,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+        )
+
+
+def end(process: subprocess.Popen[str], root: Path) -> RunDirectory:
+    """Wait for the run of `root` to end. Raises `SavannaError` with its last line if it failed."""
+    try:
+        printed, _ = process.communicate()
+    finally:
+        process.terminate()  # where the wait was broken off
+    if process.returncode:
+        said = (root / "train.log").read_text().strip() or "it said nothing"
+        raise SavannaError(f"savanna train particle failed: {said.splitlines()[-1]}")
+    return RunDirectory(Path(printed.split()[-1]))

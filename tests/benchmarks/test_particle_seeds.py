@@ -1,0 +1,86 @@
+"""The table and the curves of `make bench-seeds`."""
+
+import math
+import xml.etree.ElementTree as ET
+
+import pytest
+
+from benchmarks import particle_seeds, training_run
+from benchmarks.curves import Curve, draw
+from benchmarks.particle_seeds import Seed, main, seconds_to, table
+from training.errors import SavannaError
+from training.report.chart_data import Reference
+
+ROWS = [
+    {"seconds": 10.0, "agent_steps": 3_000.0, "old_return_mean": math.nan},
+    {"seconds": 20.0, "agent_steps": 60_000.0, "old_return_mean": -400.0},
+    {"seconds": 40.0, "agent_steps": 120_000.0, "old_return_mean": -399.0},
+    {"seconds": 60.0, "agent_steps": 180_000.0, "old_return_mean": -450.0},
+]
+PLAYED = [(-500.04, 2.0), (-450.0, 1.5), (-400.0, 1.0), (-380.0, 0.94)]
+
+
+def test_the_level_is_reached_where_the_return_is_first_above_it():
+    assert seconds_to(ROWS, -400) == 40
+    assert seconds_to(ROWS, -300) is None
+
+
+def test_table():
+    lines = table([Seed(7, ROWS, PLAYED)], 60).splitlines()
+    assert "greedy return after 10 s" in lines[0]
+    assert "greedy return after 60 s" in lines[0]
+    cells = "-500.0 ± 2.0 | -450.0 ± 1.5 | -400.0 ± 1.0 | -380.0 ± 0.9"
+    assert lines[2] == f"| 7 | 40 | {cells} | 1,000 |"
+    assert lines[-1] == "The median time is 40 s."
+
+
+def test_a_seed_that_does_not_get_there_leaves_no_median():
+    text = table([Seed(0, ROWS, PLAYED), Seed(1, ROWS[:2], PLAYED)], 60)
+    assert "| 1 | not reached |" in text
+    assert "median" not in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--seeds", "1", "1"], "--seeds 1 1: one is given twice."),
+        (["--seconds", "-3"], "--seconds -3: must be at least 1."),
+        (["--inturn"], "unknown option '--inturn', did you mean --in-turn?"),
+    ],
+)
+def test_wrong_options_are_one_line(arguments, said, capsys, monkeypatch):
+    monkeypatch.setattr(particle_seeds, "train_all", None)
+    assert main(arguments) == 2
+    printed = capsys.readouterr()
+    assert said in printed.err
+    assert printed.err.count("\n") == 1
+
+
+def test_a_training_command_that_fails_is_one_line(tmp_path):
+    root = tmp_path / "runs"
+    with pytest.raises(SavannaError) as caught:
+        training_run.end(training_run.start(0, 1, root, "--no-such-option"), root)
+    assert str(caught.value).startswith("savanna train particle failed: ")
+    assert "'--no-such-option'" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_curves_of_different_times_share_a_picture(tmp_path):
+    file = tmp_path / "curves.svg"
+    curves = [
+        Curve("a < b", [1, 2, 3], [math.nan, -600, -500]),
+        Curve("other", [2.5, 9], [-700, -650]),
+    ]
+    draw(file, "returns", "seconds", curves, [Reference("", "level", -400)])
+    root = ET.fromstring(file.read_text())
+    svg = "{http://www.w3.org/2000/svg}"
+    assert root.tag == f"{svg}svg"
+    texts = [element.text for element in root.iter(f"{svg}text")]
+    assert {"a < b", "other", "seconds"} <= set(texts)
+    lines = {
+        element.get("class"): element.get("d").count("L") + 1
+        for element in root.iter(f"{svg}path")
+        if "line " in (element.get("class") or "")
+    }
+    assert lines == {"line s0": 3, "line s1": 3}  # each has a point where the other has one
+    assert any("400" in (text or "") for text in texts)
