@@ -96,7 +96,7 @@ def test_a_failing_renderer_never_stops_training(capsys):
             num_envs_per_env_runner, num_env_runners, share_parameters = 4, 1, True
 
     filmer = Filmer(every=10)
-    result = {"env_runners": {"num_episodes_lifetime": 4}}
+    result = {"env_runners": {"num_episodes_lifetime": 4}, "training_iteration": 1}
     assert filmer.film(Broken, result) == {}
     assert "no film of episode 1" in capsys.readouterr().err
     assert filmer.film(Broken, result) == {} and capsys.readouterr().err == ""  # not due again
@@ -106,7 +106,7 @@ def test_films_are_due_every_so_many_episodes_of_a_world(monkeypatch, tmp_path):
     made = []
     monkeypatch.setattr(
         "training.orchestration.films._make",
-        lambda algorithm, episodes: made.append(episodes) or {"a.mp4": b"film"},
+        lambda algorithm, episodes, iteration: made.append((episodes, iteration)) or {},
     )
 
     class Algorithm:
@@ -114,9 +114,10 @@ def test_films_are_due_every_so_many_episodes_of_a_world(monkeypatch, tmp_path):
             num_envs_per_env_runner, num_env_runners = 4, 2
 
     filmer = Filmer(every=10)
-    for total in (8, 40, 72, 80, 100, 240, 250):
-        filmer.film(Algorithm, {"env_runners": {"num_episodes_lifetime": total}})
-    assert made == [1, 10, 30]
+    for iteration, total in enumerate((8, 40, 72, 80, 100, 240, 250), 1):
+        runners = {"num_episodes_lifetime": total}
+        filmer.film(Algorithm, {"env_runners": runners, "training_iteration": iteration})
+    assert made == [(1, 1), (10, 4), (30, 6)]
     run = RunDirectory(tmp_path)
     assert keep_film(run, {"film": {"a.mp4": b"film"}}) and not keep_film(run, {})
     assert (run.videos / "a.mp4").read_bytes() == b"film"
