@@ -99,8 +99,6 @@ def test_a_search_over_networks_and_worlds(tmp_path):
         [found] = run.read_json("evaluations.json")
         assert found["length_mean"] == 10
         sizes.append(config["rllib"]["_model_config"]["actor_hiddens"])
-        assert (
-            json.loads(json.dumps(sizes[-1])) == config["overrides"]["model_config.actor_hiddens"]
-        )
+        assert sizes[-1] == drawn["model_config.actor_hiddens"]
         assert run.metrics()[-1]["episode_length_mean"] == 10
     assert sizes == [[8, 8], [16, 16]]
