@@ -9,6 +9,7 @@ runs/<experiment>/<utc time>-s<seed>/
     checkpoint_000000/ written by Ray Tune
     evaluations.json   what `savanna evaluate` measured
     references.json    what random and scripted players score (particle worlds)
+    discarded/         what came after a checkpoint that the run went back to
     tensorboard/  videos/  train.log  report.html
 """
 
@@ -17,6 +18,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,6 +27,8 @@ from typing import Any
 from training.errors import SavannaError, UsageError
 
 REFERENCES = "references.json"
+DISCARDED = "discarded"
+"""Folder of what came after a checkpoint that the run went back to."""
 
 STATES = ("running", "succeeded", "stopped", "failed")
 
@@ -138,6 +142,15 @@ class RunDirectory:
         kept = [c for c in self.checkpoints() if c.number != info.number]
         self.write_json("checkpoints.json", [asdict(c) for c in (*kept, info)])
 
+    def forget_checkpoints(self, numbers: Iterable[int]) -> None:
+        """Drop checkpoints, and what they scored, from the indexes; their folders stay."""
+        gone = set(numbers)
+        for file, key in (("checkpoints.json", "number"), ("evaluations.json", "checkpoint")):
+            entries = self.read_json(file, [])
+            left = [entry for entry in entries if entry[key] not in gone]
+            if left != entries:
+                self.write_json(file, left)
+
     def checkpoint(self, which: str = "best") -> CheckpointInfo:
         """`best`, `last` or a number.
 
@@ -186,6 +199,11 @@ class RunDirectory:
         temporary = self.path / f".{name}.tmp"
         temporary.write_text(json.dumps(content, indent=2) + "\n")
         temporary.replace(self.path / name)
+
+
+def film_iteration(film: Path) -> int:
+    """The iteration after which a film of training was made: `episode-E-iteration-I.mp4`."""
+    return int(film.stem.rpartition("-")[2])
 
 
 def _or_lowest(value: float) -> float:

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from training.cli.words import Option, conflicts, options_of, target
 from training.errors import UsageError
 
 STOP = {
@@ -41,8 +42,6 @@ DIRECT = {"--local-dir": "--runs-root", "--restore": "--resume", "--ray-address"
 DIRECT |= {"--checkpoint__frequency": "--checkpoint-freq"}
 OLD_FLAGS = ("--run", "--algorithm", "--config", *DIRECT)
 NESTED = ("--config__", "--stop__", "--checkpoint__frequency", "--checkpoint__at_end")
-# How today's options without a value begin; after any other one the next word is its value.
-BARE = ("--checkpoint-at-end", "--no-", "--dry-run", "--json", "--debug", "--help", "-h")
 
 
 @dataclass
@@ -53,12 +52,12 @@ class _Translation:
     problems: list[str] = field(default_factory=list)
     given: dict[str, str] = field(default_factory=dict)  # "algorithm" and "environment"
     experiment: str | None = None  # today's positional
-    origins: dict[str, list[str]] = field(default_factory=dict)  # today's option -> its old forms
+    set: list[tuple[str, str]] = field(default_factory=list)  # what was written, what it sets
 
     def add(self, old: str, *new: str) -> None:
         self.new += new
         self.lines.append(f"{old} -> {' '.join(new)}")
-        self.origins.setdefault(_target(new), []).append(old)
+        self.set.append((old, target(new[0], " ".join(new[1:]))))
 
     def once(self, what: str, value: str, flag: str) -> None:
         if self.given.setdefault(what, value) != value:
@@ -111,50 +110,42 @@ def translate(argv: list[str]) -> tuple[list[str], list[str]]:
     Without an old option the arguments come back untouched. What cannot be honoured is a
     `UsageError` that names it; all of them in one, a line each.
     """
-    if not any(_is_old(word, argv[i + 1 : i + 2]) for i, word in enumerate(argv)):
+    given = options_of(argv)
+    if not any(map(_is_old, given)):
+        problems = [f"{o.flag} needs a value." for o in given if o.flag and o.value == ""]
+        problems += conflicts((o.text, target(o.flag, o.value)) for o in given if o.flag)
+        if problems:
+            raise UsageError("\n".join(problems))
         return argv, []
-    result, words = _Translation(), list(argv)
-    while words:
-        _translate_next(words, result)
+    result = _Translation()
+    for option in given:
+        _translate(option, result)
     _choose_experiment(result)
-    _find_conflicts(result)
+    result.problems += conflicts(result.set)
     if result.problems:
         raise UsageError("\n".join(result.problems))
     return result.new + result.passed, result.lines
 
 
-def _is_old(word: str, after: list[str]) -> bool:
-    name, equals, inline = word.partition("=")
-    if name == "--stop":
-        return _is_json(inline if equals else "".join(after))
-    return name in OLD_FLAGS or (name.startswith("--") and "__" in name)
+def _is_old(option: Option) -> bool:
+    if option.flag == "--stop":
+        return _is_json(option.value or "")
+    return option.flag in OLD_FLAGS or (option.flag.startswith("--") and "__" in option.flag)
 
 
 def _is_json(text: str) -> bool:
     return text.lstrip().startswith("{")
 
 
-def _translate_next(words: list[str], result: _Translation) -> None:
-    """Take one option, and its value, from the front of `words`."""
-    word = words.pop(0)
-    flag, equals, inline = word.partition("=")
-    if not word.startswith("-"):
+def _translate(option: Option, result: _Translation) -> None:
+    flag, value, old = option.flag, option.value or "", option.text
+    if not flag:
         if result.experiment is not None:
-            result.problems.append(f"{word}: the experiment was given as {result.experiment}.")
-        result.experiment = word
-        return
-    if flag.startswith(BARE):
-        result.passed.append(word)
-        return
-    if equals:
-        value = inline
-    elif words and not words[0].startswith("--"):
-        value = words.pop(0)
-    else:
+            result.problems.append(f"{value}: the experiment was given as {result.experiment}.")
+        result.experiment = value
+    elif option.lacks_value:
         result.problems.append(f"{flag} needs a value.")
-        return
-    old = f"{flag} {value}"
-    if flag in ("--run", "--algorithm"):
+    elif flag in ("--run", "--algorithm"):
         result.once("algorithm", value, flag)
     elif flag == "--env":
         result.once("environment", value, flag)
@@ -178,7 +169,8 @@ def _translate_next(words: list[str], result: _Translation) -> None:
     elif "__" in flag:
         result.problems.append(f"{flag}: unknown option.{_hint(flag, NESTED)}")
     else:
-        result.passed += [word] if equals else [word, value]
+        result.passed += option.words
+        result.set.append((old, target(flag, option.value)))
 
 
 def _choose_experiment(result: _Translation) -> None:
@@ -207,24 +199,6 @@ def _choose_experiment(result: _Translation) -> None:
         new = ["atari" if algorithm == "IMPALA" else "cartpole", "--env", env]
     result.new = new + result.new
     result.lines.insert(0, f"{old} -> {' '.join(new)}")
-
-
-def _find_conflicts(result: _Translation) -> None:
-    """One of two values would be ignored silently, where an old option is given twice."""
-    today = [_target(result.passed[i : i + 2]) for i in range(len(result.passed))]
-    for target, origins in result.origins.items():
-        if target in today:
-            origins = [*origins, target]
-        if len(origins) > 1:
-            result.problems.append(f"{' and '.join(origins)}: both set {target}, give one.")
-
-
-def _target(words: Iterable[str]) -> str:
-    """What an option sets: its name, with the key of `--set KEY=...` and `--stop RULE=...`."""
-    name, equals, value = " ".join(words).replace("--no-checkpoint", "--checkpoint").partition("=")
-    if name.startswith(("--set", "--stop")):
-        return name if " " in name or not equals else f"{name} {value.partition('=')[0]}"
-    return name.split(" ")[0]
 
 
 def _json(flag: str, text: str, result: _Translation) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from training.cli.train import arguments as translated
 from training.errors import UsageError
 from training.jobs.states import State
 from training.orchestration.request import TrainRequest
+from training.orchestration.target import OLD_RETURN
 
 EXAMPLES = """examples:
   savanna submit pong --workers 2
@@ -168,9 +169,13 @@ def check(request: TrainRequest) -> None:
     """`UsageError` for whatever can be known here to be wrong; the run itself is on the head."""
     from training.experiments import Machine, get_experiment
     from training.jobs.staging import files_of, module_of
+    from training.orchestration.checks import check_early
     from training.orchestration.logs import quiet
-    from training.orchestration.plan import check_early, make_plan
+    from training.orchestration.plan import make_plan
 
+    if request.resume:  # its world, and with it the old service's scale, is known on the head
+        stop = {rule: limit for rule, limit in request.stop.items() if rule != OLD_RETURN}
+        request = replace(request, stop=stop)
     experiment = get_experiment(request.experiment)
     if module_of(request.env) and not files_of(request.env, [], Path.cwd()):
         # Its module is nowhere but in the cluster's image: check the rest.

@@ -89,7 +89,8 @@ def add_options(parser: Parser) -> None:
     until.add_argument(
         "--stop", action="append", default=[], metavar="RULE=NUMBER",
         help="return (mean of the last 100 episodes), agent_steps, seconds (of training) or "
-        "iterations; replaces the experiment's rule of that name; `none` drops the others",
+        "iterations; replaces the experiment's rule of that name; `none` drops the others; "
+        "old_return: a return of simple_spread on the retired service's scale",
     )  # fmt: skip
     until.add_argument(
         "--max-duration",
@@ -98,9 +99,12 @@ def add_options(parser: Parser) -> None:
         help="hard limit on the whole command, e.g. 90s or 2h; a graceful stop comes before it",
     )
     until.add_argument(
-        "--max-failures", type=int, default=0, help="retries from the last checkpoint; default 0"
+        "--max-failures",
+        type=int,
+        metavar="N",
+        help="retries from the last checkpoint (default: 0)",
     )
-    keep = parser.add_argument_group("what is kept")
+    keep = parser.add_argument_group("what is kept", "A resumed run keeps these as they were.")
     keep.add_argument(
         "--checkpoint-freq",
         type=int,
@@ -110,11 +114,13 @@ def add_options(parser: Parser) -> None:
     keep.add_argument(
         "--checkpoint-at-end",
         action=argparse.BooleanOptionalAction,
-        default=True,
-        help="a checkpoint when training ends; on by default",
+        help="a checkpoint when training ends (default: yes)",
     )
     keep.add_argument(
-        "--keep", type=int, default=5, help="best checkpoints kept, the newest always; default 5"
+        "--keep",
+        type=int,
+        metavar="N",
+        help="best checkpoints kept, the newest always (default: 5)",
     )
     keep.add_argument(
         "--storage",
@@ -126,18 +132,19 @@ def add_options(parser: Parser) -> None:
     keep.add_argument(
         "--evaluate-episodes",
         type=int,
-        default=10,
         metavar="N",
-        help="episodes to evaluate every kept checkpoint on after training; default 10",
+        help="episodes to evaluate every kept checkpoint on after training (default: 10)",
     )
-    keep.add_argument("--no-video", dest="video", action="store_false", help="make no film")
+    keep.add_argument("--video", action=argparse.BooleanOptionalAction, help="films (default: yes)")
     keep.add_argument(
         "--film-every",
         type=int,
         metavar="N",
         help="particle worlds: a film every N episodes of a world, 0 for none (default: 200)",
     )
-    keep.add_argument("--no-report", dest="report", action="store_false", help="write no report")
+    keep.add_argument(
+        "--report", action=argparse.BooleanOptionalAction, help="write a report (default: yes)"
+    )
     resources = parser.add_argument_group("resources")
     resources.add_argument(
         "--num-env-runners",
@@ -187,7 +194,7 @@ def request_from(options: argparse.Namespace) -> TrainRequest:
     settings = pairs("--set", options.settings)
     rules, keep_default_stop = stop_rules(options.stop)
     return TrainRequest(
-        experiment=options.experiment or "pong",
+        experiment=options.experiment or (None if options.resume else "pong"),
         env=options.env,
         seed=options.seed,
         overrides={k: literal(v) for k, v in settings.items() if not is_search_space(v)},
@@ -252,7 +259,17 @@ def show_plan(content: dict[str, Any], *, as_json: bool) -> None:
     resources = content["resources"]
     print(f"experiment   {content['experiment']} ({content['algorithm']}, {content['env']})")
     print(f"seed         {content['seed']}")
-    print("stop         " + ", ".join(f"{k} {v:g}" for k, v in content["stop"].items()))
+    print("stop         " + (_listed(content["stop"]) or "none: it goes on until it is stopped"))
+    target = content["target"]
+    if target and target["old_return"] is not None:
+        old = f"{target['old_return']:g} on the retired service's scale"
+        print(f"target       return {target['return']:g} ({old})")
+    if "actions" in content:
+        print(f"actions      {content['actions']}")
+        every = content["film_every"]
+        print("films        " + (f"every {every} episodes of a world" if every else "none"))
+    for note in content["notes"]:
+        print(f"note         {note}")
     print(
         f"resources    {resources['env_runners']} env runners and one learner on "
         f"{resources['learner_device']}, of {resources['cpus']} CPUs, {resources['gpus']} GPUs"
@@ -260,3 +277,7 @@ def show_plan(content: dict[str, Any], *, as_json: bool) -> None:
     settings = {**content["preset"], **content["overrides"]}
     for key in sorted(settings):
         print(f"  {key} = {settings[key]}" + ("   (--set)" if key in content["overrides"] else ""))
+
+
+def _listed(stop: dict[str, float]) -> str:
+    return ", ".join(f"{rule} {limit:g}" for rule, limit in stop.items())

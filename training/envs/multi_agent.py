@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -19,12 +20,40 @@ ENV_CONFIG: dict[str, Any] = {
 """Keywords of `training.envs.particle.make_worlds`, and what they are unless given."""
 
 
+DEFAULT_RATIO = 0.5
+
+
 def is_particle(env: object) -> bool:
     """Whether `env` is the name of a particle world."""
     from training.envs.particle.options import MPE2_ONLY
     from training.envs.particle.scenarios import SCENARIOS
 
     return env in SCENARIOS or env in MPE2_ONLY
+
+
+@dataclass(frozen=True)
+class Task:
+    """What decides how large the returns of a particle world are; `None`: as mpe2 makes it."""
+
+    scenario: str
+    agents: int | None  # adversaries included
+    adversaries: int | None
+    local_ratio: float
+    max_cycles: int
+
+
+def task_of(scenario: str, env_config: Mapping[str, Any]) -> Task:
+    """The task of a world, defaults filled in."""
+    from training.envs.particle.scenarios import SCENARIOS
+
+    settings = {**ENV_CONFIG, **env_config}
+    agents, adversaries = settings["num_agents"], settings["num_adversaries"]
+    if scenario in SCENARIOS:
+        count = SCENARIOS[scenario].count(agents, adversaries)
+        agents, adversaries = count.agents, count.adversaries
+    ratio = settings["local_ratio"]
+    ratio = DEFAULT_RATIO if ratio is None else ratio
+    return Task(scenario, agents, adversaries, ratio, settings["max_cycles"])
 
 
 def worlds_of(config: Mapping[str, Any], num_worlds: int) -> VectorWorlds:
@@ -68,7 +97,7 @@ def old_scale_of(config: Mapping[str, Any]) -> OldScale | None:
         str(config["env"]),
         settings["num_agents"],
         settings["max_cycles"],
-        0.5 if ratio is None else ratio,
+        DEFAULT_RATIO if ratio is None else ratio,
     )
 
 

@@ -13,6 +13,7 @@ from PIL import Image
 from training.envs.multi_agent import old_scale_of, worlds_of
 from training.evaluation.film import Picture, read_film, with_caption, write_film
 from training.evaluation.team import Team, episode_seeds
+from training.run_directory import film_iteration
 
 FPS = 8
 SIZE = 350  # pixels
@@ -56,7 +57,7 @@ def film_episode(team: Team, config: Mapping[str, Any], path: Path, label: str) 
 
 def film_progress(videos: Path) -> Path | None:
     """The first, the middle and the last film made in training, side by side."""
-    films = sorted(videos.glob("episode-*.mp4"))
+    films = sorted(videos.glob("episode-*.mp4"), key=film_iteration)
     if len(films) < 2:
         return None
     chosen = [films[0], films[len(films) // 2], films[-1]] if len(films) > 2 else films

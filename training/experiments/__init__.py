@@ -19,8 +19,9 @@ EXPERIMENTS: dict[str, Experiment] = {
 __all__ = ["EXPERIMENTS", "Experiment", "Machine", "get_experiment"]
 
 
-def get_experiment(name: str) -> Experiment:
-    """The experiment called `name`; `UsageError` with the nearest names otherwise."""
+def get_experiment(name: str | None) -> Experiment:
+    """The experiment called `name`, pong without one; `UsageError` with the nearest otherwise."""
+    name = PONG.name if name is None else name
     if name in EXPERIMENTS:
         return EXPERIMENTS[name]
     close = difflib.get_close_matches(name, EXPERIMENTS, n=1)

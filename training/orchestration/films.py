@@ -5,11 +5,11 @@ from __future__ import annotations
 import contextlib
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from training.run_directory import RunDirectory
+from training.run_directory import CheckpointInfo, RunDirectory, film_iteration
 
 FILM = "film"
 """Key of the result: {file name: content}."""
@@ -31,20 +31,21 @@ class Filmer:
             return {}
         self._done = due
         try:
-            return _make(algorithm, episodes)
+            return _make(algorithm, episodes, int(result["training_iteration"]))
         except Exception as error:  # training is worth more than a film of it
             cause = " ".join(str(error).split())  # ffmpeg has several lines to say
             print(f"no film of episode {episodes}: {cause}", file=sys.stderr, flush=True)
             return {}
 
 
-def _make(algorithm: Any, episodes: int) -> dict[str, bytes]:
+def _make(algorithm: Any, episodes: int, iteration: int) -> dict[str, bytes]:
     from training.evaluation.team import team_of
     from training.evaluation.team_film import film_episode
 
     config = {"env": algorithm.config.env, "env_config": algorithm.config.env_config}
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / f"episode-{episodes:07d}.mp4"
+        # Resuming with other env runners, episodes of a world may count back; iterations do not.
+        path = Path(folder) / f"episode-{episodes:07d}-iteration-{iteration:06d}.mp4"
         film_episode(team_of(algorithm), config, path, f"episode {episodes:,}")
         return {file.name: file.read_bytes() for file in sorted(Path(folder).iterdir())}
 
@@ -66,3 +67,18 @@ def keep_film(run: RunDirectory, result: dict[str, Any]) -> bool:
                 (run.videos / name).unlink()
         return False
     return bool(files)
+
+
+def films_after(run: RunDirectory, to: CheckpointInfo, checkpoints: Iterable[str]) -> list[Path]:
+    """Films and posters of what came after `to`, of the `checkpoints` (folder names) among it, and
+    those that show several states side by side, if there are any of the former."""
+    names = [name.replace("_", "-") for name in checkpoints]  # as `record_video` calls them
+
+    def is_later(file: Path) -> bool:
+        in_training = file.stem.startswith("episode-")
+        return file.stem in names or (in_training and film_iteration(file) > to.iteration)
+
+    files = sorted(run.videos.glob("*")) if run.videos.is_dir() else []
+    later = [file for file in files if is_later(file)]
+    several = [file for file in files if not file.stem.startswith(("episode-", "checkpoint-"))]
+    return later + several if later else []

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from training.orchestration.request import TrainRequest
+from training.orchestration.request import Kept
 from training.run_directory import RunDirectory
 
 
-def finish(run: RunDirectory, request: TrainRequest, say: Callable[[str], None]) -> None:
+def finish(run: RunDirectory, kept: Kept, say: Callable[[str], None]) -> None:
     """Each step may fail without harm to the run or to the next step."""
 
     def attempt(what: str, step: Callable[[], object]) -> None:
@@ -21,7 +21,7 @@ def finish(run: RunDirectory, request: TrainRequest, say: Callable[[str], None])
     def evaluate() -> None:
         from training.evaluation import evaluate
 
-        evaluate(run, "all", episodes=request.evaluate_episodes)
+        evaluate(run, "all", episodes=kept.evaluate_episodes)
 
     def video() -> None:
         from training.envs.multi_agent import is_particle
@@ -37,9 +37,9 @@ def finish(run: RunDirectory, request: TrainRequest, say: Callable[[str], None])
 
         write_report(run)
 
-    if run.checkpoints() and request.evaluate_episodes:
+    if run.checkpoints() and kept.evaluate_episodes:
         attempt("Evaluating the kept checkpoints on the same seeds", evaluate)
-    if run.checkpoints() and request.video:
+    if run.checkpoints() and kept.video:
         attempt("Filming the best one", video)
-    if request.report:
+    if kept.report:
         attempt("Writing the report", report)

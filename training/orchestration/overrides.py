@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
 
 NESTED = {"env_config": "env_config", "model_config": "_model_config"}
 """Settings that are dictionaries, and the config attribute that holds each."""
+
+OPTIONS = {"env": "--env", "seed": "--seed"}
+"""Settings that are more than RLlib's: the option that sets each."""
 
 
 def apply_overrides(config: AlgorithmConfig, overrides: Mapping[str, Any]) -> None:
@@ -34,6 +38,12 @@ def apply_overrides(config: AlgorithmConfig, overrides: Mapping[str, Any]) -> No
 def problem(config: AlgorithmConfig, key: str, value: Any) -> str | None:
     """What is wrong with one setting, in a line; `None` if nothing is."""
     outer, _, inner = key.partition(".")
+    if outer in NESTED and not inner:
+        return f"--set {key}: give its settings one by one, as --set {outer}.NAME=VALUE."
+    if key in OPTIONS:
+        return f"--set {key}: give it as {OPTIONS[key]}."
+    if not _finite(value):
+        return f"--set {key}={value}: must be finite."
     if inner:
         if outer not in NESTED:
             return f"--set {key}: {outer!r} has no settings inside; {', '.join(NESTED)} have."
@@ -107,6 +117,12 @@ def _same_kind(current: Any, value: Any) -> bool:
     if isinstance(current, (list, tuple)):
         return isinstance(value, (list, tuple, *numbers))
     return isinstance(value, type(current))
+
+
+def _finite(value: Any) -> bool:
+    if isinstance(value, (list, tuple)):
+        return all(map(_finite, value))
+    return not isinstance(value, float) or math.isfinite(value)
 
 
 def _kind(value: Any) -> str:

@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, field, is_dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from training.envs.atari import is_atari, parse_atari_id
-from training.envs.custom import is_custom
-from training.envs.multi_agent import check_world, is_particle
 from training.errors import UsageError
 from training.experiments import Experiment, Machine, get_experiment
-from training.metrics import STOP_RULES
 from training.orchestration.cluster import check_fits
 from training.orchestration.overrides import apply_overrides
-from training.orchestration.request import TrainRequest
-from training.orchestration.resume import Resumption
-from training.orchestration.search_space import parse_search_space
-from training.orchestration.storage import chosen_storage
+from training.orchestration.request import Kept, TrainRequest
+from training.orchestration.saved import restore, snapshot
+from training.orchestration.search_space import check_values
+from training.orchestration.target import converted, default_stop, env_settings, on_both_scales
 
 if TYPE_CHECKING:
     from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
@@ -31,72 +27,33 @@ class Plan:
     env: str
     seed: int
     stop: Mapping[str, float]
-    checkpoint_freq: int
+    kept: Kept
     config: AlgorithmConfig
     content: dict[str, Any]  # of config.json
-    film_every: int = 0  # episodes of a world between two films, 0: none
+    notes: list[str] = field(default_factory=list)  # what the user may not expect
 
+    @property
+    def film_every(self) -> int:
+        """Episodes of a world between two films in training; 0: none."""
+        return self.kept.film_every if self.kept.video else 0
 
-def with_saved_settings(request: TrainRequest, resumption: Resumption | None) -> TrainRequest:
-    """A resumed run keeps its own settings where the command gives none."""
-    if resumption is None or resumption.run is None:
-        return replace(request, storage=chosen_storage(request.storage))
-    saved = resumption.run.config
-    options = saved.get("options", {})
-    stop = {**saved.get("stop", {}), **request.stop} if request.keep_default_stop else request.stop
-    frequency = request.checkpoint_freq
-    return replace(
-        request,
-        experiment=saved["experiment"],
-        env=saved["env"],
-        seed=saved["seed"],
-        overrides={**saved.get("overrides", {}), **request.overrides},
-        stop=stop,
-        keep_default_stop=False,
-        checkpoint_freq=options.get("checkpoint_freq") if frequency is None else frequency,
-        storage=chosen_storage(request.storage, options.get("storage")),
-    )
+    def content_with(self, drawn: Mapping[str, Any]) -> dict[str, Any]:
+        """`content` of one run of a search, which drew these settings."""
+        if not drawn:
+            return self.content
+        config = self.config.copy(copy_frozen=False)
+        apply_overrides(config, drawn)
+        overrides = json_safe({**self.content["overrides"], **drawn})
+        return {**self.content, "overrides": overrides, **_resolved(config)}
 
-
-def check_early(request: TrainRequest) -> None:
-    """What can be known to be wrong before Ray starts."""
-    experiment = get_experiment(request.experiment)
-    env = request.env or experiment.env
-    problems = []
-    for rule, limit in request.stop.items():
-        if rule not in STOP_RULES:
-            problems.append(f"--stop {rule}: unknown rule. Known: {', '.join(STOP_RULES)}.")
-        elif rule != "return" and limit <= 0:
-            problems.append(f"--stop {rule}={limit:g}: must be above 0.")
-    for option, value, least in (
-        ("--keep", request.keep, 1),
-        ("--num-samples", request.num_samples, 1),
-        ("--max-failures", request.max_failures, 0),
-        ("--checkpoint-freq", request.checkpoint_freq, 0),
-        ("--evaluate-episodes", request.evaluate_episodes, 0),
-        ("--film-every", request.film_every, 0),
-        ("--num-env-runners", request.num_env_runners, 0),
-        ("--num-gpus", request.num_gpus, 0),
-        ("--seed", request.seed, 0),
-        ("--workers", request.workers, 0),
-        ("--min-workers", request.min_workers, 0),
-    ):
-        if value is not None and value < least:
-            problems.append(f"{option} {value}: must be at least {least}.")
-    if request.film_every and not experiment.particle:
-        problems.append("--film-every: only particle worlds are filmed while they train.")
-    if request.max_duration is not None and request.max_duration <= 0:
-        problems.append(f"--max-duration {request.max_duration:g}: must be above 0 seconds.")
-    if request.workers is None and (request.min_workers, request.start_timeout) != (None, None):
-        problems.append("--min-workers and --start-timeout need --workers: how many are to join.")
-    elif (request.min_workers or 0) > (request.workers or 0):
-        problems.append(f"--min-workers {request.min_workers}: more than --workers.")
-    try:
-        _check_env(experiment, env, request.overrides)
-    except UsageError as error:
-        problems.append(str(error))
-    if problems:
-        raise UsageError("\n".join(problems))
+    def shown(self) -> dict[str, Any]:
+        """What a dry run shows: `content`, and what follows from it."""
+        world = self.content["env_config"]
+        more: dict[str, Any] = {"target": on_both_scales(self.stop, self.env, world)}
+        if self.experiment.particle:
+            more["actions"] = "continuous" if world.get("continuous") else "discrete"
+            more["film_every"] = self.film_every
+        return {**self.content, **more, "notes": self.notes}
 
 
 def make_plan(request: TrainRequest, machine: Machine) -> Plan:
@@ -104,23 +61,21 @@ def make_plan(request: TrainRequest, machine: Machine) -> Plan:
     experiment = get_experiment(request.experiment)
     env = request.env or experiment.env
     seed = experiment.default_seed if request.seed is None else request.seed
-    default_stop = experiment.stop if env == experiment.env else without_return(experiment.stop)
-    stop = {**default_stop, **request.stop} if request.keep_default_stop else dict(request.stop)
-    frequency = request.checkpoint_freq
-    checkpoint_freq = experiment.checkpoint_frequency if frequency is None else frequency
+    kept = Kept.of(request, experiment)
+    notes: list[str] = []
 
     if request.num_gpus is not None:
         check_fits(machine, 0, request.num_gpus, 1)
         machine = replace(machine, gpus=request.num_gpus)
     config = experiment.build_config(env, machine)
-    plain = type(config)()
-    preset = _differences(config, plain)
+    if request.settings:
+        notes += restore(config, request.settings, experiment, env)
+    settings = snapshot(config, experiment, env)
+    preset = _differences(config, type(config)())
     if request.num_env_runners is not None:
         config.num_env_runners = request.num_env_runners
     apply_overrides(config, request.overrides)
-    for key, text in request.search.items():
-        parse_search_space(key, text)
-        apply_overrides(config.copy(copy_frozen=False), {key: None})  # is there such a setting?
+    check_values(config, request.search)
     config.debugging(seed=seed)
     # The learner stays on the head: the machine with the GPU, and the one that is not a spot one.
     config.resources(custom_resources_for_main_process={"node:__internal_head__": 0.001})
@@ -133,20 +88,23 @@ def make_plan(request: TrainRequest, machine: Machine) -> Plan:
             f"the configuration is not valid: {' '.join(str(error).split())}"
         ) from error
 
+    world = dict(config.env_config) | env_settings(request.search)
+    stop = dict(request.stop)
+    if request.keep_default_stop:
+        default, lines = default_stop(experiment, env, world)
+        stop = {**default, **stop}
+        notes += [] if any(rule.endswith("return") for rule in stop) else lines
+    stop = converted(stop, env, world)
     content = {
         "experiment": experiment.name,
         "algorithm": experiment.algorithm,
         "env": env,
-        "env_config": json_safe(dict(config.env_config)),
         "seed": seed,
         "stop": stop,
         "options": {
-            "checkpoint_freq": checkpoint_freq,
-            "checkpoint_at_end": request.checkpoint_at_end,
-            "keep": request.keep,
+            **asdict(kept),
             "max_duration": request.max_duration,
             "storage": request.storage,
-            "max_failures": request.max_failures,
             "num_samples": request.num_samples,
         },
         "overrides": json_safe({**request.overrides, **request.search}),
@@ -157,17 +115,17 @@ def make_plan(request: TrainRequest, machine: Machine) -> Plan:
             "learner_device": "cuda" if gpus else "cpu",
         },
         "preset": preset,
+        "settings": json_safe(settings),
+        **_resolved(config),
+    }
+    return Plan(experiment, env, seed, stop, kept, config, content, notes)
+
+
+def _resolved(config: AlgorithmConfig) -> dict[str, Any]:
+    return {
+        "env_config": json_safe(dict(config.env_config)),
         "rllib": json_safe(config.to_dict()),
     }
-    film_every = experiment.film_every if request.film_every is None else request.film_every
-    if not request.video:
-        film_every = 0
-    return Plan(experiment, env, seed, stop, checkpoint_freq, config, content, film_every)
-
-
-def without_return(stop: Mapping[str, float]) -> dict[str, float]:
-    """A target return belongs to one game; another game keeps the other rules."""
-    return {rule: limit for rule, limit in stop.items() if rule != "return"}
 
 
 def json_safe(value: Any) -> Any:
@@ -178,39 +136,11 @@ def json_safe(value: Any) -> Any:
         return [json_safe(v) for v in value]
     if isinstance(value, (bool, int, float, str, type(None))):
         return value
-    if isinstance(value, type):
+    if is_dataclass(value) and not isinstance(value, type):
+        return json_safe(asdict(value))
+    if hasattr(value, "__qualname__"):  # a class or a function
         return f"{value.__module__}.{value.__qualname__}"
     return type(value).__name__ if "object at 0x" in repr(value) else str(value)
-
-
-def _check_env(experiment: Experiment, env: str, overrides: Mapping[str, Any]) -> None:
-    if not env:
-        raise UsageError(
-            f"the experiment {experiment.name!r} needs an environment: --env with a Gymnasium id "
-            "such as Acrobot-v1, or your own as module:Class."
-        )
-    prefix = "env_config."
-    given = {k.removeprefix(prefix): v for k, v in overrides.items() if k.startswith(prefix)}
-    if experiment.particle:
-        check_world(env, given)
-        return
-    if is_particle(env):
-        raise UsageError(
-            f"{env} is a particle world: train it with `savanna train particle --scenario {env}`."
-        )
-    from training.envs.single import check_single_env, is_registered
-
-    impala = experiment.algorithm == "IMPALA"
-    if impala and (is_custom(env) or is_registered(env)):
-        raise UsageError(f"{env} is no Atari game: train it with `savanna train gym --env {env}`.")
-    if is_atari(env) or impala:
-        parse_atari_id(env)
-        if not impala:
-            raise UsageError(
-                f"{env} is an Atari game: train it with `savanna train atari --env {env}`."
-            )
-        return
-    check_single_env(env, given)
 
 
 def _differences(config: AlgorithmConfig, plain: AlgorithmConfig) -> dict[str, Any]:

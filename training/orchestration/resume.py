@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from training.errors import SavannaError, UsageError
-from training.run_directory import CheckpointInfo, RunDirectory
+from training.orchestration.films import films_after
+from training.run_directory import DISCARDED, CheckpointInfo, RunDirectory
 
 _STATE = "algorithm_state.pkl"
 _NETWORKS = "learner_group/learner/rl_module/*/module_state.pkl"
@@ -45,8 +46,35 @@ def find_resumption(reference: str, runs_root: Path) -> Resumption:
     return Resumption(path, run, counters)
 
 
-def rewind(run: RunDirectory, to: CheckpointInfo) -> None:
-    """Move the rows of `metrics.csv` after checkpoint `to` aside; they will be made again."""
+def rewind(run: RunDirectory, to: CheckpointInfo) -> str | None:
+    """Set aside what came after checkpoint `to`: it will be made again, and differently.
+
+    Rows of `metrics.csv` go to `metrics-discarded.csv`, checkpoints and films to `discarded/`.
+    Says so in a line where there were checkpoints.
+    """
+    _rewind_metrics(run, to)
+    aside = run.path / DISCARDED
+    checkpoints = [c for c in run.checkpoints() if c.number > to.number]
+    run.forget_checkpoints(c.number for c in checkpoints)
+    gone = [run.checkpoint_path(c.number) for c in checkpoints]
+    gone += films_after(run, to, [path.name for path in gone])
+    for path in gone:
+        place = aside / path.relative_to(run.path)
+        place.parent.mkdir(exist_ok=True, parents=True)
+        path.replace(place)
+    if not checkpoints:
+        return None
+    return f"Checkpoints after {to.number} of {run.id}, and their films, are now in {aside}."
+
+
+def last_number(run: RunDirectory) -> int:
+    """The highest number that a checkpoint of the run has ever had; -1 without any."""
+    found = [*run.path.glob("checkpoint_*"), *run.path.glob(f"{DISCARDED}/checkpoint_*")]
+    numbers = [int(n) for path in found if (n := path.name.partition("_")[2]).isdigit()]
+    return max(numbers, default=-1)
+
+
+def _rewind_metrics(run: RunDirectory, to: CheckpointInfo) -> None:
     file = run.path / "metrics.csv"
     if not file.is_file():
         return

@@ -10,11 +10,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from training.orchestration.films import FILM, Filmer
+from training.orchestration.overrides import apply_overrides
 
 if TYPE_CHECKING:
     from ray.rllib.algorithms.algorithm import Algorithm
 
     from training.run_directory import CheckpointInfo
+
+DRAWN = "drawn"
+"""Key of Tune's config: {setting: what the search drew for it}."""
 
 
 def make_trainable(
@@ -33,6 +37,13 @@ def make_trainable(
     """
 
     class Trainable(algorithm):
+        def __init__(self, config: Any = None, **options: Any) -> None:
+            super().__init__(_with_drawn(algorithm, config), **options)
+
+        @classmethod
+        def default_resource_request(cls, config: Any) -> Any:
+            return super().default_resource_request(_with_drawn(algorithm, config))
+
         def train(self) -> dict[str, Any]:
             result: dict[str, Any] = super().train()
             film = self._filmer.film(self, result) if self._filmer else {}
@@ -56,6 +67,16 @@ def make_trainable(
 
     Trainable.__name__ = Trainable.__qualname__ = algorithm.__name__
     return Trainable
+
+
+def _with_drawn(algorithm: type[Algorithm], config: Any) -> Any:
+    """Tune's config with the drawn settings in their places, nested ones too."""
+    if not isinstance(config, dict) or DRAWN not in config:
+        return config
+    rest = {key: value for key, value in config.items() if key != DRAWN}
+    whole = algorithm.get_default_config().update_from_dict(rest)
+    apply_overrides(whole, config[DRAWN])
+    return whole.to_dict()
 
 
 @contextlib.contextmanager

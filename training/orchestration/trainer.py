@@ -17,24 +17,27 @@ from typing import Any, TextIO
 from training.errors import SavannaError, UsageError
 from training.experiments import get_experiment
 from training.orchestration import phases
+from training.orchestration.checks import check_early
 from training.orchestration.cluster import ray_cluster, running_here
 from training.orchestration.finish import finish
 from training.orchestration.logs import quiet
 from training.orchestration.metadata import collect_metadata, now
 from training.orchestration.mirror import Mirror
 from training.orchestration.nodes import await_workers, count_workers
-from training.orchestration.plan import Plan, check_early, make_plan, with_saved_settings
+from training.orchestration.plan import Plan, make_plan
 from training.orchestration.remote_runs import find_anywhere, is_local
 from training.orchestration.request import TrainRequest
 from training.orchestration.resume import Resumption, rewind
+from training.orchestration.saved import with_saved_settings
 from training.orchestration.stopping import Interrupted, StopRequest, handle_signals, hard_limit
 from training.orchestration.storage import Storage, chosen_storage, open_storage, shared_key
+from training.orchestration.trainable import DRAWN
 from training.recording import Console, Recorder, default_recorders
 from training.run_directory import REFERENCES, RunDirectory
 
 
 def dry_run(request: TrainRequest) -> dict[str, Any]:
-    """The content that `config.json` would have. Starts Ray to see the machine, trains nothing."""
+    """`Plan.shown` of the request's plan. Starts Ray to see the machine, trains nothing."""
     with tempfile.TemporaryDirectory() as folder:
         resumption = None
         if request.resume:
@@ -46,7 +49,7 @@ def dry_run(request: TrainRequest) -> dict[str, Any]:
         check_early(request)
         algorithm = get_experiment(request.experiment).algorithm
         with quiet(Path(folder) / "log"), ray_cluster(request.address, algorithm) as machine:
-            return make_plan(request, machine).content
+            return make_plan(request, machine).shown()
 
 
 def train(request: TrainRequest) -> RunDirectory:
@@ -95,6 +98,8 @@ def train(request: TrainRequest) -> RunDirectory:
             ):
                 phases.report("starting", terminal, workers=count_workers())
                 plan = make_plan(request, machine)
+                for note in plan.notes:
+                    say(note)
                 session = _Session(
                     request, plan, resumption, storage, stop_request, began, terminal, log
                 )
@@ -105,7 +110,7 @@ def train(request: TrainRequest) -> RunDirectory:
                     raise
             if stop_request.signal is None:
                 for run in runs:
-                    finish(run, request, say)
+                    finish(run, plan.kept, say)
             session.close(say)
         session.conclude()
     return runs[-1]
@@ -142,7 +147,9 @@ class _Session:
 
         continued = self.resumption.run if self.resumption else None
         if continued is not None and self.resumption and self.resumption.counters:
-            rewind(continued, self.resumption.counters)
+            aside = rewind(continued, self.resumption.counters)
+            if aside:
+                print(aside, file=self.terminal, flush=True)
         error: BaseException | None = None
         with hard_limit(self.began, self.request.max_duration, self._last_words):
             try:
@@ -220,8 +227,7 @@ class _Session:
         if self.log.resolve() != run.log.resolve():
             run.log.unlink(missing_ok=True)
             os.link(self.log, run.log)
-        overrides = {**plan.content["overrides"], **self.sampled(trial)}
-        content = {**plan.content, "overrides": overrides}
+        content = plan.content_with(self.drawn(trial))
         run.write_json("config.json", content)
         if plan.experiment.particle:
             run.write_json(REFERENCES, _references(content))
@@ -246,9 +252,9 @@ class _Session:
                 recorder.stage("Building env runners and learner")
         return record
 
-    def sampled(self, trial: Any) -> dict[str, Any]:
-        """The values that the search drew for this trial."""
-        return {key: trial.config.get(key) for key in self.request.search}
+    def drawn(self, trial: Any) -> dict[str, Any]:
+        """What the search drew for this trial."""
+        return dict(trial.config.get(DRAWN, {}))
 
     def _settle(self, record: Any, error: BaseException | None) -> None:
         if error is not None:

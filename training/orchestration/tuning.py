@@ -9,8 +9,9 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from training.orchestration.resume import last_number
 from training.orchestration.search_space import parse_search_space
-from training.orchestration.trainable import make_trainable
+from training.orchestration.trainable import DRAWN, make_trainable
 
 if TYPE_CHECKING:
     from training.orchestration.storage import Storage
@@ -30,15 +31,14 @@ def run_tune(session: _Session) -> None:
 
     request, plan, resumption = session.request, session.plan, session.resumption
     config: dict[str, Any] = plan.config.to_dict()
-    for key, text in request.search.items():
-        config[key] = parse_search_space(key, text)
+    if request.search:
+        config[DRAWN] = {k: parse_search_space(k, text) for k, text in request.search.items()}
     continued = resumption.run if resumption else None
-    numbers = [c.number for c in continued.checkpoints()] if continued else []
     trainable = make_trainable(
         plan.config.algo_class,
         restore_from=str(resumption.checkpoint) if resumption else None,
         counters=resumption.counters if resumption else None,
-        last_number=max(numbers, default=-1),
+        last_number=last_number(continued) if continued else -1,
         film_every=plan.film_every,
     )
     storage = session.storage
@@ -54,14 +54,14 @@ def run_tune(session: _Session) -> None:
             stop=_Here(session.recording.should_stop),
             num_samples=request.num_samples,
             checkpoint_config=tune.CheckpointConfig(
-                num_to_keep=request.keep,
+                num_to_keep=plan.kept.keep,
                 checkpoint_score_attribute="env_runners/episode_return_mean",
                 checkpoint_score_order="max",
-                checkpoint_frequency=plan.checkpoint_freq,
-                checkpoint_at_end=request.checkpoint_at_end,
+                checkpoint_frequency=plan.kept.checkpoint_freq,
+                checkpoint_at_end=plan.kept.checkpoint_at_end,
             ),
             callbacks=[session.recording],
-            max_failures=request.max_failures,
+            max_failures=plan.kept.max_failures,
             trial_dirname_creator=_Here(session.name_of),
             raise_on_failed_trial=False,
             verbose=0,

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from training.run_directory import DISCARDED
+
 BACKUP = ".backup"
 """Folder in a run's place in the storage with second copies of `PRECIOUS`."""
 
@@ -34,8 +36,9 @@ class Upload:
         """
         for root, folders, files in os.walk(self._run):
             if Path(root) == self._run:
-                folders[:] = [f for f in folders if not f.startswith("checkpoint_") or
-                              (checkpoints and self._is_missing(f))]  # fmt: skip
+                folders[:] = [f for f in folders if f != DISCARDED and
+                              (not f.startswith("checkpoint_") or
+                               (checkpoints and self._is_missing(f)))]  # fmt: skip
             for name in files:
                 file = Path(root) / name
                 if name.startswith("."):

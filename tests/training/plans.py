@@ -1,0 +1,28 @@
+"""What a `savanna train` command would do, without Ray."""
+
+from training.cli.main import make_parser
+from training.cli.train import arguments, request_from
+from training.experiments import Machine
+from training.orchestration.checks import check_early
+from training.orchestration.plan import Plan, make_plan
+from training.orchestration.resume import Resumption
+from training.orchestration.saved import with_saved_settings
+from training.run_directory import RunDirectory
+
+
+def plan_of(*words, resumed: RunDirectory | None = None) -> Plan:
+    """The plan of `savanna train WORDS`; with `resumed` it goes on with that run."""
+    given = ["train", *arguments([*map(str, words)])]
+    options = make_parser().parse_args(given)
+    options.command_line = ["savanna", *given]
+    resumption = None if resumed is None else Resumption(resumed.path, resumed)
+    request = with_saved_settings(request_from(options), resumption)
+    check_early(request)
+    return make_plan(request, Machine(cpus=2, gpus=0))
+
+
+def saved(folder, *words) -> RunDirectory:
+    """The run directory that `savanna train WORDS` would have begun, in `folder`."""
+    run = RunDirectory(folder)
+    run.write_json("config.json", plan_of(*words).content)
+    return run

@@ -1,0 +1,117 @@
+"""A resumed run is the run it was: its options, and the settings it was built with."""
+
+from dataclasses import replace
+
+import pytest
+from plans import plan_of, saved
+
+from training.errors import UsageError
+from training.experiments import EXPERIMENTS
+from training.orchestration.plan import json_safe
+
+ENVS = {"gym": ("--env", "Acrobot-v1")}
+
+
+def test_options_are_kept_unless_given(tmp_path):
+    run = saved(
+        tmp_path, "particle", "--film-every", "50", "--no-video", "--no-report", "--keep", "3",
+        "--evaluate-episodes", "4", "--checkpoint-freq", "7", "--no-checkpoint-at-end",
+        "--max-failures", "2",
+    )  # fmt: skip
+    kept = plan_of("--resume", "x", resumed=run).kept
+    assert (kept.film_every, kept.video, kept.report, kept.keep) == (50, False, False, 3)
+    assert (kept.evaluate_episodes, kept.checkpoint_freq, kept.max_failures) == (4, 7, 2)
+    assert kept.checkpoint_at_end is False
+    words = ("--film-every", "20", "--video", "--report", "--checkpoint-at-end", "--keep", "5")
+    plan = plan_of("--resume", "x", *words, resumed=run)
+    assert (plan.kept.film_every, plan.kept.video, plan.kept.report) == (20, True, True)
+    assert (plan.kept.keep, plan.kept.checkpoint_at_end) == (5, True)
+    assert plan.film_every == 20
+
+
+def test_without_films_none_are_made_on_the_way(tmp_path):
+    run = saved(tmp_path, "particle", "--no-video")
+    assert plan_of("--resume", "x", resumed=run).film_every == 0
+    assert plan_of("particle").film_every == 200
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_a_later_preset_changes_no_run_of_before(name, tmp_path, monkeypatch):
+    given = (*ENVS.get(name, ()), "--set", "lr=0.002", "--set", "num_envs_per_env_runner=3")
+    run = saved(tmp_path, name, *given)
+    before = plan_of(name, *given)
+    now = EXPERIMENTS[name]
+
+    def later(env, machine):
+        config = now.build_config(env, machine)
+        model = {**config.model_config, "actor_hiddens": [8], "fcnet_hiddens": [8]}
+        config.rl_module(model_config={**model, "encoder": "small"})
+        config.training(gamma=0.5, lr=1.0, train_batch_size_per_learner=2000, grad_clip=9.0)
+        config.env_runners(num_envs_per_env_runner=5)
+        if now.particle:
+            config.environment(env_config={**config.env_config, "max_cycles": 9})
+        return config
+
+    changed = replace(now, build_config=later, checkpoint_frequency=3, film_every=9, stop={})
+    monkeypatch.setitem(EXPERIMENTS, name, changed)
+    assert plan_of(name, *ENVS.get(name, ())).config.gamma == 0.5
+    after = plan_of("--resume", "x", resumed=run)
+    assert json_safe(after.config.to_dict()) == json_safe(before.config.to_dict())
+    assert after.stop == before.stop and after.kept == before.kept
+    assert after.content == before.content and after.notes == []
+    given_now = plan_of("--resume", "x", "--set", "gamma=0.9", resumed=run)
+    assert given_now.config.gamma == 0.9 and given_now.config.lr == 0.002
+
+
+def test_what_follows_from_the_machine_is_not_kept(tmp_path):
+    run = saved(tmp_path, "pong")
+    settings = run.config["settings"]
+    assert not settings.keys() & {"num_env_runners", "num_gpus_per_learner", "num_env_threads"}
+    assert settings["lr"] and settings["model_config"]["encoder"] == "medium"
+
+
+def test_new_settings_are_as_without_a_preset_and_lost_ones_are_told(tmp_path):
+    run = saved(tmp_path, "particle")
+    config = run.config
+    del config["settings"]["num_critics"]  # as if it had come later; the preset has 2
+    config["settings"]["leftover"] = 7
+    run.write_json("config.json", config)
+    plan = plan_of("--resume", "x", resumed=run)
+    assert plan.config.num_critics == 1
+    assert plan.notes == ["the run's setting leftover = 7 is not known any more: left out"]
+
+
+def test_a_run_of_before_goes_on_with_the_preset(tmp_path):
+    run = saved(tmp_path, "particle", "--set", "gamma=0.9")
+    config = run.config
+    del config["settings"]
+    run.write_json("config.json", config)
+    plan = plan_of("--resume", "x", resumed=run)
+    assert plan.config.gamma == 0.9 and plan.config.num_critics == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ("--algorithm ppo", "the experiment particle-ppo: --resume goes on with run-1, which has"),
+        ("pong", "the experiment pong: --resume goes on with run-1, which has particle"),
+        ("particle-ippo", "the experiment particle-ippo: --resume goes on"),
+        ("--scenario simple_tag", "--env simple_tag: --resume goes on with run-1, which has"),
+        ("--seed 3", "--seed 3: --resume goes on with run-1, which has 0"),
+        ("--set lr=uniform(1e-4,1e-3)", "a search starts new ones"),
+        ("--num-samples 2", "a search starts new ones"),
+    ],
+)
+def test_what_cannot_change_is_refused_unless_equal(words, says, tmp_path):
+    (tmp_path / "run-1").mkdir()
+    run = saved(tmp_path / "run-1", "particle")
+    with pytest.raises(UsageError) as caught:
+        plan_of(*words.split(), "--resume", "x", resumed=run)
+    [line] = str(caught.value).splitlines()
+    assert says in line
+
+
+def test_what_is_equal_may_be_said_again(tmp_path):
+    run = saved(tmp_path, "particle", "--algorithm", "ippo", "--scenario", "simple_tag")
+    words = ("--algorithm", "ippo", "--scenario", "simple_tag", "--seed", "0", "--resume", "x")
+    assert plan_of(*words, resumed=run).experiment.name == "particle-ippo"

@@ -1,0 +1,110 @@
+"""Going back to an earlier checkpoint: what came after it no longer counts, and is not lost."""
+
+import imageio_ffmpeg
+import numpy as np
+import pytest
+from command import savanna
+
+from training.evaluation.film import write_film
+from training.evaluation.team_film import film_progress
+from training.orchestration.resume import last_number, rewind
+from training.orchestration.upload import Upload
+from training.run_directory import RunDirectory
+
+QUICK = ("--evaluate-episodes", "0", "--no-video", "--no-report")
+
+
+@pytest.fixture
+def run(copied) -> RunDirectory:
+    """Checkpoints 0, 1 and 2 of iterations 1, 2 and 3; the last one is the best."""
+    run = RunDirectory.find("latest", copied / "runs")
+    entries = run.read_json("evaluations.json")
+    for entry in entries:
+        entry["mean"] = 10.0 * entry["checkpoint"]
+    run.write_json("evaluations.json", entries)
+    for name in (
+        "episode-0000000-iteration-000001", "episode-0000200-iteration-000002",
+        "episode-0000400-iteration-000003", "checkpoint-000000", "checkpoint-000002",
+        "early-middle-final",
+    ):  # fmt: skip
+        for suffix in (".mp4", ".jpg"):
+            (run.videos / f"{name}{suffix}").write_bytes(b"film")
+    return run
+
+
+def test_later_checkpoints_and_films_are_set_aside(run):
+    first, *later = run.checkpoints()
+    assert run.checkpoint("best").number == 2
+    said = rewind(run, first)
+    assert "after 0" in said and "discarded" in said
+    assert run.checkpoints() == [first]
+    assert run.checkpoint("best") == run.checkpoint("last") == first
+    assert list(run.evaluated_returns()) == [0]
+    assert not any(run.checkpoint_path(c.number).exists() for c in later)
+    aside = run.path / "discarded"
+    assert {p.name for p in aside.glob("checkpoint_*")} == {
+        "checkpoint_000001",
+        "checkpoint_000002",
+    }
+    assert all((p / "rllib_checkpoint.json").is_file() for p in aside.glob("checkpoint_*"))
+    kept = {"episode-0000000-iteration-000001", "checkpoint-000000"}
+    assert {p.stem for p in run.videos.glob("*.mp4")} == kept
+    assert {p.stem for p in run.videos.glob("*.jpg")} == kept
+    assert len(list((aside / "videos").glob("*.mp4"))) == 4
+    assert last_number(run) == 2, "numbers of the other branch are not used again"
+
+
+def test_going_on_from_the_last_checkpoint_moves_nothing(run):
+    before = sorted(p.name for p in run.path.rglob("*"))
+    assert rewind(run, run.checkpoint("last")) is None
+    assert sorted(p.name for p in run.path.rglob("*")) == before
+
+
+def test_going_back_twice(run):
+    first, second, _ = run.checkpoints()
+    rewind(run, second)
+    rewind(run, first)
+    assert run.checkpoints() == [first] and last_number(run) == 2
+    assert len(list(run.path.glob("discarded/checkpoint_*"))) == 2
+
+
+def test_the_storage_gets_nothing_of_it(run):
+    rewind(run, run.checkpoints()[0])
+
+    class Nowhere(Upload):
+        def _send(self, file):
+            pass
+
+    class storage:
+        filesystem, path = None, "/nowhere"
+
+    sent = Nowhere(storage, run.path, "x").changed_files(checkpoints=False)
+    assert not any("discarded" in file.parts for file in sent)
+
+
+def test_a_resumed_run_has_one_branch(run, copied):
+    result = savanna(
+        "train", "--resume", "latest@0", "--stop", "iterations=2", *QUICK, cwd=copied
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    assert "Checkpoints after 0" in result.stderr
+    assert [row["iteration"] for row in run.metrics()] == [1, 2]
+    assert [(c.number, c.iteration) for c in run.checkpoints()] == [(0, 1), (3, 2)]
+    assert run.checkpoint("best").number in (0, 3)
+
+
+def test_early_middle_and_final_go_by_iterations(tmp_path):
+    """Episodes of a world count back where a run goes on with more env runners."""
+    films = {
+        "episode-0000400-iteration-000010": 0,
+        "episode-0000150-iteration-000020": 120,
+        "episode-0000300-iteration-000030": 240,
+    }
+    for name, grey in films.items():
+        frames = [np.full((64, 64, 3), grey, np.uint8)] * 3
+        write_film(tmp_path / f"{name}.mp4", iter(frames), 8)
+    reader = imageio_ffmpeg.read_frames(str(film_progress(tmp_path)))
+    width, height = next(reader)["size"]
+    frame = np.frombuffer(next(reader), np.uint8).reshape(height, width, 3)
+    panes = [frame[:, 64 * i : 64 * (i + 1)].mean() for i in range(3)]
+    assert panes == pytest.approx([0, 120, 240], abs=12)

@@ -1,0 +1,132 @@
+"""What a run was built with, so that resuming it builds the same, whatever a preset is by then."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, fields, is_dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from training.errors import UsageError
+from training.experiments import Experiment, Machine
+from training.orchestration.overrides import NESTED
+from training.orchestration.request import Kept, TrainRequest
+from training.orchestration.resume import Resumption
+from training.orchestration.storage import chosen_storage
+from training.orchestration.target import env_settings, same_task, without_return
+
+if TYPE_CHECKING:
+    from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
+
+_NOT_OURS = ("_is_frozen", "env", "seed")
+
+
+def with_saved_settings(request: TrainRequest, resumption: Resumption | None) -> TrainRequest:
+    """A resumed run keeps its own settings where the command gives none.
+
+    Raises `UsageError` where the command names what cannot change in a run.
+    """
+    if resumption is None or resumption.run is None:
+        return replace(request, storage=chosen_storage(request.storage))
+    saved = resumption.run.config
+    _check_same(request, resumption.run.id, saved)
+    options = saved.get("options", {})
+    overrides = {**saved.get("overrides", {}), **request.overrides}
+    stop = dict(saved.get("stop", {})) if request.keep_default_stop else {}
+    world = saved.get("env_config", {})
+    if not same_task(saved["env"], world, world | env_settings(request.overrides)):
+        stop = without_return(stop)
+    kept = {f.name: options.get(f.name) for f in fields(Kept) if getattr(request, f.name) is None}
+    return replace(
+        request,
+        experiment=saved["experiment"],
+        env=saved["env"],
+        seed=saved["seed"],
+        overrides=overrides,
+        stop={**stop, **request.stop},
+        keep_default_stop=False,
+        storage=chosen_storage(request.storage, options.get("storage")),
+        settings=saved.get("settings", {}),
+        **kept,
+    )
+
+
+def _check_same(request: TrainRequest, run: str, saved: Mapping[str, Any]) -> None:
+    problems = []
+    for what, option, given in (
+        ("experiment", "the experiment", request.experiment),
+        ("env", "--env", request.env),
+        ("seed", "--seed", request.seed),
+    ):
+        if given not in (None, saved[what]):
+            problems.append(
+                f"{option} {given}: --resume goes on with {run}, which has {saved[what]}. "
+                "Leave it out, or start a new run."
+            )
+    if request.search or request.num_samples > 1:
+        problems.append(f"--resume goes on with one run, {run}: a search starts new ones.")
+    if problems:
+        raise UsageError("\n".join(problems))
+
+
+def snapshot(config: AlgorithmConfig, experiment: Experiment, env: str) -> dict[str, Any]:
+    """All of `config` that JSON can hold, but for what follows from the machine."""
+    ours = _plain(config)
+    for name in _of_the_machine(experiment, env):
+        ours.pop(name, None)
+    return ours | {name: _dictionary(config, attribute) for name, attribute in NESTED.items()}
+
+
+def restore(
+    config: AlgorithmConfig, saved: Mapping[str, Any], experiment: Experiment, env: str
+) -> list[str]:
+    """Make `config`, a preset of today, what `snapshot` had seen; a line for what cannot be.
+
+    Settings that did not exist then are as without a preset.
+    """
+    default = vars(type(config)())
+    machine = _of_the_machine(experiment, env)
+    for name, value in _plain(config).items():
+        if name in saved:
+            old = saved[name]
+            setattr(config, name, tuple(old) if isinstance(value, tuple) else old)
+        elif name not in machine:
+            setattr(config, name, default[name])
+    known = vars(config)
+    config.env_config = dict(saved.get("env_config", {}))
+    config._model_config = dict(saved.get("model_config", {}))
+    return [
+        f"the run's setting {name} = {value} is not known any more: left out"
+        for name, value in saved.items()
+        if name not in known and name not in NESTED
+    ]
+
+
+def _of_the_machine(experiment: Experiment, env: str) -> set[str]:
+    """Names of settings that the preset fits to the machine."""
+    small = _plain(experiment.build_config(env, Machine(cpus=2, gpus=0)))
+    large = _plain(experiment.build_config(env, Machine(cpus=64, gpus=1)))
+    return {name for name in small if small[name] != large[name]} | {"num_env_runners"}
+
+
+def _plain(config: AlgorithmConfig) -> dict[str, Any]:
+    """Attributes that are the same after a way through JSON."""
+    return {
+        name: value
+        for name, value in vars(config).items()
+        if name not in _NOT_OURS and not isinstance(value, dict) and _survives(value)
+    }
+
+
+def _survives(value: Any) -> bool:
+    plain = list(value) if isinstance(value, tuple) else value
+    try:
+        return bool(json.loads(json.dumps(plain)) == plain)
+    except (TypeError, ValueError):
+        return False
+
+
+def _dictionary(config: AlgorithmConfig, attribute: str) -> dict[str, Any]:
+    value = getattr(config, attribute)
+    whole = asdict(value) if is_dataclass(value) and not isinstance(value, type) else value or {}
+    return {name: inner for name, inner in whole.items() if _survives(inner)}
