@@ -1,15 +1,13 @@
 """One cluster of a head and two workers for all tests here, in a folder of its own."""
 
 import json
-import os
-import subprocess
 import sys
 import time
 from pathlib import Path
 
 import pytest
-from command import savanna
-from docker_engine import ROOT, docker
+from command import ours, run, savanna
+from docker_engine import docker
 
 NAME = "savanna-test"
 PORT = 18265
@@ -28,14 +26,7 @@ class Cluster:
         if verb == "up":
             more = ("--image", self.image, "--port", PORT, *SIZES)
         command = [sys.executable, "-m", "infra.local", verb, "--name", name, *more, *arguments]
-        return subprocess.run(
-            list(map(str, command)),
-            cwd=self.folder,
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
-            capture_output=True,
-            text=True,
-            timeout=timeout,
-        )
+        return run(command, cwd=self.folder, env=ours(), timeout=timeout)
 
     def up(self, workers=2, *arguments):
         result = self.local("up", "--workers", workers, *arguments)
@@ -100,6 +91,8 @@ class Cluster:
 def cluster(image, tmp_path_factory):
     made = Cluster(image, tmp_path_factory.mktemp("cluster"))
     made.local("down", "--discard")
-    made.up()
-    yield made
-    made.local("down", "--discard")
+    try:
+        made.up()
+        yield made
+    finally:
+        made.local("down", "--discard")
