@@ -56,18 +56,22 @@ class Cluster:
         text = self.head("bash", "-c", f"cat /results/{run}/{name} 2>/dev/null", check=False)
         return json.loads(text) if text.strip() else None
 
-    def wait_for(self, what, condition, seconds=120):
+    def wait_for(self, what, condition, seconds=240):
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             value = condition()
             if value:
                 return value
             time.sleep(1)
-        pytest.fail(f"{what}: not within {seconds} s\n{self.newest_run()}")
+        try:
+            said = self.newest_run()
+        except pytest.fail.Exception as silent:  # the head may be what is broken
+            said = str(silent)
+        pytest.fail(f"{what}: not within {seconds} s\n{said}")
 
     def newest_run(self):
         """What the newest run on the head says, for the message of a failed test."""
-        say = "cat nodes.json; tail -n 3 metrics.csv; tail -n 80 train.log; ray list actors"
+        say = "cat nodes.json; tail -n3 metrics.csv; tail -n80 train.log; timeout 9 ray list actors"
         newest = "/results/$(cd /results; ls -td */*/nodes.json | head -1 | xargs dirname)"
         return self.head("bash", "-c", f"cd {newest}; pwd; date -u; {say}", check=False)
 
