@@ -54,7 +54,7 @@ def start(containers, image, role, token, network, *options):
     return name
 
 
-def wait_until(condition, seconds=60):
+def wait_until(condition, seconds=180):
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if condition():
@@ -68,7 +68,7 @@ def logs(name):
     return result.stdout + result.stderr
 
 
-def exit_code(name, seconds=60):
+def exit_code(name, seconds=180):
     assert wait_until(lambda: state(name)["Status"] == "exited", seconds), logs(name)
     return state(name)["ExitCode"]
 
