@@ -3,7 +3,6 @@
 import os
 import re
 import shutil
-import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from command import run, started
 
 VERSION = "3.35.0"  # the last that runs on the Node.js of Debian 12
 ACCOUNT = "devstoreaccount1"
@@ -62,10 +62,9 @@ def install() -> Path:
         pytest.skip(text)
     cache.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=cache) as temporary:
-        command = ["npm", "install", "--prefix", temporary, "--no-audit", "--no-fund",
-                   "--ignore-scripts", "--omit=dev", f"azurite@{VERSION}"]  # fmt: skip
-        result = subprocess.run(command, capture_output=True, text=True, timeout=300)
-        assert result.returncode == 0, f"npm could not install Azurite: {result.stderr}"
+        npm = ["npm", "install", "--prefix", temporary, "--no-audit", "--no-fund",
+               "--ignore-scripts", "--omit=dev", f"azurite@{VERSION}"]  # fmt: skip
+        run(npm, check=True, timeout=300)
         shutil.rmtree(folder, ignore_errors=True)
         Path(temporary).rename(folder)
         Path(temporary).mkdir()
@@ -77,19 +76,13 @@ def azurite(tmp_path_factory) -> Iterator[Azurite]:
     """A running Azurite; skipped without Node.js, but failed on CI."""
     folder = tmp_path_factory.mktemp("azurite")
     output = folder / "output"
-    with output.open("w") as handle:
-        process = subprocess.Popen(
-            [install() / "azurite-blob", "--blobPort", "0", "--location", folder / "data",
-             "--silent", "--blobKeepAliveTimeout", "300", "--skipApiVersionCheck",
-             "--disableTelemetry"],
-            stdout=handle, stderr=subprocess.STDOUT,
-        )  # fmt: skip
-    try:
+    command = [
+        install() / "azurite-blob", "--blobPort", "0", "--location", folder / "data", "--silent",
+        "--blobKeepAliveTimeout", "300", "--skipApiVersionCheck", "--disableTelemetry",
+    ]  # fmt: skip
+    with output.open("w") as file, started(command, stdout=file, stderr=file) as process:
         deadline = time.monotonic() + 60
         while (found := re.search(r"listens on (http://\S+)", output.read_text())) is None:
             assert process.poll() is None and time.monotonic() < deadline, output.read_text()
             time.sleep(0.1)
         yield Azurite(found[1])
-    finally:
-        process.kill()
-        process.wait()

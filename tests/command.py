@@ -1,18 +1,109 @@
-"""The `savanna` command, for tests."""
+"""Commands in subprocesses, for tests: bounded, and killed as a whole.
+
+Ray and containers have processes that outlive the one that started them, and hold its pipes. So
+every command has a session of its own, which is killed as a whole when its time is over, when the
+test fails, or when pytest itself is interrupted. What ends by itself is not cleaned up after: a
+process that it wrongly leaves behind is for a test to see.
+"""
 
 import os
+import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+import psutil
+import pytest
+
+ROOT = Path(__file__).parents[1]
+TAIL = 6000
+"""Characters of a command's output that a failure shows."""
+
+
+def run(
+    command, *, timeout: float = 120, check: bool = False, input: str | None = None, **options
+) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end; its output as text.
+
+    The test fails after `timeout` seconds, and with `check` at an exit code other than 0; pytest
+    shows what the command said.
+    """
+    pipes = {name: subprocess.PIPE for name in ("stdout", "stderr") if name not in options}
+    options["stdin"] = subprocess.DEVNULL if input is None else subprocess.PIPE
+    with started(command, **pipes, **options) as process:
+        out, err = finish(process, timeout, input)
+    if check and process.returncode:
+        said = f"{(out or '')[-TAIL:]}\n{(err or '')[-TAIL:]}"
+        pytest.fail(f"exit code {process.returncode}: {shown(process.args)}\n{said}")
+    return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+
+@contextmanager
+def started(command, **options) -> Iterator[subprocess.Popen]:
+    """A running command; it is killed with all it has started unless it has ended by itself."""
+    given = {"text": True, "start_new_session": True, **options}
+    process = subprocess.Popen(list(map(str, command)), **given)
+    try:
+        yield process
+    except BaseException:
+        print(kill(process), file=sys.stderr)  # pytest shows it with the failure
+        raise
+    finally:
+        if process.poll() is None:
+            kill(process)
+        for pipe in filter(None, (process.stdin, process.stdout, process.stderr)):
+            with suppress(OSError):
+                pipe.close()
+
+
+def finish(process: subprocess.Popen, timeout: float, input: str | None = None) -> tuple[str, str]:
+    """What a started command printed on stdout and stderr until it ended by itself."""
+    try:
+        return process.communicate(input, timeout)
+    except subprocess.TimeoutExpired:
+        pytest.fail(f"not done after {timeout:g} s: {shown(process.args)}")
+
+
+def kill(process: subprocess.Popen) -> str:
+    """Kill a command with all that it has started; the end of its output that nobody has read."""
+    children: list[psutil.Process] = []
+    if process.poll() is None:
+        with suppress(psutil.NoSuchProcess):  # Ray puts some into sessions of their own
+            children = psutil.Process(process.pid).children(recursive=True)
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
+    for child in children:
+        with suppress(psutil.NoSuchProcess):
+            child.kill()
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(30)
+    try:
+        parts = process.communicate(timeout=5)
+    except subprocess.TimeoutExpired as left:  # a process that hides from us has its pipe
+        parts = (left.stdout, left.stderr)
+    except ValueError:  # they are closed
+        parts = ()
+    texts = [p.decode(errors="replace") if isinstance(p, bytes) else p for p in parts if p]
+    return "\n".join(text[-TAIL:] for text in texts)
+
+
+def shown(command) -> str:
+    """A command as a failure names it."""
+    text = " ".join(map(str, command))
+    return text if len(text) < 300 else f"{text[:300]} ..."
 
 
 def savanna(*arguments, cwd: Path, timeout: float = 240, **environment: str):
     """Run the `savanna` command as a user would; its completed process."""
-    return subprocess.run(
-        [sys.executable, "-m", "training", *map(str, arguments)],
-        cwd=cwd,
-        timeout=timeout,
-        capture_output=True,
-        text=True,
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1]), **environment},
-    )
+    return run(savanna_command(*arguments), cwd=cwd, timeout=timeout, env=ours(**environment))
+
+
+def savanna_command(*arguments) -> list[str]:
+    return [sys.executable, "-m", "training", *map(str, arguments)]
+
+
+def ours(**environment: str) -> dict[str, str]:
+    """The environment of a process that imports this checkout."""
+    return {**os.environ, "PYTHONPATH": str(ROOT), **environment}

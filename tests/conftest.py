@@ -13,6 +13,16 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
 
 
+IMAGE_TIMEOUT = 1800
+"""Seconds for a test that needs the image: whichever comes first builds it."""
+
+
+def pytest_collection_modifyitems(items) -> None:
+    for item in items:
+        if "image" in item.fixturenames and item.get_closest_marker("timeout") is None:
+            item.add_marker(pytest.mark.timeout(IMAGE_TIMEOUT))
+
+
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory) -> Path:
     """A folder in which `savanna train cartpole` ran for three iterations; do not change it."""

@@ -1,14 +1,16 @@
 """The Docker Engine and our image for tests that need them."""
 
 import os
+import secrets
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from command import ROOT, run
 
-ROOT = Path(__file__).parents[1]
+# How long the base image and ours may take to build.
+BASE_SECONDS, BUILD_SECONDS = 300, 1200
 
 
 def docker_command() -> str:
@@ -18,14 +20,17 @@ def docker_command() -> str:
 
 def docker(*arguments, check: bool = True, timeout: float = 120, **more):
     """Run the Docker command; its completed process, output as text."""
-    return subprocess.run(
-        [docker_command(), *map(str, arguments)],
-        check=check,
-        timeout=timeout,
-        capture_output=True,
-        text=True,
-        **more,
-    )
+    command = [docker_command(), *arguments]
+    if arguments[:2] != ("run", "--rm"):
+        return run(command, check=check, timeout=timeout, **more)
+    # A container goes on without the client that waits for it.
+    name = f"savanna-once-{secrets.token_hex(4)}"
+    command[3:3] = ["--name", name]
+    try:
+        return run(command, check=check, timeout=timeout, **more)
+    except BaseException:
+        docker("rm", "-f", "-v", name, check=False)
+        raise
 
 
 def require_engine() -> None:
@@ -46,11 +51,8 @@ def base_image() -> str:
         if docker("image", "inspect", name, check=False).returncode == 0:
             return name
     if os.geteuid() == 0 and shutil.which("debootstrap"):
-        subprocess.run(
-            [ROOT / "images/base.sh", local],
-            check=True,
-            env={**os.environ, "DOCKER": docker_command()},
-        )
+        environment = {**os.environ, "DOCKER": docker_command()}
+        run([ROOT / "images/base.sh", local], check=True, timeout=BASE_SECONDS, env=environment)
         return local
     return given or "debian:bookworm-slim"
 
@@ -72,11 +74,10 @@ def build_cpu_image() -> str:
     if wheels is None:
         pytest.skip("no CPU wheel of torch: set TORCH_WHEELS to a folder that has one")
     bundle = Path("/etc/ssl/certs/ca-certificates.crt")
-    result = subprocess.run(
+    result = run(
         [ROOT / "images/build.sh", "cpu"],
-        capture_output=True,
-        text=True,
-        timeout=1500,
+        check=True,
+        timeout=BUILD_SECONDS,
         env={
             **os.environ,
             "DOCKER": docker_command(),
@@ -86,6 +87,4 @@ def build_cpu_image() -> str:
             "UV": str(Path(sys.executable).with_name("uv")),
         },
     )
-    if result.returncode != 0:
-        pytest.fail(f"images/build.sh failed:\n{result.stdout[-3000:]}\n{result.stderr[-6000:]}")
     return result.stdout.splitlines()[-1].split()[0]

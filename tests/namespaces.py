@@ -11,9 +11,11 @@ import shutil
 import subprocess
 import sys
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
-ROOT = Path(__file__).parents[1]
+import command
+from command import ROOT, started
 
 # Connects to every port of a list at once and prints what each did: "open", "refused" (nothing
 # listens, but it was let through) or "dropped" (no answer within the time).
@@ -67,10 +69,8 @@ def available() -> bool:
     return works.returncode == 0
 
 
-def run(*command: str, check=True, **options) -> subprocess.CompletedProcess:
-    result = subprocess.run(command, text=True, capture_output=True, timeout=120, **options)
-    assert not check or result.returncode == 0, f"{' '.join(command)}: {result.stderr}"
-    return result
+def run(*arguments: str, check=True, **options) -> subprocess.CompletedProcess:
+    return command.run(arguments, check=check, **options)
 
 
 def clean() -> dict[str, str]:
@@ -104,7 +104,7 @@ class Machine:
     def __init__(self, switch: Switch, name: str, address: str, prefix: int) -> None:
         self.name = f"savanna-{name}-{os.getpid()}"
         self.address = address
-        self.process: subprocess.Popen | None = None
+        self.stack = ExitStack()
         self.first = ""  # the machine's first process, as the host numbers it
         run("ip", "netns", "add", self.name)
         port = f"to-{name}"
@@ -162,12 +162,14 @@ class Machine:
     def start(self, log: Path, *command: str, **environment: str) -> None:
         """Run a command as this machine's first process, in the repository."""
         with log.open("w") as file:
-            self.process = subprocess.Popen(
-                ["ip", "netns", "exec", self.name, "unshare", "--mount", "--pid", "--fork",
-                 "--kill-child", "--mount-proc", "bash", "-c", OWN, "machine", *command],
-                cwd=ROOT, stdout=file, stderr=file, env=clean() | environment,
+            process = self.stack.enter_context(
+                started(
+                    ["ip", "netns", "exec", self.name, "unshare", "--mount", "--pid", "--fork",
+                     "--kill-child", "--mount-proc", "bash", "-c", OWN, "machine", *command],
+                    cwd=ROOT, stdout=file, stderr=file, env=clean() | environment,
+                )
             )  # fmt: skip
-        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
         for _ in range(100):
             found = children.read_text().split()
             if found and Path(f"/proc/{found[0]}/root/tmp/token").exists():
@@ -183,7 +185,5 @@ class Machine:
                    env=clean() | environment, check=False)  # fmt: skip
 
     def close(self) -> None:
-        if self.process:
-            self.process.kill()
-            self.process.wait()
+        self.stack.close()  # the machine's other processes end with its first one
         run("ip", "netns", "del", self.name, check=False)

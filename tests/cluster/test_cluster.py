@@ -3,14 +3,12 @@
 import csv
 import io
 import json
-import os
-import subprocess
-import sys
 import urllib.error
 import urllib.request
 
 import pytest
-from docker_engine import ROOT, docker
+from command import finish, ours, savanna_command, started
+from docker_engine import docker
 
 from infra.facts import facts
 
@@ -150,16 +148,14 @@ def test_a_killed_head_is_survived_by_its_run(cluster):
     cluster.up()
     command = ["submit", *PONG, "--stop", "agent_steps=60000", "--checkpoint-freq", "1", "--wait",
                "--retries", "1", "--evaluate-episodes", "0", "--no-video"]  # fmt: skip
-    waiting = subprocess.Popen(
-        [sys.executable, "-m", "training", *command],
-        cwd=cluster.folder,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    try:
-        job = waiting.stdout.readline().strip()
+    said = cluster.folder / "said"
+    with (
+        said.open("w") as file,
+        started(
+            savanna_command(*command), cwd=cluster.folder, env=ours(), stdout=file, stderr=file
+        ) as waiting,
+    ):
+        job = cluster.wait_for("the job's id", lambda: said.read_text().partition("\n")[0])
         run = cluster.running(job)
         cluster.wait_for(
             "two checkpoints", lambda: len(cluster.read(run, "checkpoints.json") or "") > 1
@@ -168,11 +164,9 @@ def test_a_killed_head_is_survived_by_its_run(cluster):
         cluster.up()
         lost = cluster.savanna("status", job)
         assert "no longer knows this job" in lost.stdout, lost.stdout
-        said, _ = waiting.communicate(timeout=240)
-    finally:
-        waiting.kill()
-    assert waiting.returncode == 0, said
-    assert f"--resume {run}" in said or run in said
+        finish(waiting, 240)
+    assert waiting.returncode == 0, said.read_text()
+    assert run in said.read_text()
     rows = list(csv.DictReader(io.StringIO(cluster.head("cat", f"/results/{run}/metrics.csv"))))
     iterations = [int(float(row["iteration"])) for row in rows]
     assert iterations == list(range(1, len(rows) + 1))

@@ -1,21 +1,14 @@
 import os
-import subprocess
 
 import pytest
-from docker_engine import ROOT
+from command import ROOT, run
 
 
 @pytest.fixture
 def run_script():
     """Run one of our scripts with an environment of its own."""
 
-    def run(script, *arguments, **environment):
-        return subprocess.run(
-            [ROOT / script, *arguments],
-            capture_output=True,
-            text=True,
-            env={**os.environ, **environment},
-            timeout=60,
-        )
+    def run_it(script, *arguments, **environment):
+        return run([ROOT / script, *arguments], env={**os.environ, **environment}, timeout=60)
 
-    return run
+    return run_it

@@ -23,6 +23,7 @@ def token(tmp_path):
 @pytest.fixture(scope="module")
 def network():
     name = "savanna-entrypoint-test"
+    docker("network", "rm", name, check=False)
     docker("network", "create", name)
     yield name
     docker("network", "rm", name)
@@ -43,6 +44,7 @@ def once(image, *arguments, options=(), timeout=90):
 def start(containers, image, role, token, network, *options):
     name = f"savanna-entrypoint-{role}-{len(containers)}"
     containers.append(name)
+    docker("rm", "-f", "-v", name, check=False)
     docker(
         "run", "-d", "--name", name, "--network", network, "--shm-size=400m", "--memory=1600m",
         "-e", "OBJECT_STORE_MEMORY=200000000", "-e", "NUM_CPUS=1",
@@ -52,7 +54,7 @@ def start(containers, image, role, token, network, *options):
     return name
 
 
-def wait_until(condition, seconds=60):
+def wait_until(condition, seconds=180):
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if condition():
@@ -66,7 +68,7 @@ def logs(name):
     return result.stdout + result.stderr
 
 
-def exit_code(name, seconds=60):
+def exit_code(name, seconds=180):
     assert wait_until(lambda: state(name)["Status"] == "exited", seconds), logs(name)
     return state(name)["ExitCode"]
 

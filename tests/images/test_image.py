@@ -2,13 +2,13 @@
 
 import json
 import re
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import testinfra
-from docker_engine import ROOT, docker
+from command import ROOT, run
+from docker_engine import docker
 
 from infra.facts import facts
 
@@ -88,9 +88,7 @@ def test_no_program_gains_rights_from_its_file(host):
 
 def test_labels_name_the_commit_and_ray(details):
     labels = details["Config"]["Labels"]
-    head = subprocess.run(
-        ["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True
-    ).stdout.strip()
+    head = run(["git", "rev-parse", "HEAD"], cwd=ROOT, check=True).stdout.strip()
     assert labels["org.opencontainers.image.revision"] == head
     assert labels["savanna.ray.version"] == PINS["ray"]
     assert labels["savanna.flavour"] == "cpu"
@@ -113,12 +111,8 @@ def test_no_secret_in_the_history_or_the_files(image, host):
 
 
 def test_the_bill_of_materials_lists_debian_and_python_packages(image):
-    result = subprocess.run(
-        [sys.executable, ROOT / "images/describe.py", "sbom", image],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    describe = [sys.executable, ROOT / "images/describe.py", "sbom", image]
+    result = run(describe, check=True)
     content = json.loads(result.stdout)
     found = {c["purl"].split("@")[0] for c in content["components"]}
     assert {"pkg:deb/debian/tini", "pkg:pypi/ray", "pkg:pypi/ale-py"} <= found
@@ -126,12 +120,8 @@ def test_the_bill_of_materials_lists_debian_and_python_packages(image):
 
 
 def test_the_provenance_names_the_commit(image, details):
-    result = subprocess.run(
-        [sys.executable, ROOT / "images/describe.py", "provenance", image],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    describe = [sys.executable, ROOT / "images/describe.py", "provenance", image]
+    result = run(describe, check=True)
     statement = json.loads(result.stdout)
     sources = statement["predicate"]["buildDefinition"]["resolvedDependencies"]
     revision = details["Config"]["Labels"]["org.opencontainers.image.revision"]

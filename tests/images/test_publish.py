@@ -2,10 +2,9 @@
 
 import os
 import shutil
-import subprocess
 
 import pytest
-from docker_engine import ROOT
+from command import ROOT, run
 
 DOCKER = """#!/bin/sh
 echo "$@" >> "$CALLS"
@@ -36,7 +35,7 @@ def checkout(tmp_path):
     (folder / "infra" / "foundation" / "Pulumi.dev.yaml").write_text("config: {}\n")
     author = ("-c", "user.name=x", "-c", "user.email=x@example.org")
     for command in (["init", "-q"], ["add", "-A"], [*author, "commit", "-qm", "x"]):
-        subprocess.run(["git", *command], cwd=folder, check=True)
+        run(["git", *command], cwd=folder, check=True)
     (folder / ".venv").mkdir()
     (folder / ".venv" / ".installed").touch()
     return folder
@@ -63,13 +62,12 @@ def make(checkout, tmp_path):
                    "CALLS": str(calls), "DOCKER": "docker",
                    "TORCH_WHEELS": str(wheels)}  # fmt: skip
 
-    def run(*arguments):
+    def run_make(*arguments):
         calls.write_text("")
-        done = subprocess.run(["make", *arguments], cwd=checkout, capture_output=True, text=True,
-                              env=environment, timeout=120)  # fmt: skip
+        done = run(["make", *arguments], cwd=checkout, env=environment)
         return done, calls.read_text()
 
-    return run
+    return run_make
 
 
 ARGUMENTS = ("images", "image-push", "FLAVOURS=cpu", "REGISTRY=images.azurecr.io")
@@ -78,8 +76,8 @@ ARGUMENTS = ("images", "image-push", "FLAVOURS=cpu", "REGISTRY=images.azurecr.io
 def test_what_is_built_is_what_is_pushed(make, checkout):
     done, calls = make(*ARGUMENTS)
     assert done.returncode == 0, done.stderr
-    commit = subprocess.run(["git", "rev-parse", "--short=12", "HEAD"], cwd=checkout, text=True,
-                            capture_output=True, check=True).stdout.strip()  # fmt: skip
+    head = run(["git", "rev-parse", "--short=12", "HEAD"], cwd=checkout, check=True)
+    commit = head.stdout.strip()
     assert f"-t savanna-cpu:{commit} " in calls
     assert f"tag savanna-cpu:{commit} images.azurecr.io/savanna-cpu:{commit}-" in calls
     assert "push --quiet images.azurecr.io/savanna-cpu:" in calls

@@ -12,10 +12,10 @@ import time
 from pathlib import Path
 
 import pytest
-from command import savanna
+from command import ROOT, finish, kill, savanna, savanna_command, started
+from command import run as run_command
 
 TINY = ("--evaluate-episodes", "0", "--no-video", "--no-report", "--num-env-runners", "0")
-REPOSITORY = Path(__file__).parents[2]
 
 
 def free_ports(count):
@@ -58,7 +58,7 @@ def head(tmp_path_factory):
     gcs, dashboard, agent, client = free_ports(4)
     environment = job_environment() | {
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-        "PYTHONPATH": str(REPOSITORY),
+        "PYTHONPATH": str(ROOT),
         "RAY_AUTH_MODE": "token",
         "RAY_AUTH_TOKEN_PATH": str(token),
         "RAY_USAGE_STATS_ENABLED": "0",
@@ -67,19 +67,17 @@ def head(tmp_path_factory):
     short = Path("/tmp") / f"sv-{secrets.token_hex(4)}"
     short.symlink_to(own)
     own.mkdir()
-    with (folder / "head.log").open("w") as log:
-        process = subprocess.Popen(
-            [
-                Path(sys.executable).with_name("ray"), "start", "--head", "--block",
-                "--temp-dir", str(short), "--port", str(gcs), "--num-cpus", "3",
-                "--object-store-memory", str(200 * 10**6), "--dashboard-host", "127.0.0.1",
-                "--dashboard-port", str(dashboard), "--ray-client-server-port", str(client),
-                "--dashboard-agent-listen-port", str(agent),
-                "--min-worker-port", "0", "--max-worker-port", "0",
-            ],
-            env=environment, stdout=log, stderr=log, start_new_session=True, cwd=folder,
-        )  # fmt: skip
-    try:
+    command = [
+        Path(sys.executable).with_name("ray"), "start", "--head", "--block",
+        "--temp-dir", short, "--port", gcs, "--num-cpus", "3",
+        "--object-store-memory", 200 * 10**6, "--dashboard-host", "127.0.0.1",
+        "--dashboard-port", dashboard, "--ray-client-server-port", client,
+        "--dashboard-agent-listen-port", agent, "--min-worker-port", "0", "--max-worker-port", "0",
+    ]  # fmt: skip
+    with (
+        (folder / "head.log").open("w") as log,
+        started(command, env=environment, stdout=log, stderr=log, cwd=folder) as process,
+    ):
         wait_until(lambda: answers(dashboard) or process.poll() is not None, 180)
         assert process.poll() is None, (folder / "head.log").read_text()
         (folder / ".savanna").mkdir()
@@ -89,13 +87,11 @@ def head(tmp_path_factory):
         }  # fmt: skip
         (folder / ".savanna/cluster.json").write_text(json.dumps(cluster))
         yield folder
-    finally:
-        process.send_signal(signal.SIGTERM)
+        process.terminate()
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(20)  # a busy machine may take longer to drain
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        short.unlink()
+        kill(process)
+    short.unlink()
 
 
 @pytest.fixture
@@ -120,16 +116,9 @@ def state_of(run, job):
 @pytest.fixture(scope="module")
 def succeeded(head):
     """The id of a job that has succeeded."""
-    environment = job_environment()
-    result = subprocess.run(
-        [
-            sys.executable, "-m", "training", "submit", "cartpole", "--stop", "iterations=2",
-            *TINY, "--wait",
-        ],
-        cwd=head, env=environment | {"PYTHONPATH": str(REPOSITORY)}, capture_output=True,
-        text=True, timeout=400,
-    )  # fmt: skip
-    assert result.returncode == 0, result.stderr
+    command = savanna_command("submit", "cartpole", "--stop", "iterations=2", *TINY, "--wait")
+    environment = job_environment() | {"PYTHONPATH": str(ROOT)}
+    result = run_command(command, check=True, timeout=400, cwd=head, env=environment)
     job, state = result.stdout.split()
     assert state == "succeeded" and "running (cartpole/" in result.stderr
     return job
@@ -167,15 +156,12 @@ def test_a_job_from_submit_to_fetch(head, run, succeeded):
 
 def test_a_killed_job_goes_on_and_a_stopped_one_leaves_a_checkpoint(head, run):
     known = {j["job"] for j in json.loads(run("status", "--json").stdout)}
-    process = subprocess.Popen(
-        [
-            sys.executable, "-m", "training", "submit", "cartpole", "--stop", "none",
-            "--stop", "iterations=100000", "--checkpoint-freq", "1", "--seed", "5", *TINY,
-            "--wait", "--retries", "1", "--json",
-        ],
-        cwd=head, env=job_environment() | {"PYTHONPATH": str(REPOSITORY)},
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    command = savanna_command(
+        "submit", "cartpole", "--stop", "none", "--stop", "iterations=100000",
+        "--checkpoint-freq", "1", "--seed", "5", *TINY, "--wait", "--retries", "1", "--json",
     )  # fmt: skip
+    environment = job_environment() | {"PYTHONPATH": str(ROOT)}
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
 
     def running():
         """The job that has begun meanwhile, once its run has a checkpoint."""
@@ -183,19 +169,20 @@ def test_a_killed_job_goes_on_and_a_stopped_one_leaves_a_checkpoint(head, run):
         new = [j for j in states if j["job"] not in known and j["state"] == "running"]
         return new[0] if new and new[0]["resumable"] else None
 
-    first = wait_until(running, 240)
-    late = run("wait", first["job"], "--timeout", "0s")
-    assert late.returncode == 1 and "it goes on" in late.stderr
-    folder = head / "results" / first["run"]
-    os.kill(json.loads((folder / "status.json").read_text())["pid"], signal.SIGKILL)
-    known.add(first["job"])
+    with started(command, cwd=head, env=environment, **pipes) as process:
+        first = wait_until(running, 240)
+        late = run("wait", first["job"], "--timeout", "0s")
+        assert late.returncode == 1 and "it goes on" in late.stderr
+        folder = head / "results" / first["run"]
+        os.kill(json.loads((folder / "status.json").read_text())["pid"], signal.SIGKILL)
+        known.add(first["job"])
 
-    second = wait_until(running, 240)
-    assert second["run"] == first["run"], "it goes on where the killed one was"
-    stopped = run("stop", second["job"])
-    assert (stopped.returncode, stopped.stdout) == (0, "stopped\n"), stopped.stderr
-    assert f"savanna submit --resume {first['run']}" in stopped.stderr
-    out, said = process.communicate(timeout=200)
+        second = wait_until(running, 240)
+        assert second["run"] == first["run"], "it goes on where the killed one was"
+        stopped = run("stop", second["job"])
+        assert (stopped.returncode, stopped.stdout) == (0, "stopped\n"), stopped.stderr
+        assert f"savanna submit --resume {first['run']}" in stopped.stderr
+        out, said = finish(process, 200)
     assert process.returncode == 130, said
     assert "SIGKILL" in said and f"from the last checkpoint of {first['run']}" in said
     assert json.loads(out)["state"] == "stopped"

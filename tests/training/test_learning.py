@@ -1,20 +1,21 @@
 """Pong through the real command: it learns, survives lost processes, and resumes."""
 
-import os
-import signal
 import subprocess
-import sys
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
 import pytest
-from command import savanna
+from command import finish, ours, savanna, savanna_command, started
 
 from training.run_directory import RunDirectory
 
 RANDOM_RETURN = -20.7
 QUICK = ("--evaluate-episodes", "0", "--no-video", "--no-report")
+
+
+pytestmark = pytest.mark.timeout(900)
 
 
 @pytest.fixture(scope="module")
@@ -65,29 +66,37 @@ def test_resuming_keeps_what_was_learned(learned):
     assert rows[0]["entropy"] < before["entropy"] + 0.15
 
 
+@contextmanager
+def training(folder, *options):
+    """`savanna train pong` in `folder`, once it has a checkpoint."""
+    command = savanna_command("train", "pong", *options, *QUICK)
+    with started(command, cwd=folder, stderr=subprocess.PIPE, env=ours()) as process:
+        deadline = time.monotonic() + 120
+        while not list(folder.glob("runs/pong/*/checkpoint_000000")):
+            assert process.poll() is None and time.monotonic() < deadline
+            time.sleep(0.3)
+        yield process
+
+
+def processes(command, name):
+    """What Ray has started for `command` under this name."""
+    children = psutil.Process(command.pid).children(recursive=True)
+    return [p for p in children if p.cmdline() and p.cmdline()[0].startswith(name)]
+
+
 @pytest.mark.parametrize(
     ("process", "options"),
     [("ray::AtariEnvRunner", ()), ("ray::Impala", ("--max-failures", "1"))],
 )
 def test_a_killed_process_does_not_end_the_run(tmp_path, process, options):
     """A lost env runner is replaced; a lost trial goes on from its last checkpoint."""
-    command = subprocess.Popen(
-        [sys.executable, "-m", "training", "train", "pong", "--stop", "none",
-         "--stop", "iterations=6", "--checkpoint-freq", "1", *options, *QUICK],
-        cwd=tmp_path, stderr=subprocess.PIPE, text=True,
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
-    )  # fmt: skip
-    deadline = time.monotonic() + 120
-    while not list(tmp_path.glob("runs/pong/*/checkpoint_000000")):
-        assert command.poll() is None and time.monotonic() < deadline
-        time.sleep(0.3)
-    time.sleep(1)
-    [victim] = [
-        p for p in psutil.Process(command.pid).children(recursive=True)
-        if p.cmdline() and p.cmdline()[0].startswith(process)
-    ]  # fmt: skip
-    victim.send_signal(signal.SIGKILL)
-    _, errors = command.communicate(timeout=240)
+    with training(
+        tmp_path, "--stop", "none", "--stop", "iterations=6", "--checkpoint-freq", "1", *options
+    ) as command:
+        time.sleep(1)
+        [victim] = processes(command, process)
+        victim.kill()
+        _, errors = finish(command, 240)
     assert command.returncode == 0, errors
     run = RunDirectory.find("latest", tmp_path / "runs")
     assert run.status["state"] == "succeeded"
@@ -97,19 +106,10 @@ def test_a_killed_process_does_not_end_the_run(tmp_path, process, options):
 
 
 def test_a_killed_trial_without_retries_says_so(tmp_path):
-    command = subprocess.Popen(
-        [sys.executable, "-m", "training", "train", "pong", "--checkpoint-freq", "1", *QUICK],
-        cwd=tmp_path, stderr=subprocess.PIPE, text=True,
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
-    )  # fmt: skip
-    deadline = time.monotonic() + 120
-    while not list(tmp_path.glob("runs/pong/*/checkpoint_000000")):
-        assert command.poll() is None and time.monotonic() < deadline
-        time.sleep(0.3)
-    for p in psutil.Process(command.pid).children(recursive=True):
-        if p.cmdline() and p.cmdline()[0].startswith("ray::Impala"):
-            p.kill()
-    _, errors = command.communicate(timeout=120)
+    with training(tmp_path, "--checkpoint-freq", "1") as command:
+        for process in processes(command, "ray::Impala"):
+            process.kill()
+        _, errors = finish(command, 120)
     assert command.returncode == 1
     [line] = [x for x in errors.splitlines() if x.startswith("savanna:")]
     assert "died" in line and "train.log" in line

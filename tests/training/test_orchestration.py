@@ -5,12 +5,11 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
-from command import savanna
+from command import finish, ours, savanna, savanna_command, started
 
 from training.errors import UsageError
 from training.metrics import COLUMNS, IterationResult
@@ -111,19 +110,19 @@ def test_a_damaged_checkpoint_names_one_that_is_not(copied):
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_leaves_a_checkpoint_and_says_how_to_resume(tmp_path, number, code):
-    process = subprocess.Popen(
-        [sys.executable, "-m", "training", "train", "cartpole", "--stop", "none",
-         "--stop", "iterations=10000", "--checkpoint-freq", "0"],
-        cwd=tmp_path, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-        start_new_session=True,
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+    command = savanna_command(
+        "train", "cartpole", "--stop", "none", "--stop", "iterations=10000",
+        "--checkpoint-freq", "0",
     )  # fmt: skip
-    deadline = time.monotonic() + 150
-    while not list(tmp_path.glob("runs/cartpole/*/metrics.csv")) and time.monotonic() < deadline:
-        time.sleep(0.3)
-    # As a terminal does it: to every process of the group.
-    os.killpg(process.pid, number) if number == signal.SIGINT else process.send_signal(number)
-    _, errors = process.communicate(timeout=120)
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with started(command, cwd=tmp_path, env=ours(), **pipes) as process:
+        deadline = time.monotonic() + 150
+        while not list(tmp_path.glob("runs/cartpole/*/metrics.csv")):
+            assert process.poll() is None and time.monotonic() < deadline
+            time.sleep(0.3)
+        # As a terminal does it: to every process of the group.
+        os.killpg(process.pid, number) if number == signal.SIGINT else process.send_signal(number)
+        _, errors = finish(process, 120)
     assert process.returncode == code, errors
     run = RunDirectory.find("latest", tmp_path / "runs")
     assert run.status["state"] == "stopped" and signal.Signals(number).name in run.status["reason"]

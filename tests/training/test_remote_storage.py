@@ -1,11 +1,9 @@
 """Results in remote storage, against the emulator of Azure storage."""
 
 import json
-import os
 import pickle
 import shutil
 import socket
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -13,7 +11,7 @@ from pathlib import Path
 import pyarrow.fs
 import pytest
 from azurite import ACCOUNT, KEY
-from command import savanna
+from command import ours, run, savanna
 
 from training.cli import main
 from training.errors import UsageError
@@ -210,14 +208,12 @@ def test_the_helper_process_ends_with_its_parent(azure, tmp_path):
         "import os, sys\n"
         "from training.orchestration.storage_process import StorageProcess\n"
         "process = StorageProcess(sys.argv[1])\n"
-        "process.ask({'do': 'check', 'writable': True}, 30)\n"
+        "process.ask({'do': 'check', 'writable': True}, 100)\n"
         "print(process._process.pid, flush=True)\n"
         "os.kill(os.getpid(), 9)\n"
     )
-    result = subprocess.run(
-        [sys.executable, "-c", code, azure.uri("parent", "x")], capture_output=True, text=True,
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
-    )  # fmt: skip
+    result = run([sys.executable, "-c", code, azure.uri("parent", "x")], env=ours())
+    assert result.returncode == -9, result.stderr
     process = Path("/proc") / result.stdout.strip()
     deadline = time.monotonic() + 20
     while process.exists() and "Z" not in (process / "stat").read_text().rpartition(")")[2][:3]:
@@ -251,10 +247,7 @@ def test_ray_processes_without_the_key_get_it_while_training(azure, tmp_path):
         "from ray.experimental.internal_kv import _internal_kv_list\n"
         "print(_internal_kv_list(b'', namespace=b'savanna'))\n"
     )
-    result = subprocess.run(
-        [sys.executable, "-c", code, azure.uri("shared", "x")], capture_output=True, text=True,
-        timeout=120, env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
-    )  # fmt: skip
+    result = run([sys.executable, "-c", code, azure.uri("shared", "x")], env=ours())
     assert result.stdout.splitlines() == ["Directory", "[]"], result.stderr
 
 

@@ -6,12 +6,12 @@ import json
 import os
 import re
 import shutil
-import subprocess
 from html import escape, unescape
 from pathlib import Path
 from typing import Any
 
 import pytest
+from command import run
 from sample_run import CONFIG, failed, make_run
 
 from training.report import write_report
@@ -56,14 +56,8 @@ def look(page: Path, width: int, selectors: list[str]) -> dict[str, Any]:
     probed.write_text(WRAPPER % (width, escape(page.read_text()), json.dumps(selectors)))
     profile = page.with_name("profile")
     command = [chromium(), *FLAGS, "--window-size=1300,1700", f"--user-data-dir={profile}"]
-    done = subprocess.run(
-        [*command, probed.as_uri()],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=True,
-        env=os.environ | {"HOME": str(page.parent)},
-    )
+    environment = os.environ | {"HOME": str(page.parent)}
+    done = run([*command, probed.as_uri()], check=True, env=environment)
     assert "CONSOLE" not in done.stderr, done.stderr
     found = re.search(r'<pre id="probe">(.*?)</pre>', done.stdout, re.S)
     assert found is not None, done.stdout[-2000:]

@@ -8,16 +8,19 @@ import re
 import subprocess
 import tarfile
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 import yaml
+from command import run, started
 from cryptography.hazmat.primitives import serialization
 from docker_engine import base_image, docker, docker_command
 
 FOLDER = Path(__file__).parent / "machine"
 NAME = "savanna-boot-test"
 SUBNET = "172.29.77"
+MACHINE_SECONDS = 400  # that the image of a kind of machine may take to build
 # What Docker's client can name; a host that has all of them could as well use --privileged.
 UNKNOWN_TO_DOCKER = {"CHECKPOINT_RESTORE", "BPF", "PERFMON"}
 # In the order of their bits.
@@ -34,13 +37,11 @@ CAPABILITIES = re.findall(
 def build(target):
     """The image of a kind of machine (see the Dockerfile); its name."""
     name = f"savanna-test-{target}"
-    result = subprocess.run(
+    run(
         [docker_command(), "build", "-q", "--target", target, "-t", name,
          "--build-arg", f"BASE_IMAGE={base_image()}", FOLDER],
-        env={**os.environ, "DOCKER_BUILDKIT": "1"}, capture_output=True, text=True, timeout=600,
+        env={**os.environ, "DOCKER_BUILDKIT": "1"}, check=True, timeout=MACHINE_SECONDS,
     )  # fmt: skip
-    if result.returncode != 0:
-        pytest.fail(f"the stand-in machine cannot be built:\n{result.stderr[-3000:]}")
     return name
 
 
@@ -50,6 +51,16 @@ def host_capabilities():
     bits = int(re.search(r"CapBnd:\s*(\w+)", status).group(1), 16)
     have = [name for bit, name in enumerate(CAPABILITIES) if bits >> bit & 1]
     return [name for name in have if name not in UNKNOWN_TO_DOCKER]
+
+
+@contextmanager
+def cleaned_up():
+    """No machine or network of ours before, and none after."""
+    clean_up()
+    try:
+        yield
+    finally:
+        clean_up()
 
 
 def clean_up():
@@ -157,8 +168,11 @@ class Registry:
         self.connection = http.client.HTTPConnection(f"{SUBNET}.2", 5000, timeout=120)
         wait_for("the registry answers", self._answers, 30)
         blobs, links = {}, {}
-        save = subprocess.Popen([docker_command(), "save", image], stdout=subprocess.PIPE)
-        with tarfile.open(fileobj=save.stdout, mode="r|", bufsize=1 << 20) as tar:
+        pipe = {"stdout": subprocess.PIPE, "text": False}
+        with (
+            started([docker_command(), "save", image], **pipe) as save,
+            tarfile.open(fileobj=save.stdout, mode="r|", bufsize=1 << 20) as tar,
+        ):
             for member in tar:
                 if member.isfile():
                     content = tar.extractfile(member)
@@ -170,7 +184,7 @@ class Registry:
                     links[member.name] = os.path.normpath(
                         Path(member.name).parent / member.linkname
                     )
-        assert save.wait() == 0
+            assert save.wait(60) == 0
 
         def described(name, kind):
             digest, size = blobs[links.get(name, name)]

@@ -4,13 +4,13 @@ import ast
 import base64
 import re
 import shutil
-import subprocess
 import sys
 from dataclasses import fields, replace
 
 import pytest
 import yaml
 from boot_nodes import HEAD, WORKER
+from command import run
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -94,8 +94,7 @@ def test_systemd_finds_no_fault_with_the_units(node, tmp_path, machine_image):
 def test_shellcheck_finds_no_fault_with_the_script(tmp_path):
     script = tmp_path / "node.sh"
     script.write_text(files(HEAD)["/usr/local/lib/savanna/node.sh"]["content"])
-    result = subprocess.run(["shellcheck", script], capture_output=True, text=True)
-    assert result.returncode == 0, result.stdout
+    run(["shellcheck", script], check=True)
     assert files(HEAD)["/usr/local/lib/savanna/node.sh"]["permissions"] == "0755"
 
 

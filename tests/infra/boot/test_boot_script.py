@@ -1,14 +1,13 @@
 """node.sh with a Docker that does as told: every step, what is repeated, and giving up."""
 
 import os
-import signal
-import subprocess
 import time
+from contextlib import ExitStack
 
 import pytest
 from azure_stub import AzureStub, Vm
 from boot_nodes import WORKER
-from docker_engine import ROOT
+from command import ROOT, started
 
 from infra.facts import facts
 
@@ -44,8 +43,9 @@ def azure():
 class Node:
     """A running node.sh."""
 
-    def __init__(self, azure, folder):
+    def __init__(self, azure, folder, stack):
         self.azure, self.folder, self.fake = azure, folder, folder / "fake"
+        self.stack = stack  # ends what is started
         self.bin = folder / "bin"
         for name in ("fake", "bin", "run", "logs", "state"):
             (folder / name).mkdir()
@@ -69,11 +69,11 @@ class Node:
         (self.bin / name).chmod(0o755)
 
     def start(self, **settings):
-        self.output = (self.folder / "output").open("w")
-        self.process = subprocess.Popen(
-            [ROOT / "infra/boot/files/node.sh"], env={**self.settings, **settings},
-            stdout=self.output, stderr=subprocess.STDOUT, start_new_session=True,
-        )  # fmt: skip
+        output = self.stack.enter_context((self.folder / "output").open("w"))
+        command, environment = [ROOT / "infra/boot/files/node.sh"], {**self.settings, **settings}
+        self.process = self.stack.enter_context(
+            started(command, env=environment, stdout=output, stderr=output)
+        )
 
     def said(self):
         return (self.folder / "output").read_text()
@@ -96,13 +96,8 @@ class Node:
 
 @pytest.fixture
 def node(azure, tmp_path):
-    made = Node(azure, tmp_path)
-    yield made
-    if hasattr(made, "process"):
-        if made.process.poll() is None:
-            os.killpg(made.process.pid, signal.SIGKILL)
-            made.process.wait()
-        made.output.close()
+    with ExitStack() as stack:
+        yield Node(azure, tmp_path, stack)
 
 
 def test_a_node_comes_up(node, azure):

@@ -14,7 +14,7 @@ import pytest
 from azure_stub import AzureStub, Vm
 from boot_nodes import HEAD
 from docker_engine import docker
-from stand_in import SUBNET, Machine, Registry, build, clean_up, make_network, wait_for
+from stand_in import SUBNET, Machine, Registry, build, cleaned_up, make_network, wait_for
 
 from infra.boot.render import cloud_init
 from infra.facts import facts
@@ -67,8 +67,7 @@ def site(image, tmp_path_factory):
     """The machines, booting, and the stub."""
     folder = tmp_path_factory.mktemp("site")
     folder.chmod(0o755)
-    clean_up()
-    with AzureStub(make_network()) as azure:
+    with cleaned_up(), AzureStub(make_network()) as azure:
         registry = Registry(azure, folder)
         reference = registry.push(image, "savanna-cpu")
         azure.vms = [Vm(f"{n}-vm", f"{SUBNET}.{i}", f"{n}-identity") for n, i in
@@ -99,7 +98,6 @@ def site(image, tmp_path_factory):
             worker=boot("worker", 11, worker, without_docker),
             stranger=boot("stranger", 12, stranger, with_docker),
         )
-    clean_up()
 
 
 def test_cloud_init_runs_to_completion(site):

@@ -2,9 +2,9 @@
 
 import re
 import shlex
-import subprocess
 
 import pytest
+from command import run
 
 from infra.facts import ROOT
 from infra.operate.__main__ import VERBS
@@ -17,10 +17,7 @@ TARGETS = re.findall(r"^([a-z0-9]+):.*## ", SECTION, re.M)
 
 def command(target: str, *variables: str) -> list[str]:
     """What `make` would run last, without its interpreter."""
-    done = subprocess.run(
-        ["make", "-n", "-s", target, *variables], cwd=ROOT, capture_output=True, text=True,
-        check=True,
-    )  # fmt: skip
+    done = run(["make", "-n", "-s", target, *variables], cwd=ROOT, check=True)
     return shlex.split(done.stdout.splitlines()[-1].split(" -m ", 1)[1])
 
 

@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
+from command import started
 
 from infra.facts import ROOT
 from infra.operate.tools import CommandError, OperateError, az, need, show
@@ -35,19 +36,18 @@ def test_an_interrupted_command_may_end_in_good_order(tmp_path, sent):
     slow = tmp_path / "slow"
     slow.write_text(SLOW)
     slow.chmod(0o755)
-    process = subprocess.Popen(
-        [sys.executable, "-c", CALLER, str(slow)], cwd=ROOT, stderr=subprocess.DEVNULL,
-        start_new_session=True,
+    with started(
+        [sys.executable, "-c", CALLER, slow], cwd=ROOT, stderr=subprocess.DEVNULL,
         # Where the tests themselves run in the background, SIGINT is ignored, also by children.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    )  # fmt: skip
-    until = time.monotonic() + 60
-    while not Path(f"{slow}.started").exists():
-        assert time.monotonic() < until and process.poll() is None
-        time.sleep(0.05)
-    # As a terminal does: to the whole group.
-    os.killpg(process.pid, sent)
-    assert process.wait(60) == 130
+    ) as process:  # fmt: skip
+        until = time.monotonic() + 60
+        while not Path(f"{slow}.started").exists():
+            assert time.monotonic() < until and process.poll() is None
+            time.sleep(0.05)
+        # As a terminal does: to the whole group.
+        os.killpg(process.pid, sent)
+        assert process.wait(60) == 130
     assert Path(f"{slow}.signals").read_text().split() == ["once", "ended"]
 
 

@@ -1,6 +1,6 @@
 """The pack as Pulumi's engine meets it: a process that answers over gRPC."""
 
-import os
+import select
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +8,7 @@ from pathlib import Path
 import grpc
 import pytest
 import yaml
+from command import ours, started
 from google.protobuf.json_format import ParseDict
 from google.protobuf.struct_pb2 import Struct
 from pulumi.runtime.proto import analyzer_pb2, analyzer_pb2_grpc
@@ -25,15 +26,13 @@ PACK = ROOT / "infra" / "policies"
 def engine():
     """A client of the pack, started as `pulumi up --policy-pack` starts it: in its folder."""
     # `make setup` installs the project where this finds it; here it is this checkout.
-    process = subprocess.Popen(
-        [sys.executable, str(PACK)], cwd=PACK, stdout=subprocess.PIPE, stdin=subprocess.PIPE,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-    )  # fmt: skip
-    port = int(process.stdout.readline())
-    with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
-        yield analyzer_pb2_grpc.AnalyzerStub(channel)
-    process.kill()
-    process.wait()
+    with started(
+        [sys.executable, PACK], cwd=PACK, stdout=subprocess.PIPE, stdin=subprocess.PIPE, env=ours()
+    ) as process:
+        assert select.select([process.stdout], [], [], 120)[0], "it has not named its port"
+        port = int(process.stdout.readline())
+        with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+            yield analyzer_pb2_grpc.AnalyzerStub(channel)
 
 
 def analyze(engine, type_: str, inputs: dict, name: str = "it") -> list:

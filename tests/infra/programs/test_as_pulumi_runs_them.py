@@ -1,12 +1,12 @@
 """The programs as `pulumi up` runs them: by path, in their folder, from an installed project."""
 
 import json
-import subprocess
 import sys
 import sysconfig
 from pathlib import Path
 
 import pytest
+from command import run
 from example import (
     CLUSTER,
     CLUSTER_PROGRAM,
@@ -37,13 +37,13 @@ print(json.dumps({"resources": len(seen.created()), "path": sys.path, "files": f
 def python(tmp_path_factory) -> Path:
     """The Python of an environment like `make setup`'s: what is pinned, and this project."""
     folder = tmp_path_factory.mktemp("installed") / "venv"
-    subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
+    run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
     (site,) = folder.glob("lib/python*/site-packages")
     # Not what the pinned packages' own .pth files say: another checkout may be installed there.
     (site / "pinned.pth").write_text(sysconfig.get_paths()["purelib"])
     uv = Path(sys.executable).with_name("uv")
     install = [uv, "pip", "install", "-q", "--no-deps", "--no-build-isolation", "--editable", ROOT]
-    subprocess.run([*install, "--python", folder / "bin" / "python"], check=True)
+    run([*install, "--python", folder / "bin" / "python"], check=True)
     return folder / "bin" / "python"
 
 
@@ -55,13 +55,11 @@ def test_a_program_runs_from_its_own_folder(python, name, tmp_path):
     references = {REFERENCE: foundation_outputs()} if name == "cluster" else {}
     host = tmp_path / "host.py"
     host.write_text(HOST)
-    result = subprocess.run(
+    result = run(
         [python, "-I", host, json.dumps([project, "test", config]), json.dumps(references)],
         cwd=folder,
-        capture_output=True,
-        text=True,
+        check=True,
     )
-    assert result.returncode == 0, result.stderr
     seen = json.loads(result.stdout)
     expected = cluster() if name == "cluster" else foundation()
     assert seen["resources"] == len(expected.created())
