@@ -129,7 +129,6 @@ def main(argv: list[str]) -> int:
     draw(
         PAGE.parent / "images" / "particle-seeds.svg",
         "Mean return of 100 episodes over training time",
-        "training time (s)",
         [Curve(f"seed {s.seed}", [row["seconds"] for row in s.rows],
                [row["old_return_mean"] for row in s.rows]) for s in seeds],
         [Reference("", "level", OLD_TARGET), Reference("", "level", FURTHER, "end")],

@@ -68,15 +68,15 @@ def test_a_training_command_that_fails_is_one_line(tmp_path):
 def test_curves_of_different_times_share_a_picture(tmp_path):
     file = tmp_path / "curves.svg"
     curves = [
-        Curve("a < b", [1, 2, 3], [math.nan, -600, -500]),
-        Curve("other", [2.5, 9], [-700, -650]),
+        Curve("a < b", [60, 120, 180], [math.nan, -600, -500]),
+        Curve("other", [150, 540], [-700, -650]),
     ]
-    draw(file, "returns", "seconds", curves, [Reference("", "level", -400)])
+    draw(file, "returns", curves, [Reference("", "level", -400)])
     root = ET.fromstring(file.read_text())
     svg = "{http://www.w3.org/2000/svg}"
     assert root.tag == f"{svg}svg"
     texts = [element.text for element in root.iter(f"{svg}text")]
-    assert {"a < b", "other", "seconds"} <= set(texts)
+    assert {"a < b", "other", "training time (min)"} <= set(texts)
     lines = {
         element.get("class"): element.get("d").count("L") + 1
         for element in root.iter(f"{svg}path")
