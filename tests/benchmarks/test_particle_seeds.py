@@ -82,7 +82,7 @@ def test_a_training_command_that_fails_is_one_line(tmp_path):
 def test_curves_of_different_times_share_a_picture(tmp_path):
     file = tmp_path / "curves.svg"
     curves = [
-        Curve("a < b", [60, 120, 180], [math.nan, -600, -500]),
+        Curve("a < b", [60, 120, 180], [-600, math.nan, -500]),
         Curve("other", [150, 540], [-700, -650]),
     ]
     draw(file, "returns", curves, [Reference("", "level", -400)])
