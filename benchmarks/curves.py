@@ -12,6 +12,7 @@ import numpy as np
 
 from training.report.chart_data import Chart, Reference, Series
 from training.report.charts import render
+from training.report.scales import time_unit
 
 WIDTH, HEIGHT, LEGEND = 860.0, 360.0, 28.0
 COLOURS = ("#c2570c", "#2b7a8c", "#6b4e9b", "#4d7c2b")
@@ -19,25 +20,27 @@ STYLE = """
 text { font: 13px sans-serif; fill: #6b6259; }
 .grid { stroke: #e5ddd0; } .axis { stroke: #6b6259; }
 .line { fill: none; stroke-width: 2.5; stroke-linejoin: round; stroke-linecap: round; }
-.reference path { stroke: #4d7c2b; stroke-dasharray: 5 4; } .reference text { fill: #4d7c2b; }
+.reference path { stroke: #4d7c2b; stroke-dasharray: 5 4; } 
+.reference text { fill: #4d7c2b; paint-order: stroke; stroke: #fffdf7; stroke-width: 4px; }
 .strip rect { fill: transparent; } .strip path, .strip circle { visibility: hidden; }
 """
 
 
 @dataclass(frozen=True)
 class Curve:
-    """Points of a line, x rising."""
+    """Points of a line over seconds, which rise."""
 
     name: str
     x: Sequence[float]
     y: Sequence[float]
 
 
-def draw(
-    file: Path, name: str, x_label: str, curves: Sequence[Curve], lines: Sequence[Reference] = ()
-) -> None:
+def draw(file: Path, name: str, curves: Sequence[Curve], lines: Sequence[Reference] = ()) -> None:
     """Write the curves, at most as many as there are `COLOURS`, with dashed level `lines`."""
-    known = [_finite(curve) for curve in curves]
+    longest = max((x for curve in curves for x in curve.x), default=0.0)
+    seconds, unit = time_unit(longest)
+    known = [_finite(curve, seconds) for curve in curves]
+    x_label = f"training time ({unit})"
     grid = sorted({x for curve in known for x in curve.x})
     series = [
         Series(curve.name, f"s{i}", np.interp(grid, curve.x, curve.y, math.nan, math.nan).tolist())
@@ -61,6 +64,6 @@ def draw(
     )
 
 
-def _finite(curve: Curve) -> Curve:
-    pairs = [(x, y) for x, y in zip(curve.x, curve.y, strict=True) if math.isfinite(y)]
+def _finite(curve: Curve, unit: float) -> Curve:
+    pairs = [(x / unit, y) for x, y in zip(curve.x, curve.y, strict=True) if math.isfinite(y)]
     return Curve(curve.name, [x for x, _ in pairs], [y for _, y in pairs])

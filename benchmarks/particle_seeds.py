@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from training.cli.parser import Parser
 from training.errors import SavannaError, UsageError
 from training.experiments.particle import OLD_TARGET
 from training.report.chart_data import Reference
-from training.run_directory import RunDirectory
+from training.run_directory import CheckpointInfo, RunDirectory
 
 AGENTS = 3
 FURTHER = -370.0
@@ -24,6 +25,9 @@ FURTHER = -370.0
 
 PARTS = (1 / 6, 1 / 3, 2 / 3, 1)
 """Of the training time, after which a checkpoint is played."""
+
+NEAR = 0.05
+"""Of the training time: how far a checkpoint may be from the moment it stands for."""
 
 EVALUATION_SEED = 10_000
 
@@ -34,7 +38,8 @@ class Seed:
 
     seed: int
     rows: list[dict[str, float]]  # of metrics.csv
-    played: list[tuple[float, float]]  # (mean, standard error) on the old scale, one a part
+    played: list[tuple[float, float] | None]
+    """(mean, standard error) on the old scale after each part, None where no checkpoint is near."""
 
 
 def parse(argv: list[str]) -> Any:
@@ -77,16 +82,26 @@ def train_all(options: Any) -> list[RunDirectory]:
 
 
 def look(seed: int, run: RunDirectory, options: Any) -> Seed:
-    """Play the checkpoint nearest to each part of the time."""
+    """Play a checkpoint of each part of the time."""
     from training.evaluation import evaluate
 
-    played = []
+    played: list[tuple[float, float] | None] = []
     for part in PARTS:
-        due = part * options.seconds
-        info = min(run.checkpoints(), key=lambda info: abs(info.seconds - due))
+        info = nearest(run.checkpoints(), part * options.seconds, NEAR * options.seconds)
+        if info is None:
+            played.append(None)
+            continue
         found = evaluate(run, str(info.number), episodes=options.episodes, seed=EVALUATION_SEED)
         played.append(on_old_scale(found[0].returns))
     return Seed(seed, run.metrics(), played)
+
+
+def nearest(
+    checkpoints: Sequence[CheckpointInfo], seconds: float, most: float
+) -> CheckpointInfo | None:
+    """The checkpoint nearest to a moment, if it is at `most` so many seconds away."""
+    info = min(checkpoints, key=lambda info: abs(info.seconds - seconds), default=None)
+    return info if info is not None and abs(info.seconds - seconds) <= most else None
 
 
 def seconds_to(rows: list[dict[str, float]], level: float) -> float | None:
@@ -105,7 +120,7 @@ def table(seeds: list[Seed], seconds: float) -> str:
     for seed, reached in zip(seeds, times, strict=True):
         last = seed.rows[-1]
         rate = last["agent_steps"] / AGENTS / last["seconds"]
-        cells = [f"{mean:.1f} ± {error:.1f}" for mean, error in seed.played]
+        cells = ["" if one is None else f"{one[0]:.1f} ± {one[1]:.1f}" for one in seed.played]
         when = "not reached" if reached is None else f"{reached:.0f}"
         lines.append(f"| {seed.seed} | {when} | " + " | ".join(cells) + f" | {rate:,.0f} |")
     known = [reached for reached in times if reached is not None]
@@ -129,7 +144,6 @@ def main(argv: list[str]) -> int:
     draw(
         PAGE.parent / "images" / "particle-seeds.svg",
         "Mean return of 100 episodes over training time",
-        "training time (s)",
         [Curve(f"seed {s.seed}", [row["seconds"] for row in s.rows],
                [row["old_return_mean"] for row in s.rows]) for s in seeds],
         [Reference("", "level", OLD_TARGET), Reference("", "level", FURTHER, "end")],

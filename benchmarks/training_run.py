@@ -43,5 +43,6 @@ def end(process: subprocess.Popen[str], root: Path) -> RunDirectory:
         process.terminate()  # where the wait was broken off
     if process.returncode:
         said = (root / "train.log").read_text().strip() or "it said nothing"
-        raise SavannaError(f"savanna train particle failed: {said.splitlines()[-1]}")
+        last = said.splitlines()[-1].removeprefix("savanna: ")
+        raise SavannaError(f"savanna train particle failed: {last}")
     return RunDirectory(Path(printed.split()[-1]))

@@ -86,7 +86,7 @@ def main(argv: list[str]) -> int:
     print(found)
     if set(options.only) == set(CANDIDATES):
         image = PAGE.parent / "images" / "particle-peers.svg"
-        draw(image, "Greedy return over training time", "training time (s)",
+        draw(image, "Greedy return over training time",
              [curve(outcome) for outcome in outcomes])  # fmt: skip
         picture = "![Greedy return over training time](images/particle-peers.svg)"
         keep("peers", f"{found}\n\n{picture}\n\n{hardware(how)}")

@@ -7,9 +7,10 @@ import pytest
 
 from benchmarks import particle_seeds, training_run
 from benchmarks.curves import Curve, draw
-from benchmarks.particle_seeds import Seed, main, seconds_to, table
+from benchmarks.particle_seeds import Seed, main, nearest, seconds_to, table
 from training.errors import SavannaError
 from training.report.chart_data import Reference
+from training.run_directory import CheckpointInfo
 
 ROWS = [
     {"seconds": 10.0, "agent_steps": 3_000.0, "old_return_mean": math.nan},
@@ -32,6 +33,19 @@ def test_table():
     cells = "-500.0 ± 2.0 | -450.0 ± 1.5 | -400.0 ± 1.0 | -380.0 ± 0.9"
     assert lines[2] == f"| 7 | 40 | {cells} | 1,000 |"
     assert lines[-1] == "The median time is 40 s."
+
+
+def test_a_checkpoint_stands_only_for_moments_near_it():
+    infos = [CheckpointInfo(i, i, i, seconds, 0.0) for i, seconds in enumerate((290, 330, 1800))]
+    assert nearest(infos, 300, 90) is infos[0]
+    assert nearest(infos, 900, 90) is None
+    assert nearest([], 900, 90) is None
+
+
+def test_a_moment_without_a_checkpoint_is_left_empty():
+    assert "| 40 | -500.0 ± 2.0 |  |  | -1.0 ± 1.0 | 1,000 |" in table(
+        [Seed(0, ROWS, [PLAYED[0], None, None, (-1.0, 1.0)])], 60
+    )
 
 
 def test_a_seed_that_does_not_get_there_leaves_no_median():
@@ -68,15 +82,15 @@ def test_a_training_command_that_fails_is_one_line(tmp_path):
 def test_curves_of_different_times_share_a_picture(tmp_path):
     file = tmp_path / "curves.svg"
     curves = [
-        Curve("a < b", [1, 2, 3], [math.nan, -600, -500]),
-        Curve("other", [2.5, 9], [-700, -650]),
+        Curve("a < b", [60, 120, 180], [-600, math.nan, -500]),
+        Curve("other", [150, 540], [-700, -650]),
     ]
-    draw(file, "returns", "seconds", curves, [Reference("", "level", -400)])
+    draw(file, "returns", curves, [Reference("", "level", -400)])
     root = ET.fromstring(file.read_text())
     svg = "{http://www.w3.org/2000/svg}"
     assert root.tag == f"{svg}svg"
     texts = [element.text for element in root.iter(f"{svg}text")]
-    assert {"a < b", "other", "seconds"} <= set(texts)
+    assert {"a < b", "other", "training time (min)"} <= set(texts)
     lines = {
         element.get("class"): element.get("d").count("L") + 1
         for element in root.iter(f"{svg}path")
