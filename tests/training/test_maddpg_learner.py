@@ -177,7 +177,7 @@ def test_delayed_actors_and_targets():
         different = {k for k in after if not np.array_equal(after[k], before[k])}
         assert any(k.startswith("critics") for k in different)
         changed.append({k.split(".")[0] for k in different} - {"critics"})
-    rest = {"actor", "target_actor", "target_critics"}
+    rest = {"actor", "average_actor", "target_actor", "target_critics"}
     assert changed == [set(), set(), rest, set(), set(), rest]
 
 
@@ -198,7 +198,8 @@ def storages(parameters):
 def check_that_stacks_are_the_networks(learner):
     """Every parameter of every network lies in one of the stacks, and acts as it does there."""
     rule = learner._update_rule
-    ensembles = (rule.actors, rule.target_actors, *rule.critics, *rule.target_critics)
+    ensembles = (rule.actors, rule.average_actors, rule.target_actors, *rule.critics)
+    ensembles += tuple(rule.target_critics)
     stacked = [p for ensemble in ensembles for p in ensemble.parameters]
     networks = [learner.module[name] for name in set(learner.config.module_of_agent())]
     assert storages(stacked) == storages(p for network in networks for p in network.parameters())
@@ -219,8 +220,12 @@ def test_what_a_checkpoint_gives_the_networks_is_what_the_stacks_learn_with(shar
     with_state.set_state(learner.get_state())
     from_path.restore_from_path(str(tmp_path))
     wanted = check_that_stacks_are_the_networks(learner)
+    assert learner._actor_updates > 3
     for restored in (with_state, from_path):
         found = check_that_stacks_are_the_networks(restored)
+        assert (
+            restored._actor_updates == learner._actor_updates
+        )  # the mean of the actors goes on, too
         for one, other in zip(found, wanted, strict=True):
             torch.testing.assert_close(one, other)
 

@@ -220,9 +220,11 @@ def test_the_critics_gradient(local):
         torch.testing.assert_close(values[agent], plain[agent][0](x).squeeze(1).detach())
 
 
-def test_the_actors_gradient_is_that_of_their_own_critic_through_their_own_action():
-    """Continuous: -Q_i(x, a_1 .. mu_i(o_i) .. a_N), the other actions from the batch."""
-    update, modules, layout = make_update(continuous=True, logit_penalty=0.01)
+@pytest.mark.parametrize("critics", [1, 2])
+def test_the_actors_gradient_is_that_of_their_own_critics_through_their_own_action(critics):
+    """Continuous: -Q_i(x, a_1 .. mu_i(o_i) .. a_N), the other actions from the batch; Q_i is the
+    mean of the twins."""
+    update, modules, layout = make_update(critics=critics, continuous=True, logit_penalty=0.01)
     plain = copy.deepcopy(modules)
     batch = layout.batch(make_rows(layout))
     loss, entropy = update.actor_loss(batch)
@@ -235,7 +237,8 @@ def test_the_actors_gradient_is_that_of_their_own_critic_through_their_own_actio
         done = list(batch.actions.split(layout.action_widths, dim=1))
         done[agent] = (output.tanh() + 1) / 2
         x = joint(layout, batch.observations, torch.cat(done, dim=1), agent)
-        (0.01 * output.square().mean() - reference.critics[0](x).mean()).backward()
+        values = torch.cat([critic(x) for critic in reference.critics], dim=1)
+        (0.01 * output.square().mean() - values.mean()).backward()
         wanted = reference.actor.parameters()
         for parameter, other in zip(module.actor.parameters(), wanted, strict=True):
             torch.testing.assert_close(found_of[parameter.data_ptr()], other.grad)
@@ -270,6 +273,27 @@ def test_soft_updates():
     Stack([mine]).follow(Stack([other]), 0.25)
     for old, found, wanted in zip(before, mine.parameters(), other.parameters(), strict=True):
         torch.testing.assert_close(found, 0.75 * old + 0.25 * wanted)
+
+
+def test_what_plays_is_the_mean_of_the_actors_last_updates():
+    update, (module, *_), layout = make_update(continuous=True)
+    weight, mean = (actor[0].weight for actor in (module.actor, module.average_actor))
+    wanted = weight.detach().clone()
+    for number in range(1, 31):
+        with torch.no_grad():
+            weight += torch.randn_like(weight)
+        update.average(number, longest=5)
+        wanted += (weight.detach() - wanted) / min(5, max(1, number / 3))
+        torch.testing.assert_close(mean.detach(), wanted)
+        assert number > 3 or torch.equal(mean, weight)
+    batch = {"obs": torch.randn(7, layout.observation_sizes[0])}
+    played, explored = module.forward_inference(batch), module.forward_exploration(batch)
+    squashed = [
+        (actor(batch["obs"]).tanh() + 1) / 2 for actor in (module.average_actor, module.actor)
+    ]
+    for found, action in zip((played, explored), squashed, strict=True):
+        torch.testing.assert_close(found["action_dist_inputs"], action)
+    assert not torch.allclose(*squashed)
 
 
 def test_gradients_are_clipped_network_by_network():

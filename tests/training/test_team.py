@@ -94,3 +94,13 @@ def test_a_gaussian_of_rllib_acts_as_rllib_lets_it_act():
     theirs = unsquash_action(rng.normal(mean, deviation, drawn.shape), network.action_space)
     np.testing.assert_allclose(drawn.mean(axis=0), theirs.mean(axis=0), atol=0.01)
     np.testing.assert_allclose(drawn.std(axis=0), theirs.std(axis=0), atol=0.01)
+
+
+def test_an_actor_explores_with_the_noise_of_its_run():
+    seen = np.full((20_000, 5), 0.5, np.float32)
+    for noise in (0.05, 0.1):
+        drawn = Policy(Still(), noise=noise).act(seen, np.random.default_rng(0))
+        np.testing.assert_allclose(drawn.mean(axis=0), 0.5, atol=0.005)
+        np.testing.assert_allclose(drawn.std(axis=0), noise, rtol=0.03)
+    best = Policy(Still(), noise=0.1).act(seen[:2])
+    np.testing.assert_array_equal(best, seen[:2])

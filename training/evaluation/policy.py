@@ -20,15 +20,13 @@ MODULE = f"{MODULES}/default_policy"
 """Where an RLlib checkpoint keeps the networks, and the one of a single agent."""
 
 
-NOISE = 0.1
-"""Standard deviation of exploration where actors give actions, as a part of their range."""
-
-
 @dataclass(frozen=True)
 class Policy:
     """Acts on batches of observations. Continuous actions are in 0..1, as particle worlds want."""
 
     module: Any  # a TorchRLModule
+    noise: float = 0.0
+    """Standard deviation of exploration where actors give actions, as a part of their range."""
 
     @property
     def continuous(self) -> bool:
@@ -50,7 +48,8 @@ class Policy:
             mean, deviation = mean_and_deviation(self.module, self._output(observations))
             action: NDArray[np.float32] = mean.numpy()
             if rng is not None:
-                noise = rng.normal(size=action.shape) * np.asarray(deviation)
+                width = self.noise if deviation is None else deviation.numpy()
+                noise = rng.normal(size=action.shape) * width
                 action = (action + noise).astype(np.float32)
             return action.clip(0.0, 1.0)
         logits = self.logits(observations)
@@ -67,14 +66,14 @@ class Policy:
 
 def mean_and_deviation(
     module: Any, output: torch.Tensor
-) -> tuple[torch.Tensor, torch.Tensor | float]:
+) -> tuple[torch.Tensor, torch.Tensor | None]:
     """Of continuous actions in 0..1, before they are cut off there; `[B, size]` each.
 
-    Actors of MADDPG give actions. RLlib's networks give means and logarithms of deviations of a
-    Gaussian over -1..1, which RLlib stretches to the range of the actions.
+    Actors of MADDPG give actions, and no deviation. RLlib's networks give means and logarithms of
+    deviations of a Gaussian over -1..1, which RLlib stretches to the range of the actions.
     """
     if output.shape[1] == module.action_space.shape[0]:
-        return output, NOISE
+        return output, None
     mean, log_deviation = output.chunk(2, dim=1)
     return (mean + 1) / 2, log_deviation.exp() / 2
 

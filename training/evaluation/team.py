@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +39,10 @@ def load_team(checkpoint: Path, config: Mapping[str, Any]) -> Team:
     `load_policy` does."""
     agents = worlds_of(config, 1).agents
     names = module_names(agents, shared=bool(config["rllib"].get("share_parameters")))
-    policies = {name: load_policy(checkpoint, name) for name in dict.fromkeys(names)}
+    noise = float(config["rllib"].get("exploration_noise", 0.0))
+    policies = {
+        name: replace(load_policy(checkpoint, name), noise=noise) for name in dict.fromkeys(names)
+    }
     return Team(tuple(policies[name] for name in names))
 
 

@@ -29,6 +29,7 @@ def build_config(env: str, machine: Machine) -> AlgorithmConfig:
             num_env_runners=machine.env_runners,
             num_envs_per_env_runner=64,
             rollout_fragment_length=25,
+            exploration_noise=0.2,
         )
         .learners(num_learners=0, num_gpus_per_learner=1 if machine.gpus else 0)
         .training(

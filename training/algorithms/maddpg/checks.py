@@ -19,6 +19,7 @@ LEAST_WORLD_STEPS_PER_UPDATE = 0.05
 WHOLE = {
     "n_step": 1,
     "policy_delay": 1,
+    "average_updates": 1,
     "replay_capacity": 1,
     "train_batch_size_per_learner": 1,
     "num_steps_sampled_before_learning_starts": 0,

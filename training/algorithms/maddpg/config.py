@@ -45,6 +45,7 @@ class MADDPGConfig(AlgorithmConfig):
         self.target_noise_clip = 0.5
         self.gumbel_temperature = 1.0
         self.logit_penalty = 1e-3
+        self.average_updates = 2000
         self.grad_clip = 0.5
         self.grad_clip_by = "global_norm"
         self.train_batch_size_per_learner = 1024
@@ -85,6 +86,7 @@ class MADDPGConfig(AlgorithmConfig):
         target_noise_clip: float = NotProvided,
         gumbel_temperature: float = NotProvided,
         logit_penalty: float = NotProvided,
+        average_updates: int = NotProvided,
         replay_capacity: int = NotProvided,
         num_steps_sampled_before_learning_starts: int = NotProvided,
         world_steps_per_update: float = NotProvided,
@@ -109,6 +111,8 @@ class MADDPGConfig(AlgorithmConfig):
             target_noise_clip: largest such noise.
             gumbel_temperature: of the Gumbel-softmax that discrete actions are learned through.
             logit_penalty: weight of the actors' mean square output.
+            average_updates: updates of the actors that the mean of them reaches back, which is
+                evaluated, filmed and exported; 1: the actors as they are.
             replay_capacity: world steps kept.
             num_steps_sampled_before_learning_starts: world steps sampled before the first update,
                 and before the first one after resuming (the replay buffer is not saved).
@@ -132,6 +136,7 @@ class MADDPGConfig(AlgorithmConfig):
             "target_noise_clip": target_noise_clip,
             "gumbel_temperature": gumbel_temperature,
             "logit_penalty": logit_penalty,
+            "average_updates": average_updates,
             "replay_capacity": replay_capacity,
             "num_steps_sampled_before_learning_starts": num_steps_sampled_before_learning_starts,
             "world_steps_per_update": world_steps_per_update,

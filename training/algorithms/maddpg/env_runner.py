@@ -86,22 +86,16 @@ class ParticleEnvRunner(EnvRunner, Checkpointable):
             columns = [action.reshape(worlds, -1) for action in chosen]
             actions[step] = np.concatenate(columns, axis=1)
             rewards[step], truncated[step] = result.rewards, result.truncated
-            finished += [self._episode(e) for e in result.episodes]
+            finished += [
+                Episode(float(sum(e.returns)), e.length, e.measured(self.env.agents))
+                for e in result.episodes
+            ]
         self.num_env_steps_sampled_lifetime += steps * worlds
         rows = make_rows(
             observations, actions, rewards, truncated, following,
             gamma=self.config.gamma, n_step=self.config.n_step,
         )  # fmt: skip
         return Fragment(rows, finished, self._weights_seq_no, self._node)
-
-    def _episode(self, ended: Any) -> Episode:
-        """With the returns of both teams, where there are two."""
-        teams: dict[str, float] = {}
-        for agent, value in zip(self.env.agents, ended.returns, strict=True):
-            name = f"{agent.team}_return"
-            teams[name] = teams.get(name, 0.0) + value
-        metrics = ended.metrics | (teams if len(teams) > 1 else {})
-        return Episode(float(sum(ended.returns)), ended.length, metrics)
 
     @torch.no_grad()
     def _act(self, observations: list[NDArray[np.float32]]) -> list[NDArray[Any]]:

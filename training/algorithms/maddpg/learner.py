@@ -19,6 +19,7 @@ from training.algorithms.maddpg.stack import Ensemble, Stack
 from training.algorithms.maddpg.update import Settings, Update
 
 ACTOR, CRITIC = "actor", "critic"
+AVERAGED = "actor_updates"
 
 
 class MADDPGLearner(TorchLearner):
@@ -63,6 +64,7 @@ class MADDPGLearner(TorchLearner):
         self.replay = Replay(config.replay_capacity, config.layout().row_width, config.seed)
         self._credit = 0.0  # updates that sampled steps have paid for
         self._updates = 0
+        self._actor_updates = 0
 
     def update(
         self, *, training_data: TrainingData, timesteps: dict[str, Any], **kwargs: Any
@@ -109,6 +111,8 @@ class MADDPGLearner(TorchLearner):
         if self._updates % config.policy_delay == 0:
             loss, entropy = rule.actor_loss(batch)
             self._descend(ACTOR, loss, [rule.actors])
+            self._actor_updates += 1
+            rule.average(self._actor_updates, config.average_updates)
             rule.follow(config.tau)
             found |= {"policy_loss": loss.detach() / len(config.local())}
             found |= {"entropy": entropy} if entropy is not None else {}
@@ -137,6 +141,14 @@ class MADDPGLearner(TorchLearner):
         key = (DEFAULT_MODULE_ID, "default_optimizer_learning_rate")
         self.metrics.log_value(key, rate, window=1)
         self.metrics.log_value((ALL_MODULES, "num_updates"), len(statistics), reduce="lifetime_sum")
+
+    def get_state(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """RLlib's, with the number of updates that the actors' mean reaches back."""
+        return super().get_state(*args, **kwargs) | {AVERAGED: self._actor_updates}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        super().set_state(state)
+        self._actor_updates = state.get(AVERAGED, self._actor_updates)
 
     def compute_loss_for_module(self, **kwargs: Any) -> Any:
         """RLlib's hook for learners that keep its `update()`; ours does not call it."""

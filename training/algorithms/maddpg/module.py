@@ -19,6 +19,9 @@ from training.algorithms.maddpg.stack import mlp
 class MADDPGAgent(TorchRLModule, InferenceOnlyAPI):
     """A decentralised actor; for learning also its critics and the targets of all of them.
 
+    What is evaluated, filmed and taken out is `average_actor`, the mean of the actor over its last
+    updates; env runners explore with `actor` itself.
+
     `model_config`: `actor_hiddens`, `critic_hiddens` (units of the hidden layers), `critic_width`
     (inputs of the critic, all observations and actions) and `critics` (2: the smaller estimate
     counts, as in TD3).
@@ -31,6 +34,7 @@ class MADDPGAgent(TorchRLModule, InferenceOnlyAPI):
         self.actor = mlp(
             self.observation_space.shape[0], settings["actor_hiddens"], int(width), last_scale=0.1
         )
+        self.average_actor = copy.deepcopy(self.actor).requires_grad_(False)
         if self.continuous:
             low = torch.as_tensor(self.action_space.low, dtype=torch.float32)
             high = torch.as_tensor(self.action_space.high, dtype=torch.float32)
@@ -57,7 +61,13 @@ class MADDPGAgent(TorchRLModule, InferenceOnlyAPI):
 
     def _forward(self, batch: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
         """Observations `[B, size]` -> logits `[B, choices]`, or the continuous action itself."""
-        outputs = self.actor(batch[Columns.OBS])
+        return self._act(self.average_actor, batch)
+
+    def _forward_exploration(self, batch: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
+        return self._act(self.actor, batch)
+
+    def _act(self, actor: nn.Sequential, batch: dict[str, Any]) -> dict[str, Any]:
+        outputs = actor(batch[Columns.OBS])
         if self.continuous:
             outputs = squash(outputs, self.low, self.high)
         return {Columns.ACTION_DIST_INPUTS: outputs}

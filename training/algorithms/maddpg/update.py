@@ -37,6 +37,7 @@ class Update:
         self._modules = list(modules)
         self.actors = Ensemble([m.actor for m in modules])
         self.target_actors = Ensemble([m.target_actor for m in modules])
+        self.average_actors = Ensemble([m.average_actor for m in modules])
         twins = range(len(modules[0].critics))
         self.critics = [Ensemble([m.critic(t) for m in modules]) for t in twins]
         self.target_critics = [Ensemble([m.target_critic(t) for m in modules]) for t in twins]
@@ -116,7 +117,8 @@ class Update:
     def actor_loss(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor | None]:
         """-mean Q_i(x, a_1, ..., mu_i(o_i), ..., a_N) summed over agents; entropy if discrete.
 
-        Lowe et al. 2017, equation 5: the other agents' actions are those of the batch. A discrete
+        Lowe et al. 2017, equation 5: the other agents' actions are those of the batch; Q_i is the
+        mean of the twins. A discrete
         action is a straight-through Gumbel-softmax sample (Jang et al. 2017): one-hot in the
         forward pass, the gradient of the softmax in the backward pass. The penalty on large
         outputs is that of the paper's code.
@@ -132,21 +134,35 @@ class Update:
         return loss, entropy
 
     def _values_of(self, batch: Batch, outputs: Sequence[torch.Tensor]) -> torch.Tensor:
-        """Mean Q_i of one action an agent, which the gradient flows through, summed over agents."""
+        """Mean Q_i of one action an agent, which the gradient flows through, summed over agents.
 
-        def actions(agent: int) -> torch.Tensor:
-            joint = batch.actions.clone()
-            joint[:, self.layout.action_columns(agent)] = self._act(agent, outputs[agent])
-            return joint
-
-        values = self.values(self.critics[0], batch.observations, actions, frozen=True)
-        return values.mean(dim=1).sum()
+        TD3 asks the first twin alone. An action's worth differs so little from its neighbour's
+        that each twin's error decides where agents come to rest: the mean has less of it.
+        """
+        joint = []
+        for agent, output in enumerate(outputs):
+            actions = batch.actions.clone()
+            actions[:, self.layout.action_columns(agent)] = self._act(agent, output)
+            joint.append(actions)
+        estimates = [
+            self.values(critics, batch.observations, joint.__getitem__, frozen=True).mean(dim=1)
+            for critics in self.critics
+        ]
+        return torch.stack(estimates).mean(dim=0).sum()
 
     def _act(self, agent: int, output: torch.Tensor) -> torch.Tensor:
         if self.layout.discrete:
             return gumbel_softmax(output, tau=self.settings.temperature, hard=True)
         module = self._modules[agent]
         return squash(output, module.low, module.high)
+
+    def average(self, updates: int, longest: int) -> None:
+        """Let the average actors take in the actors after their update number `updates` (1, ...).
+
+        An exponential moving average over the last third of the updates so far, at most over
+        `longest`: theta_mean <- theta_mean + (theta - theta_mean) / min(longest, updates / 3).
+        """
+        self.average_actors.follow(self.actors, 1 / max(1.0, min(longest, updates / 3)))
 
     def follow(self, tau: float) -> None:
         """All targets: theta' <- (1 - tau) theta' + tau theta."""
