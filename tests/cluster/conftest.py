@@ -36,9 +36,9 @@ class Cluster:
     def savanna(self, *arguments, timeout=300, **environment):
         return savanna(*arguments, cwd=self.folder, timeout=timeout, **environment)
 
-    def submit(self, *arguments):
-        """The job's id; films and the like are left out."""
-        quick = ("--evaluate-episodes", "0", "--no-video", "--no-report")
+    def submit(self, *arguments, films=False):
+        """The job's id; evaluation, report and, unless asked for, films are left out."""
+        quick = ("--evaluate-episodes", "0", "--no-report", *(() if films else ("--no-video",)))
         result = self.savanna("submit", *arguments, *quick)
         assert result.returncode == 0, result.stderr
         return result.stdout.split()[0]

@@ -84,6 +84,32 @@ def test_pong_samples_on_all_three_nodes(cluster):
     assert "sampled on 3 nodes" in log.stdout + log.stderr
 
 
+def test_particle_worlds_on_all_three_nodes(cluster):
+    """Films made on the way come home, and the fetched run can be evaluated here."""
+    job = cluster.submit(
+        "particle", "--num-env-runners", "3", "--workers", "2", "--film-every", "20",
+        "--set", "num_steps_sampled_before_learning_starts=4000",
+        "--set", "min_sample_timesteps_per_iteration=4000", "--set", "world_steps_per_update=1000",
+        "--set", "train_batch_size_per_learner=64", "--checkpoint-freq", "0",
+        "--stop", "none", "--stop", "agent_steps=120000", "--wait", films=True,
+    )  # fmt: skip
+    fetched = cluster.savanna("fetch", job)
+    assert fetched.returncode == 0, fetched.stderr
+    [run] = (cluster.folder / "runs/particle").glob("2*")
+    sampled = json.loads((run / "nodes.json").read_text())
+    total = sum(sampled.values())
+    assert set(sampled) == set(cluster.addresses().values())
+    assert all(steps > 0.05 * total for steps in sampled.values()), sampled
+    films = sorted(path.name for path in (run / "videos").glob("*.mp4"))
+    assert len([name for name in films if name.startswith("episode-")]) >= 2, films
+    assert "early-middle-final.mp4" in films
+    options = ("--episodes", "5", "--checkpoint", "last", "--json")
+    evaluated = cluster.savanna("evaluate", f"particle/{run.name}", *options)
+    assert evaluated.returncode == 0, evaluated.stderr
+    [result] = json.loads(evaluated.stdout)
+    assert result["length_mean"] == 25 and result["metrics"]["old_return"] < 0
+
+
 def test_training_in_the_head_joins_the_cluster(cluster):
     """`docker exec HEAD savanna train` needs neither address nor token."""
     plan = json.loads(cluster.head("savanna", "train", "pong", "--dry-run", "--json"))

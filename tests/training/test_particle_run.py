@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from command import savanna
 
 from training.envs.multi_agent import worlds_of
 from training.evaluation.team import load_team
-from training.run_directory import RunDirectory
+from training.run_directory import RunDirectory, film_iteration
 
 QUICK = (
     "--set", "num_envs_per_env_runner=16", "--set", "min_sample_timesteps_per_iteration=2000",
@@ -121,16 +122,34 @@ def test_exported_networks_act_as_the_agents(run, spread, tmp_path):
         np.testing.assert_allclose(found, actions[place], atol=1e-5)
 
 
-def test_resuming_goes_on_with_counters_and_a_new_buffer(spread, tmp_path):
+LATER_RELEASE = """
+from dataclasses import replace
+from training.experiments import EXPERIMENTS
+before = EXPERIMENTS["particle"]
+def build_config(env, machine):
+    model = {"actor_hiddens": [8], "critic_hiddens": [8]}
+    config = before.build_config(env, machine).rl_module(model_config=model)
+    return config.training(num_critics=1, share_parameters=False)
+EXPERIMENTS["particle"] = replace(before, build_config=build_config, film_every=1000)
+"""
+"""Python starts every process with it: the preset's networks are others there."""
+
+
+def test_resuming_goes_on_as_before_whatever_the_preset_is(spread, tmp_path):
+    (tmp_path / "sitecustomize.py").write_text(LATER_RELEASE)
     shutil.copytree(spread, tmp_path / "copy", symlinks=True)
     folder = tmp_path / "copy"
     run = RunDirectory.find("latest", folder / "runs")
-    before = run.metrics()[-1]
+    before, earlier = run.metrics()[-1], run.config
     result = savanna(
         "train", "--resume", "latest", "--stop", "none", "--stop", "iterations=6",
-        "--evaluate-episodes", "0", "--no-video", "--no-report", cwd=folder,
+        "--evaluate-episodes", "0", "--no-report", cwd=folder,
+        PYTHONPATH=f"{tmp_path}{os.pathsep}{Path(__file__).parents[2]}",
     )  # fmt: skip
     assert result.returncode == 0, result.stderr
+    for name in ("settings", "preset", "env_config"):
+        assert run.config[name] == earlier[name]
+    assert {film_iteration(film) for film in run.videos.glob("episode-*.mp4")} >= {5, 6}
     rows = run.metrics()
     assert [row["iteration"] for row in rows] == [1, 2, 3, 4, 5, 6]
     assert rows[4]["agent_steps"] > before["agent_steps"]
