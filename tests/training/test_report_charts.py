@@ -121,6 +121,15 @@ def test_everything_stays_inside_the_chart() -> None:
     assert target < random_play
 
 
+def test_labels_of_lines_close_together_keep_apart_and_in_order() -> None:
+    lines = [Reference("fixed", "", -25, "end"), Reference("best", "", -18, "end")]
+    lines += [Reference("target", "", -29), Reference("random", "", -75, "end")]
+    svg = parsed(Chart("r", "steps", [1, 2], [Series("r", "a", [-160, -70])], references=lines))
+    labels = [e for g in by_class(svg, "reference") for e in g.iter("text")]
+    at = {(e.text or "").split()[0]: float(e.get("y", "nan")) for e in labels}
+    assert at["best"] + 14 <= at["fixed"] and at["fixed"] + 14 <= at["random"]
+
+
 def test_tooltips_say_the_values_and_text_is_escaped() -> None:
     series = [Series("<b>", "a", [1.5, 2.5], [1, 2], [2, 3]), Series("other", "b", [NAN, 4.0])]
     svg = parsed(Chart('"x" & <y>', "<steps>", [1000, 2000], series))

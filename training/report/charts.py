@@ -121,10 +121,13 @@ def _grid(chart: Chart, place: _Place) -> list[str]:
 
 def _references(chart: Chart, place: _Place) -> list[str]:
     found = []
-    for reference in chart.references:
+    lowest = {"start": -math.inf, "end": -math.inf}  # baseline of the last label on each side
+    for reference in sorted(chart.references, key=lambda r: -r.value):
         y = place.y(reference.value)
         text_x = place.left + 6 if reference.side == "start" else place.right - 2
-        text_y = y - 5 if y - 14 > place.top else y + 14
+        beside = y - 5 if y - 14 > place.top else y + 14
+        # Lines close together: their labels stand below each other, in the lines' order.
+        text_y = lowest[reference.side] = max(beside, lowest[reference.side] + 14)
         found.append(
             f'<g class="reference {escape(reference.style)}">'
             f'<path d="M{place.left:.1f} {y:.1f}H{place.right:.1f}"/>'
