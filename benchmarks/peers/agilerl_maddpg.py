@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 import torch
 from agilerl.algorithms import MADDPG
-from agilerl.components.multi_agent_replay_buffer import MultiAgentReplayBuffer
+from agilerl.components.replay_buffer import ReplayBuffer
 from agilerl.training.train_multi_agent_off_policy import train_multi_agent_off_policy
 from agilerl.utils.utils import make_multi_agent_vect_envs
+from mpe2 import simple_spread_v3
 from numpy.typing import NDArray
-from pettingzoo.mpe import simple_spread_v3
 
 from benchmarks.peers.clock import Clock
 
@@ -44,11 +44,13 @@ ALGORITHM: dict[str, Any] = {
 class Peer:
     """What `process` needs of a library."""
 
+    worlds = "mpe2"
     settings = (
-        f"{NUM_ENVS} worlds in processes of their own, one update of {ALGORITHM['batch_size']} "
-        f"every {ALGORITHM['learn_step']} world steps, learning rates {ALGORITHM['lr_actor']:g} "
-        f"and {ALGORITHM['lr_critic']:g}, gamma {ALGORITHM['gamma']:g}, tau {ALGORITHM['tau']:g}, "
-        "Ornstein-Uhlenbeck noise, a network for each agent, one set of agents, no evolution"
+        f"{NUM_ENVS} worlds in processes of their own, for each agent one update of "
+        f"{ALGORITHM['batch_size']} every {ALGORITHM['learn_step']} world steps, learning rates "
+        f"{ALGORITHM['lr_actor']:g} and {ALGORITHM['lr_critic']:g}, gamma {ALGORITHM['gamma']:g}, "
+        f"tau {ALGORITHM['tau']:g}, "
+        "Ornstein-Uhlenbeck noise, one network for all agents, one set of agents, no evolution"
     )
 
     def __init__(self, seed: int) -> None:
@@ -88,18 +90,13 @@ class Peer:
             return found
 
         envs.step = counted
-        memory = MultiAgentReplayBuffer(
-            MEMORY_SIZE,
-            field_names=["state", "action", "reward", "next_state", "done"],
-            agent_ids=list(envs.agents),
-        )
         clock.start()
         train_multi_agent_off_policy(
             envs,
             "simple_spread_v3",
             "MADDPG",
             [self._agent],
-            memory=memory,
+            memory=ReplayBuffer(MEMORY_SIZE),
             max_steps=10**12,
             evo_steps=EVO_STEPS,
             verbose=False,

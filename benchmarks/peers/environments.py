@@ -30,11 +30,10 @@ def python_of(name: str) -> Path:
     print(f"installing {name} into {folder} ...", file=sys.stderr, flush=True)
     folder.parent.mkdir(parents=True, exist_ok=True)
     _call(name, uv, "venv", "-q", "--clear", "--python", sys.executable, folder)
-    # Overrides: a peer's bounds are older than the torch and the worlds it is to be compared with.
-    pinned = ("-r", requirements, "--override", requirements)
-    _call(name, uv, "pip", "install", "-q", "--python", folder / "bin" / "python", *pinned)
+    python = folder / "bin" / "python"
+    _call(name, uv, "pip", "install", "-q", "--python", python, "-r", requirements)
     stamp.write_text(requirements.read_text())
-    return folder / "bin" / "python"
+    return python
 
 
 def _call(name: str, *command: str | Path) -> None:

@@ -31,7 +31,7 @@ ADAPTERS = {
 def serve(name: str, orders: dict[str, Any], tell: Callable[..., None]) -> None:
     """Check the world, then train and show the policy, unless `orders["train"]` is false."""
     peer = importlib.import_module(ADAPTERS[name]).Peer(orders["seed"])
-    packages = (name, "pettingzoo", "torch")
+    packages = (name, peer.worlds, "torch")
     tell(versions={package: version(package) for package in packages}, settings=peer.settings)
     problem = difference(peer.make_world(), orders["reference"])
     if problem:

@@ -18,6 +18,8 @@ from benchmarks.peers.clock import Clock
 class Peer:
     """What `process` needs of a library."""
 
+    worlds = "pettingzoo"
+
     def __init__(self, seed: int) -> None:
         config = get_arguments(algo="maddpg", env="mpe", env_id="simple_spread_v3")
         config.seed = config.env_seed = seed

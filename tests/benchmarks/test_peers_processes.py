@@ -81,6 +81,7 @@ def fake(monkeypatch):
     """A library `fake` whose policy rests; its `train` may be replaced."""
 
     class Peer:
+        worlds = "fake_worlds"
         settings = "none"
         make_world = staticmethod(make_world)
         act = staticmethod(rest)
@@ -108,7 +109,7 @@ def serve(**changed):
 
 def test_a_peer_trains_until_its_time_is_up(fake):
     about, last = serve()
-    assert about["versions"]["fake"] == "fake-1"
+    assert list(about["versions"].values()) == ["fake-1", "fake_worlds-1", "torch-1"]
     assert last["steps"] == 16
     assert len(last["returns"]) == 3
 
