@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, fields, is_dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from training.envs.multi_agent import is_particle, task_of
 from training.errors import UsageError
 from training.experiments import Experiment, Machine
 from training.orchestration.overrides import NESTED
@@ -18,6 +19,10 @@ from training.orchestration.target import env_settings, same_task, without_retur
 if TYPE_CHECKING:
     from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
 
+_OF_NETWORKS = (
+    "share_parameters", "num_critics", "good_policy", "adv_policy", "env_config.continuous",
+    "env_config.frame_size", "env_config.frame_stack",
+)  # fmt: skip
 _NOT_OURS = ("_is_frozen", "env", "seed")
 
 
@@ -63,10 +68,36 @@ def _check_same(request: TrainRequest, run: str, saved: Mapping[str, Any]) -> No
                 f"{option} {given}: --resume goes on with {run}, which has {saved[what]}. "
                 "Leave it out, or start a new run."
             )
+    problems += _other_networks(request, run, saved)
     if request.search or request.num_samples > 1:
         problems.append(f"--resume goes on with one run, {run}: a search starts new ones.")
     if problems:
         raise UsageError("\n".join(problems))
+
+
+def _other_networks(request: TrainRequest, run: str, saved: Mapping[str, Any]) -> list[str]:
+    """A line for each setting that a checkpoint's networks would not fit."""
+    rllib, world, env = saved.get("rllib", {}), saved.get("env_config", {}), saved["env"]
+    before = {f"env_config.{name}": value for name, value in world.items()}
+    if isinstance(rllib.get("_model_config"), dict):
+        before |= {f"model_config.{name}": v for name, v in rllib["_model_config"].items()}
+    before |= {name: rllib[name] for name in _OF_NETWORKS if name in rllib}
+    changed = {}
+    for key, value in request.overrides.items():
+        of_networks = key in _OF_NETWORKS or key.startswith("model_config.")
+        if of_networks and before.get(key, value) != value:
+            changed[key] = value
+    if is_particle(env):
+        given = env_settings(request.overrides)
+        one, other = task_of(env, world), task_of(env, {**world, **given})
+        if (one.agents, one.adversaries) != (other.agents, other.adversaries):
+            counts = ("num_agents", "num_adversaries")
+            changed |= {f"env_config.{name}": given[name] for name in counts if name in given}
+    return [
+        f"--set {key}={value}: the networks of {run} were made with {before.get(key)}. "
+        "Leave it out, or start a new run."
+        for key, value in changed.items()
+    ]
 
 
 def snapshot(config: AlgorithmConfig, experiment: Experiment, env: str) -> dict[str, Any]:
