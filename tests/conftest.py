@@ -11,6 +11,9 @@ from command import savanna
 # Before torch is imported anywhere: tests share few cores with Ray's processes.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+# `make test ARGS=...` hands its variables on to every make below it, and tests start some.
+for name in ("MAKEFLAGS", "MAKEOVERRIDES", "MFLAGS", "MAKELEVEL", "ARGS"):
+    os.environ.pop(name, None)
 
 
 IMAGE_TIMEOUT = 1800
