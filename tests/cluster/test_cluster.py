@@ -87,7 +87,7 @@ def test_pong_samples_on_all_three_nodes(cluster):
 def test_particle_worlds_on_all_three_nodes(cluster):
     """Films made on the way come home, and the fetched run can be evaluated here."""
     job = cluster.submit(
-        "particle", "--num-env-runners", "3", "--workers", "2", "--film-every", "20",
+        "particle", "--num-env-runners", "3", "--workers", "2", "--film-every", "2",
         "--set", "num_steps_sampled_before_learning_starts=4000",
         "--set", "min_sample_timesteps_per_iteration=4000", "--set", "world_steps_per_update=1000",
         "--set", "train_batch_size_per_learner=64", "--checkpoint-freq", "0",
