@@ -13,7 +13,7 @@ from training.run_directory import CheckpointInfo, RunDirectory
 
 AGENTS = 3
 CHECKPOINT_FREQUENCY = 10
-"""In iterations, which last about a second: often enough to find one near any moment."""
+"""In iterations, which last seconds: often enough to find one near any moment."""
 
 
 def run(orders: dict[str, Any]) -> Outcome:

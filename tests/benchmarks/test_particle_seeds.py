@@ -18,7 +18,7 @@ ROWS = [
     {"seconds": 40.0, "agent_steps": 120_000.0, "old_return_mean": -399.0},
     {"seconds": 60.0, "agent_steps": 180_000.0, "old_return_mean": -450.0},
 ]
-PLAYED = [(-500.04, 2.0), (-450.0, 1.5), (-400.0, 1.0), (-380.0, 0.94)]
+PLAYED = [(9, -500.04, 2.0), (21, -450.0, 1.5), (40, -400.0, 1.0), (60, -380.0, 0.94)]
 
 
 def test_the_level_is_reached_where_the_return_is_first_above_it():
@@ -28,24 +28,27 @@ def test_the_level_is_reached_where_the_return_is_first_above_it():
 
 def test_table():
     lines = table([Seed(7, ROWS, PLAYED)], 60).splitlines()
-    assert "greedy return after 10 s" in lines[0]
-    assert "greedy return after 60 s" in lines[0]
-    cells = "-500.0 ± 2.0 | -450.0 ± 1.5 | -400.0 ± 1.0 | -380.0 ± 0.9"
+    assert "greedy return after about 10 s" in lines[0]
+    assert "greedy return after about 60 s" in lines[0]
+    cells = "-500.0 ± 2.0 (9 s) | -450.0 ± 1.5 (21 s) | -400.0 ± 1.0 (40 s) | -380.0 ± 0.9 (60 s)"
     assert lines[2] == f"| 7 | 40 | {cells} | 1,000 |"
     assert lines[-1] == "The median time is 40 s."
 
 
-def test_a_checkpoint_stands_only_for_moments_near_it():
+def test_the_checkpoint_nearest_to_a_moment():
     infos = [CheckpointInfo(i, i, i, seconds, 0.0) for i, seconds in enumerate((290, 330, 1800))]
-    assert nearest(infos, 300, 90) is infos[0]
-    assert nearest(infos, 900, 90) is None
-    assert nearest([], 900, 90) is None
+    assert [nearest(infos, at) for at in (300, 900, 1700)] == infos
 
 
-def test_a_moment_without_a_checkpoint_is_left_empty():
-    assert "| 40 | -500.0 ± 2.0 |  |  | -1.0 ± 1.0 | 1,000 |" in table(
-        [Seed(0, ROWS, [PLAYED[0], None, None, (-1.0, 1.0)])], 60
-    )
+def test_only_the_seeds_and_seconds_of_the_page_change_it(monkeypatch, capsys):
+    kept = []
+    monkeypatch.setattr(particle_seeds, "train_all", lambda options: options.seeds)
+    monkeypatch.setattr(particle_seeds, "look", lambda seed, run, _: Seed(seed, ROWS, PLAYED))
+    monkeypatch.setattr(particle_seeds, "keep_page", lambda seeds, how: kept.append(how))
+    assert main(["--seconds", "60"]) == main(["--seeds", "0", "1"]) == 0 and not kept
+    assert capsys.readouterr().err.count("it is left alone") == 2
+    assert main([]) == main(["--in-turn"]) == 0
+    assert kept == ["3 runs at once", "One after the other"]
 
 
 def test_a_seed_that_does_not_get_there_leaves_no_median():
@@ -58,6 +61,7 @@ def test_a_seed_that_does_not_get_there_leaves_no_median():
     ("arguments", "said"),
     [
         (["--seeds", "1", "1"], "--seeds 1 1: one is given twice."),
+        (["--seeds", *"123456789"], "--seeds: "),
         (["--seconds", "-3"], "--seconds -3: must be at least 1."),
         (["--inturn"], "unknown option '--inturn', did you mean --in-turn?"),
     ],

@@ -230,6 +230,15 @@ def test_what_a_checkpoint_gives_the_networks_is_what_the_stacks_learn_with(shar
             torch.testing.assert_close(one, other)
 
 
+def test_a_checkpoint_without_a_mean_of_the_actor_plays_with_the_actor():
+    config = make_config(env_config={"continuous": True})
+    module, other = (make_learner(config).module["agent_0"] for _ in range(2))
+    old = {k: v for k, v in module.get_state().items() if not k.startswith("average_actor")}
+    other.set_state(old)
+    seen = {"obs": torch.randn(5, *module.observation_space.shape)}
+    torch.testing.assert_close(other.forward_inference(seen), module.forward_exploration(seen))
+
+
 def test_stacks_are_made_where_the_learner_learns(monkeypatch):
     """`meta` stands for a GPU: networks are moved there first, then stacked."""
     place = "ray.rllib.core.learner.torch.torch_learner.get_device"

@@ -100,7 +100,10 @@ def test_a_run_of_before_goes_on_with_the_preset(tmp_path):
         ("--seed 3", "--seed 3: --resume goes on with run-1, which has 0"),
         ("--set lr=uniform(1e-4,1e-3)", "a search starts new ones"),
         ("--num-samples 2", "a search starts new ones"),
-        ("particle --num-agents 5", "env_config.num_agents=5: the networks of run-1 were made"),
+        (
+            "particle --num-agents 5",
+            "env_config.num_agents=5: the networks of run-1 were made with 3",
+        ),
         ("particle --num-units 32 --set critic_lr=1", "actor_hiddens=[32, 32]: the networks"),
         ("particle --actions discrete", "env_config.continuous=False: the networks of run-1"),
         ("--set share_parameters=false", "share_parameters=False: the networks of run-1 were"),
@@ -120,3 +123,5 @@ def test_what_is_equal_may_be_said_again(tmp_path):
     words = ("--algorithm", "ippo", "--scenario", "simple_tag", "--seed", "0", "--resume", "x",
              "--num-agents", "4", "--set", "model_config.fcnet_hiddens=[64,64]")  # fmt: skip
     assert plan_of(*words, resumed=run).experiment.name == "particle-ippo"
+    as_tuple = (*words[:-1], "model_config.fcnet_hiddens=(64,64)")
+    assert plan_of(*as_tuple, resumed=run).experiment.name == "particle-ippo"

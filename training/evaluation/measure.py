@@ -55,7 +55,8 @@ def evaluate(
     """Evaluate one checkpoint, or with `which="all"` every kept one on the same seeds.
 
     By default actions are the most probable ones: that is the policy people take out and deploy,
-    and it makes a result repeatable to the last digit. `explore` draws them as in training.
+    and it makes a result repeatable to the last digit. `explore` draws them: from the policy, or
+    with the training's mean noise where actors give continuous actions.
     Adds to the run's `evaluations.json`.
     """
     chosen = run.checkpoints() if which == "all" else [run.checkpoint(which)]

@@ -40,7 +40,7 @@ class Policy:
     def act(
         self, observations: NDArray[Any], rng: np.random.Generator | None = None
     ) -> NDArray[Any]:
-        """Observations `[B, ...]` -> the best actions, or with `rng` drawn as in training.
+        """Observations `[B, ...]` -> the best actions, or with `rng` drawn around them.
 
         Discrete: whole numbers `[B]`; continuous: floats `[B, size]`.
         """

@@ -85,19 +85,26 @@ def _other_networks(request: TrainRequest, run: str, saved: Mapping[str, Any]) -
     changed = {}
     for key, value in request.overrides.items():
         of_networks = key in _OF_NETWORKS or key.startswith("model_config.")
-        if of_networks and before.get(key, value) != value:
+        if of_networks and before.get(key, value) not in (value, _as_json(value)):
             changed[key] = value
     if is_particle(env):
         given = env_settings(request.overrides)
         one, other = task_of(env, world), task_of(env, {**world, **given})
         if (one.agents, one.adversaries) != (other.agents, other.adversaries):
-            counts = ("num_agents", "num_adversaries")
-            changed |= {f"env_config.{name}": given[name] for name in counts if name in given}
+            for name, count in (("num_agents", one.agents), ("num_adversaries", one.adversaries)):
+                if name in given:
+                    changed[f"env_config.{name}"] = given[name]
+                    before[f"env_config.{name}"] = count
     return [
         f"--set {key}={value}: the networks of {run} were made with {before.get(key)}. "
         "Leave it out, or start a new run."
         for key, value in changed.items()
     ]
+
+
+def _as_json(value: Any) -> Any:
+    """As it is read back from `config.json`: a tuple is a list there."""
+    return json.loads(json.dumps(value, default=str))
 
 
 def snapshot(config: AlgorithmConfig, experiment: Experiment, env: str) -> dict[str, Any]:

@@ -99,12 +99,14 @@ class MADDPGConfig(AlgorithmConfig):
                 adversaries see nothing of the others.
             adv_policy: the same for the adversaries.
             use_local_critic: `True` is `ddpg` for both teams, `False` `maddpg`.
-            share_parameters: agents of one team with the same spaces have the same networks.
+            share_parameters: agents of one role and team with the same spaces have the same
+                networks.
             critic_lr: learning rate of the critics; `None`: that of the actors, `lr`. Both may
                 be schedules `[[world steps, value], ...]`.
             tau: share of the networks in their targets' moving average, an update.
             n_step: steps of rewards in a target.
-            num_critics: 2 for the smaller estimate of twins (MATD3).
+            num_critics: 2 for twins: the smaller estimate is the target (MATD3), and actors
+                follow the mean of both.
             policy_delay: updates of the critics between two of the actors (MATD3).
             target_noise: standard deviation of the noise on continuous target actions, as a part
                 of their range (MATD3).
@@ -151,7 +153,8 @@ class MADDPGConfig(AlgorithmConfig):
 
         Args:
             exploration_noise: standard deviation of the noise on continuous actions, as a part of
-                their range. Discrete actions are drawn from the policy.
+                their range; the mean over the worlds, which have from none to twice as much.
+                Discrete actions are drawn from the policy.
             kwargs: RLlib's own; `num_envs_per_env_runner` are worlds.
         """
         super().env_runners(**kwargs)

@@ -59,6 +59,11 @@ class MADDPGAgent(TorchRLModule, InferenceOnlyAPI):
     def get_non_inference_attributes(self) -> list[str]:
         return ["critics", "target_actor", "target_critics"]
 
+    def set_state(self, state: dict[str, Any]) -> None:
+        """RLlib's, which leaves out what `state` lacks: a mean that is not there is the actor."""
+        means = {f"average_{name}": v for name, v in state.items() if name.startswith("actor.")}
+        super().set_state(means | state)
+
     def _forward(self, batch: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
         """Observations `[B, size]` -> logits `[B, choices]`, or the continuous action itself."""
         return self._act(self.average_actor, batch)
