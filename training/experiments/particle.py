@@ -33,7 +33,7 @@ def build_config(env: str, machine: Machine) -> AlgorithmConfig:
         )
         .learners(num_learners=0, num_gpus_per_learner=1 if machine.gpus else 0)
         .training(
-            lr=[[0, 3e-3], [1_500_000, 2e-3], [10_000_000, 5e-4]],  # over world steps
+            lr=[[0, 3e-3], [1_500_000, 2e-3], [5_500_000, 1e-4]],  # over world steps
             share_parameters=True,
             num_critics=2,
             policy_delay=2,
