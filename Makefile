@@ -162,6 +162,9 @@ bench-peers: setup ## Compare our MADDPG with AgileRL's and XuanCe's; keeps docs
 bench-seeds: setup ## Train simple_spread with three seeds at once; keeps docs/performance.md
 	@$(BIN)/python -m benchmarks.particle_seeds $(ARGS)
 
+bench-algorithms: setup ## Compare MADDPG with RLlib's PPO on simple_spread; keeps docs/performance.md
+	@$(BIN)/python -m benchmarks.particle_algorithms $(ARGS)
+
 bench-containers: setup ## Measure what containers cost; needs the cpu image; keeps docs/performance.md
 	@$(BIN)/python -m benchmarks.containers $(ARGS)
 
@@ -199,4 +202,4 @@ $(VENV)/.installed: requirements-dev.txt pyproject.toml
   cluster-logs cluster-scale test-images image-sbom image-provenance image-scan image-push \
   image-sign torch-wheel cluster-down plan prices doctor preview up foundation status ssh tunnel \
   workers down purge e2e setup test lint format bench bench-peers \
-  bench-seeds bench-containers lock clean help
+  bench-seeds bench-algorithms bench-containers lock clean help

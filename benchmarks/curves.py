@@ -15,7 +15,7 @@ from training.report.charts import render
 from training.report.scales import time_unit
 
 WIDTH, HEIGHT, LEGEND = 860.0, 360.0, 28.0
-COLOURS = ("#c2570c", "#2b7a8c", "#6b4e9b", "#4d7c2b")
+COLOURS = ("#c2570c", "#2b7a8c", "#6b4e9b", "#4d7c2b", "#b0306a")
 STYLE = """
 text { font: 13px sans-serif; fill: #6b6259; }
 .grid { stroke: #e5ddd0; } .axis { stroke: #6b6259; }

@@ -33,7 +33,7 @@ def build_config(env: str, machine: Machine) -> AlgorithmConfig:
         )
         .learners(num_learners=0, num_gpus_per_learner=1 if machine.gpus else 0)
         .training(
-            lr=[[0, 3e-3], [1_500_000, 2e-3], [5_500_000, 1e-4]],  # over world steps
+            lr=[[0, 1e-3], [600_000, 1e-3], [1_500_000, 4e-4], [4_000_000, 2e-4]],  # over world steps
             share_parameters=True,
             num_critics=2,
             policy_delay=2,
@@ -41,8 +41,8 @@ def build_config(env: str, machine: Machine) -> AlgorithmConfig:
             train_batch_size_per_learner=512,
             world_steps_per_update=128,
         )
-        # Smaller actors cannot tell who should go where, however long they learn.
-        .rl_module(model_config={"actor_hiddens": [256, 256, 256], "critic_hiddens": [64, 64]})
+        # Smaller critics lead actors astray, the more the longer they learn.
+        .rl_module(model_config={"actor_hiddens": [256, 256, 256], "critic_hiddens": [256, 256]})
     )
 
 

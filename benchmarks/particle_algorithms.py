@@ -1,0 +1,100 @@
+"""`make bench-algorithms`: MADDPG beside RLlib's PPO on simple_spread, each alone for a time."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from benchmarks.curves import Curve, draw
+from benchmarks.page import PAGE, hardware, keep
+from benchmarks.particle_seeds import AGENTS, CHECKPOINT_FREQUENCY, PARTS, Seed, look
+from benchmarks.training_run import ROOT, end, start
+from training.cli.parser import Parser
+from training.errors import SavannaError, UsageError
+from training.experiments.particle import OLD_TARGET
+from training.report.chart_data import Reference
+
+SECONDS = 600.0
+"""What docs/performance.md shows; the results of another time are only printed."""
+
+CANDIDATES = {
+    "MADDPG, continuous": (),
+    "MADDPG, discrete": ("--actions", "discrete"),
+    "PPO, one network, discrete": ("--algorithm", "ppo"),
+    "PPO, one an agent, discrete": ("--algorithm", "ippo"),
+    "PPO, one network, continuous": ("--algorithm", "ppo", "--actions", "continuous"),
+}
+"""Name -> what `savanna train particle` is given; PPO's actions are discrete by default."""
+
+
+def parse(argv: list[str]) -> Any:
+    """The options. Raises `UsageError` with one line."""
+    parser = Parser(prog="python -m benchmarks.particle_algorithms", description=__doc__)
+    parser.add_argument("--seconds", type=float, default=SECONDS, help="of training, each run")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--episodes", type=int, default=1000, help="played by each checkpoint")
+    parser.add_argument("--runs-root", type=Path, default=ROOT / "build" / "particle-algorithms")
+    options = parser.parse_all(argv)
+    for name, least in (("seconds", 1), ("episodes", 2)):
+        if not getattr(options, name) >= least:
+            raise UsageError(f"--{name} {getattr(options, name):g}: must be at least {least}.")
+    return options
+
+
+def measure(name: str, options: Any) -> Seed:
+    """Train one candidate and play its checkpoints."""
+    print(f"{name}: {options.seconds:g} s ...", file=sys.stderr)
+    root = options.runs_root / name.replace(", ", "-").replace(" ", "-")
+    often = ("--checkpoint-freq", str(CHECKPOINT_FREQUENCY))
+    run = end(start(options.seed, options.seconds, root, *often, *CANDIDATES[name]), root)
+    return look(options.seed, run, options)
+
+
+def table(results: dict[str, Seed], seconds: float) -> str:
+    """The candidates in Markdown."""
+    marks = [f"greedy return after about {part * seconds:.0f} s" for part in PARTS]
+    lines = [
+        "| simple_spread | " + " | ".join(marks) + " | world steps a second |",
+        "| --- |" + " ---: |" * (len(marks) + 1),
+    ]
+    for name, result in results.items():
+        cells = [f"{mean:.1f} ± {error:.1f} ({at:.0f} s)" for at, mean, error in result.played]
+        last = result.rows[-1]
+        rate = last["agent_steps"] / AGENTS / last["seconds"]
+        lines.append(f"| {name} | " + " | ".join(cells) + f" | {rate:,.0f} |")
+    return "\n".join(lines)
+
+
+def keep_page(results: dict[str, Seed]) -> None:
+    """Put the table and the curves into docs/performance.md."""
+    draw(
+        PAGE.parent / "images" / "particle-algorithms.svg",
+        "Mean return of 100 episodes over training time",
+        [Curve(name, [row["seconds"] for row in result.rows],
+               [row["old_return_mean"] for row in result.rows])
+         for name, result in results.items()],
+        [Reference("", "level", OLD_TARGET)],
+    )  # fmt: skip
+    picture = "![Training return of the algorithms over time](images/particle-algorithms.svg)"
+    how = hardware("One run each, one after the other, seed 0")
+    keep("particle-algorithms", f"{table(results, SECONDS)}\n\n{picture}\n\n{how}")
+
+
+def main(argv: list[str]) -> int:
+    try:
+        options = parse(argv)
+        results = {name: measure(name, options) for name in CANDIDATES}
+    except SavannaError as error:
+        print(error, file=sys.stderr)
+        return 2 if isinstance(error, UsageError) else 1
+    print(table(results, options.seconds))
+    if (options.seconds, options.seed) == (SECONDS, 0):
+        keep_page(results)
+    else:
+        print("another time or seed than that of the page: it is left alone", file=sys.stderr)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
