@@ -33,7 +33,8 @@ def build_config(env: str, machine: Machine) -> AlgorithmConfig:
         )
         .learners(num_learners=0, num_gpus_per_learner=1 if machine.gpus else 0)
         .training(
-            lr=[[0, 1e-3], [600_000, 1e-3], [1_500_000, 4e-4], [4_000_000, 2e-4]],  # over world steps
+            # Over world steps.
+            lr=[[0, 1e-3], [600_000, 1e-3], [1_500_000, 4e-4], [4_000_000, 2e-4]],
             share_parameters=True,
             num_critics=2,
             policy_delay=2,
