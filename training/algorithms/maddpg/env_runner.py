@@ -166,10 +166,10 @@ def noise_of_worlds(
 ) -> NDArray[np.float32]:
     """Standard deviation of the noise in each world `[worlds]` of one env runner (1, 2, ...).
 
-    Between none and twice `mean`, evenly over all worlds of all env runners: learning only from
-    play with one noise makes long runs worse again (docs/decisions/maddpg.md). Multiples of the
-    golden ratio spread any stretch of neighbours evenly too, so that the mean return of the last
-    episodes is not that of the quiet worlds in one iteration and of the noisy in the next.
+    Between none and twice `mean`, evenly over all worlds of all env runners, so that critics see
+    careful play and careless. Multiples of the golden ratio spread any stretch of neighbours
+    evenly too: else the mean return of the last episodes were that of the quiet worlds in one
+    iteration and of the noisy in the next.
     """
     index = np.arange(worlds) * env_runners + env_runner - 1
     share = (0.5 + index * (np.sqrt(5) - 1) / 2) % 1
