@@ -223,11 +223,11 @@ def request_from(options: argparse.Namespace) -> TrainRequest:
 
 
 def run(options: argparse.Namespace) -> int:
-    from training.orchestration import plan, train
+    from training.orchestration import dry_run, train
     from training.orchestration.phases import outcome
 
     if options.dry_run:
-        show_plan(plan(_request(options)), as_json=options.json)
+        show_plan(dry_run(_request(options)), as_json=options.json)
         return 0
     with outcome():
         finished = train(_request(options))

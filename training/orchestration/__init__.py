@@ -9,7 +9,7 @@ from training.orchestration.request import TrainRequest
 if TYPE_CHECKING:
     from training.run_directory import RunDirectory
 
-__all__ = ["TrainRequest", "plan", "train"]
+__all__ = ["TrainRequest", "dry_run", "train"]
 
 
 def train(request: TrainRequest) -> RunDirectory:
@@ -19,8 +19,8 @@ def train(request: TrainRequest) -> RunDirectory:
     return run(request)
 
 
-def plan(request: TrainRequest) -> dict[str, Any]:
+def dry_run(request: TrainRequest) -> dict[str, Any]:
     """What `train(request)` would do, as the content of `config.json`; trains nothing."""
-    from training.orchestration.trainer import dry_run
+    from training.orchestration.trainer import dry_run as describe
 
-    return dry_run(request)
+    return describe(request)
