@@ -1,14 +1,15 @@
 """The table of `make bench-algorithms`."""
 
-import json
-
 import pytest
 
 from benchmarks import particle_algorithms
 from benchmarks.curves import COLOURS
 from benchmarks.particle_algorithms import CANDIDATES, main, table
 from benchmarks.particle_seeds import Seed
-from training.cli.main import main as savanna
+from training.cli.main import make_parser
+from training.cli.train import arguments, request_from
+from training.experiments import Machine
+from training.orchestration.plan import make_plan
 
 ROWS = [{"seconds": 60.0, "agent_steps": 180_000.0, "old_return_mean": -450.0}]
 PLAYED = [(9, -500.04, 2.0), (21, -450.0, 1.5), (40, -400.0, 1.0), (60, -380.0, 0.94)]
@@ -22,9 +23,11 @@ def test_table():
 
 
 @pytest.mark.parametrize("name", CANDIDATES)
-def test_every_candidate_is_what_its_name_says(name, capsys):
-    assert savanna(["train", "particle", *CANDIDATES[name], "--dry-run", "--json"]) == 0
-    plan = json.loads(capsys.readouterr().out)
+def test_every_candidate_is_what_its_name_says(name):
+    words = ["train", *arguments(["particle", *CANDIDATES[name]])]
+    options = make_parser().parse_args(words)
+    options.command_line = words
+    plan = make_plan(request_from(options), Machine(cpus=2, gpus=0)).content
     assert plan["algorithm"] == name.split(",")[0]
     continuous = plan["rllib"]["env_config"]["continuous"]
     assert continuous == ("discrete" not in name) and plan["env"] == "simple_spread"
