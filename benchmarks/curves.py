@@ -14,7 +14,7 @@ from training.report.chart_data import Chart, Reference, Series
 from training.report.charts import render
 from training.report.scales import time_unit
 
-WIDTH, HEIGHT, LEGEND = 860.0, 360.0, 28.0
+WIDTH, HEIGHT, LEGEND = 860.0, 360.0, 28.0  # the last: a row of names above the chart
 COLOURS = ("#c2570c", "#2b7a8c", "#6b4e9b", "#4d7c2b", "#b0306a")
 STYLE = """
 text { font: 13px sans-serif; fill: #6b6259; }
@@ -48,16 +48,20 @@ def draw(file: Path, name: str, curves: Sequence[Curve], lines: Sequence[Referen
     ]
     chart = render(Chart(name, x_label, grid, series, lines, width=WIDTH, height=HEIGHT))
     colours = [f".line.s{i} {{ stroke: {colour}; }}" for i, colour in enumerate(COLOURS)]
-    legend, x = [], 50.0
+    legend, x, row = [], 50.0, 0.0
     for curve, colour in zip(known, COLOURS, strict=False):
+        width = 60 + 7.0 * len(curve.name)
+        if x + width > WIDTH and x > 50:
+            x, row = 50.0, row + LEGEND
         legend.append(
-            f'<path d="M{x:g} 16h18" stroke="{colour}" stroke-width="2.5"/>'
-            f'<text x="{x + 24:g}" y="20">{escape(curve.name)}</text>'
+            f'<path d="M{x:g} {row + 16:g}h18" stroke="{colour}" stroke-width="2.5"/>'
+            f'<text x="{x + 24:g}" y="{row + 20:g}">{escape(curve.name)}</text>'
         )
-        x += 60 + 7 * len(curve.name)
-    size = f'y="{LEGEND:g}" width="{WIDTH:g}" height="{HEIGHT:g}"'
+        x += width
+    top = row + LEGEND
+    size = f'y="{top:g}" width="{WIDTH:g}" height="{HEIGHT:g}"'
     file.write_text(
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH:g} {HEIGHT + LEGEND:g}">'
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH:g} {HEIGHT + top:g}">'
         f"<style>{STYLE}{' '.join(colours)}</style>"
         f'<rect width="100%" height="100%" fill="#fffdf7"/>{"".join(legend)}'
         f"{chart.replace('<svg ', f'<svg {size} ', 1)}</svg>\n"

@@ -8,7 +8,7 @@ from typing import Any
 
 from benchmarks.curves import Curve, draw
 from benchmarks.page import PAGE, hardware, keep
-from benchmarks.particle_seeds import AGENTS, CHECKPOINT_FREQUENCY, PARTS, Seed, look
+from benchmarks.particle_seeds import AGENTS, CHECKPOINT_FREQUENCY, Seed, look
 from benchmarks.training_run import ROOT, end, start
 from training.cli.parser import Parser
 from training.errors import SavannaError, UsageError
@@ -17,6 +17,9 @@ from training.report.chart_data import Reference
 
 SECONDS = 180.0
 """What docs/performance.md shows; the results of another time are only printed."""
+
+PARTS = (1 / 4, 3 / 4, 1)
+"""Of the training time; the checkpoint nearest to each is played."""
 
 CANDIDATES = {
     "MADDPG, continuous": (),
@@ -48,7 +51,7 @@ def measure(name: str, options: Any) -> Seed:
     root = options.runs_root / name.replace(", ", "-").replace(" ", "-")
     often = ("--checkpoint-freq", str(CHECKPOINT_FREQUENCY))
     run = end(start(options.seed, options.seconds, root, *often, *CANDIDATES[name]), root)
-    return look(options.seed, run, options)
+    return look(options.seed, run, options, PARTS)
 
 
 def table(results: dict[str, Seed], seconds: float) -> str:

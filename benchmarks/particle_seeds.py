@@ -84,12 +84,12 @@ def train_all(options: Any) -> list[RunDirectory]:
             process.terminate()
 
 
-def look(seed: int, run: RunDirectory, options: Any) -> Seed:
-    """Play the checkpoint nearest to each part of the time."""
+def look(seed: int, run: RunDirectory, options: Any, parts: Sequence[float] = PARTS) -> Seed:
+    """Play the checkpoint nearest to each of the `parts` of the time."""
     from training.evaluation import evaluate
 
     played: list[tuple[float, float, float]] = []
-    for part in PARTS:
+    for part in parts:
         info = nearest(run.checkpoints(), part * options.seconds)
         found = evaluate(run, str(info.number), episodes=options.episodes, seed=EVALUATION_SEED)
         played.append((info.seconds, *on_old_scale(found[0].returns)))

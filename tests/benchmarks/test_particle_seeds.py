@@ -6,7 +6,7 @@ import xml.etree.ElementTree as ET
 import pytest
 
 from benchmarks import particle_seeds, training_run
-from benchmarks.curves import Curve, draw
+from benchmarks.curves import WIDTH, Curve, draw
 from benchmarks.particle_seeds import Seed, main, nearest, seconds_to, table
 from training.errors import SavannaError
 from training.report.chart_data import Reference
@@ -102,3 +102,14 @@ def test_curves_of_different_times_share_a_picture(tmp_path):
     }
     assert lines == {"line s0": 3, "line s1": 3}  # each has a point where the other has one
     assert any("400" in (text or "") for text in texts)
+
+
+def test_names_that_do_not_fit_in_a_row_go_on_in_the_next(tmp_path):
+    file = tmp_path / "curves.svg"
+    draw(file, "returns", [Curve("a name that is long" * 2, [1, 2], [0, i]) for i in range(4)])
+    root = ET.fromstring(file.read_text())
+    svg = "{http://www.w3.org/2000/svg}"
+    names = [t for t in root.findall(f"{svg}text") if "long" in (t.text or "")]
+    assert len(names) == 4 and len({t.get("y") for t in names}) > 1
+    assert all(float(t.get("x")) + 7 * len(t.text) < WIDTH for t in names)
+    assert float(root.find(f"{svg}svg").get("y")) > max(float(t.get("y")) for t in names)
