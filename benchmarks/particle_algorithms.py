@@ -6,9 +6,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from benchmarks.curves import Curve, draw
+from benchmarks.curves import draw
 from benchmarks.page import PAGE, hardware, keep
-from benchmarks.particle_seeds import AGENTS, CHECKPOINT_FREQUENCY, Seed, look
+from benchmarks.particle_seeds import CHECKPOINT_FREQUENCY, Seed, check_least, look
 from benchmarks.training_run import ROOT, end, start
 from training.cli.parser import Parser
 from training.errors import SavannaError, UsageError
@@ -39,9 +39,7 @@ def parse(argv: list[str]) -> Any:
     parser.add_argument("--episodes", type=int, default=1000, help="played by each checkpoint")
     parser.add_argument("--runs-root", type=Path, default=ROOT / "build" / "particle-algorithms")
     options = parser.parse_all(argv)
-    for name, least in (("seconds", 1), ("episodes", 2)):
-        if not getattr(options, name) >= least:
-            raise UsageError(f"--{name} {getattr(options, name):g}: must be at least {least}.")
+    check_least(options)
     return options
 
 
@@ -61,11 +59,7 @@ def table(results: dict[str, Seed], seconds: float) -> str:
         "| simple_spread | " + " | ".join(marks) + " | world steps a second |",
         "| --- |" + " ---: |" * (len(marks) + 1),
     ]
-    for name, result in results.items():
-        cells = [f"{mean:.1f} ± {error:.1f} ({at:.0f} s)" for at, mean, error in result.played]
-        last = result.rows[-1]
-        rate = last["agent_steps"] / AGENTS / last["seconds"]
-        lines.append(f"| {name} | " + " | ".join(cells) + f" | {rate:,.0f} |")
+    lines += [f"| {name} | {result.cells()} |" for name, result in results.items()]
     return "\n".join(lines)
 
 
@@ -74,11 +68,9 @@ def keep_page(results: dict[str, Seed]) -> None:
     draw(
         PAGE.parent / "images" / "particle-algorithms.svg",
         "Mean return of 100 episodes over training time",
-        [Curve(name, [row["seconds"] for row in result.rows],
-               [row["old_return_mean"] for row in result.rows])
-         for name, result in results.items()],
+        [result.curve(name) for name, result in results.items()],
         [Reference("", "level", OLD_TARGET)],
-    )  # fmt: skip
+    )
     picture = "![Training return of the algorithms over time](images/particle-algorithms.svg)"
     how = hardware("One run each, one after the other, seed 0")
     keep("particle-algorithms", f"{table(results, SECONDS)}\n\n{picture}\n\n{how}")

@@ -44,6 +44,18 @@ class Seed:
     played: list[tuple[float, float, float]]
     """Seconds of training, mean and standard error on the old scale of the checkpoints."""
 
+    def cells(self) -> str:
+        """The end of its line in a table: what was played, and world steps a second."""
+        last = self.rows[-1]
+        rate = last["agent_steps"] / AGENTS / last["seconds"]
+        played = [f"{mean:.1f} ± {error:.1f} ({at:.0f} s)" for at, mean, error in self.played]
+        return " | ".join([*played, f"{rate:,.0f}"])
+
+    def curve(self, name: str) -> Curve:
+        """Its training returns."""
+        columns = [[row[key] for row in self.rows] for key in ("seconds", "old_return_mean")]
+        return Curve(name, *columns)
+
 
 def parse(argv: list[str]) -> Any:
     """The options. Raises `UsageError` with one line."""
@@ -56,14 +68,19 @@ def parse(argv: list[str]) -> Any:
     )
     parser.add_argument("--runs-root", type=Path, default=ROOT / "build" / "particle-seeds")
     options = parser.parse_all(argv)
-    for name, least in (("seconds", 1), ("episodes", 2)):
-        if not getattr(options, name) >= least:
-            raise UsageError(f"--{name} {getattr(options, name):g}: must be at least {least}.")
+    check_least(options)
     if len(options.seeds) > len(COLOURS):
         raise UsageError(f"--seeds: {len(COLOURS)} at most, as many as there are colours.")
     if len(set(options.seeds)) < len(options.seeds):
         raise UsageError(f"--seeds {' '.join(map(str, options.seeds))}: one is given twice.")
     return options
+
+
+def check_least(options: Any) -> None:
+    """Raises `UsageError` for too short a time or too few episodes."""
+    for name, least in (("seconds", 1), ("episodes", 2)):
+        if not getattr(options, name) >= least:
+            raise UsageError(f"--{name} {getattr(options, name):g}: must be at least {least}.")
 
 
 def train_all(options: Any) -> list[RunDirectory]:
@@ -115,11 +132,8 @@ def table(seeds: list[Seed], seconds: float) -> str:
     ]
     times = [seconds_to(seed.rows, OLD_TARGET) for seed in seeds]
     for seed, reached in zip(seeds, times, strict=True):
-        last = seed.rows[-1]
-        rate = last["agent_steps"] / AGENTS / last["seconds"]
-        cells = [f"{mean:.1f} ± {error:.1f} ({at:.0f} s)" for at, mean, error in seed.played]
         when = "not reached" if reached is None else f"{reached:.0f}"
-        lines.append(f"| {seed.seed} | {when} | " + " | ".join(cells) + f" | {rate:,.0f} |")
+        lines.append(f"| {seed.seed} | {when} | {seed.cells()} |")
     known = [reached for reached in times if reached is not None]
     if len(known) == len(times):
         lines += ["", f"The median time is {statistics.median(known):.0f} s."]
@@ -131,10 +145,9 @@ def keep_page(seeds: list[Seed], how: str) -> None:
     draw(
         PAGE.parent / "images" / "particle-seeds.svg",
         "Mean return of 100 episodes over training time",
-        [Curve(f"seed {s.seed}", [row["seconds"] for row in s.rows],
-               [row["old_return_mean"] for row in s.rows]) for s in seeds],
+        [seed.curve(f"seed {seed.seed}") for seed in seeds],
         [Reference("", "level", OLD_TARGET), Reference("", "level", FURTHER, "end")],
-    )  # fmt: skip
+    )
     picture = "![Training return of the seeds over time](images/particle-seeds.svg)"
     keep("particle-seeds", f"{table(seeds, SECONDS)}\n\n{picture}\n\n{hardware(how)}")
 
