@@ -68,11 +68,12 @@ def test_resuming_keeps_what_was_learned(learned):
 
 @contextmanager
 def training(folder, *options):
-    """`savanna train pong` in `folder`, once it has a checkpoint."""
+    """`savanna train pong` in `folder`, once its run lists a checkpoint: a folder alone may be half
+    written, and who dies then has nothing to go on from."""
     command = savanna_command("train", "pong", *options, *QUICK)
     with started(command, cwd=folder, stderr=subprocess.PIPE, env=ours()) as process:
         deadline = time.monotonic() + 120
-        while not list(folder.glob("runs/pong/*/checkpoint_000000")):
+        while not any(RunDirectory(p).checkpoints() for p in folder.glob("runs/pong/*")):
             assert process.poll() is None and time.monotonic() < deadline
             time.sleep(0.3)
         yield process
