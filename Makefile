@@ -140,7 +140,7 @@ e2e: setup ## A small cluster, used and destroyed: E2E=1 OWNER=mail LOCATION=reg
 setup: $(VENV)/.installed ## Create .venv with everything pinned (others call it as needed)
 
 test: setup ## Run the tests
-	@$(BIN)/python -m pytest -q $(ARGS)
+	@$(BIN)/python -m pytest -q -n 2 --no-loadscope-reorder $(ARGS)
 
 lint: setup ## Check style and types
 	@$(BIN)/ruff check .

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from azurite import azurite  # noqa: F401 (a fixture)
 from command import savanna
+from distribution import ContainersAside, of_containers
 
 # Before torch is imported anywhere: tests share few cores with Ray's processes.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -20,7 +21,12 @@ IMAGE_TIMEOUT = 1800
 """Seconds for a test that needs the image: whichever comes first builds it."""
 
 
+def pytest_xdist_make_scheduler(config, log):
+    return ContainersAside(config, log)
+
+
 def pytest_collection_modifyitems(items) -> None:
+    items.sort(key=lambda item: not of_containers(item.nodeid))  # the longest part, so it is first
     for item in items:
         if "image" in item.fixturenames and item.get_closest_marker("timeout") is None:
             item.add_marker(pytest.mark.timeout(IMAGE_TIMEOUT))
