@@ -4,7 +4,6 @@ import os
 import re
 import shutil
 import tempfile
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 
 import pytest
 from command import run, started
+from waiting import wait_until
 
 VERSION = "3.35.0"  # the last that runs on the Node.js of Debian 12
 ACCOUNT = "devstoreaccount1"
@@ -81,8 +81,8 @@ def azurite(tmp_path_factory) -> Iterator[Azurite]:
         "--blobKeepAliveTimeout", "300", "--skipApiVersionCheck", "--disableTelemetry",
     ]  # fmt: skip
     with output.open("w") as file, started(command, stdout=file, stderr=file) as process:
-        deadline = time.monotonic() + 60
-        while (found := re.search(r"listens on (http://\S+)", output.read_text())) is None:
-            assert process.poll() is None and time.monotonic() < deadline, output.read_text()
-            time.sleep(0.1)
+        found = wait_until(
+            lambda: re.search(r"listens on (http://\S+)", output.read_text()),
+            "Azurite answers", process=process, said=output.read_text,
+        )  # fmt: skip
         yield Azurite(found[1])

@@ -10,12 +10,12 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 from contextlib import ExitStack
 from pathlib import Path
 
 import command
 from command import ROOT, started
+from waiting import wait_until
 
 # Connects to every port of a list at once and prints what each did: "open", "refused" (nothing
 # listens, but it was let through) or "dropped" (no answer within the time).
@@ -170,13 +170,12 @@ class Machine:
                 )
             )  # fmt: skip
         children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
-        for _ in range(100):
+
+        def first() -> str | None:
             found = children.read_text().split()
-            if found and Path(f"/proc/{found[0]}/root/tmp/token").exists():
-                self.first = found[0]
-                return
-            time.sleep(0.1)
-        raise AssertionError(f"{self.name} did not start: {log.read_text()}")
+            return found[0] if found and Path(f"/proc/{found[0]}/root/tmp/token").exists() else None
+
+        self.first = wait_until(first, f"{self.name} starts", process=process, said=log.read_text)
 
     def execute(self, *command: str, **environment: str) -> subprocess.CompletedProcess:
         """Run a command beside what `start` runs, with its processes and files."""

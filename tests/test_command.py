@@ -7,6 +7,7 @@ import time
 import psutil
 import pytest
 from command import finish, run, started
+from waiting import gone, wait_until
 
 # A child in a session of its own, which holds the pipes and names itself, as Ray's processes do.
 STUBBORN = """
@@ -19,21 +20,12 @@ time.sleep(300 if sys.argv[1] == "stay" else 0)
 """
 
 
-def gone(pid: int) -> bool:
-    deadline = time.monotonic() + 10
-    while psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.05)
-    return True
-
-
 def test_what_does_not_end_in_time_fails_with_its_output_and_leaves_nothing(capfd):
     with pytest.raises(pytest.fail.Exception, match="not done after 3 s: .*python"):
         run([sys.executable, "-c", STUBBORN, "stay"], timeout=3)
     child, said = capfd.readouterr().err.split("\n", 1)
     assert "waiting for nothing" in said
-    assert gone(int(child))
+    wait_until(lambda: gone(int(child)))
 
 
 def test_a_failing_test_takes_its_commands_with_it(tmp_path):
@@ -47,7 +39,7 @@ def test_a_failing_test_takes_its_commands_with_it(tmp_path):
             time.sleep(0.05)
         raise ZeroDivisionError
     assert process.returncode == -9
-    assert gone(int(output.read_text()))
+    wait_until(lambda: gone(int(output.read_text())))
 
 
 def test_what_ends_by_itself_is_not_cleaned_up_after(tmp_path):

@@ -1,15 +1,13 @@
 """Peers' processes and worlds, without the peers."""
 
 import json
-import os
 import sys
-import time
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from mpe2 import simple_spread_v3
+from waiting import gone, wait_until
 
 from benchmarks.peers import environments, process, theirs
 from benchmarks.peers.reference import record
@@ -178,19 +176,7 @@ def test_helpers_of_a_peer_do_not_outlive_it(stand_in, tmp_path):
     helper = f"sleep 60 & echo $! > {tmp_path}/helper"
     theirs.run("xuance", stand_in(f"{helper}\n{said(ABOUT, LOOK)}"), {})
     pid = int((tmp_path / "helper").read_text())
-    for _ in range(100):
-        if not alive(pid):
-            return
-        time.sleep(0.1)
-    raise AssertionError("the helper is still there")
-
-
-def alive(pid):
-    try:
-        os.kill(pid, 0)
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except (ProcessLookupError, FileNotFoundError):
-        return False
+    wait_until(lambda: gone(pid), "the helper ends")
 
 
 def test_without_uv_nothing_is_installed(tmp_path, monkeypatch):

@@ -2,12 +2,12 @@
 
 import json
 import sys
-import time
 from pathlib import Path
 
 import pytest
 from command import ours, run, savanna
 from docker_engine import docker
+from waiting import wait_until
 
 NAME = "savanna-test"
 PORT = 18265
@@ -56,18 +56,14 @@ class Cluster:
         text = self.head("bash", "-c", f"cat /results/{run}/{name} 2>/dev/null", check=False)
         return json.loads(text) if text.strip() else None
 
-    def wait_for(self, what, condition, seconds=240):
-        deadline = time.monotonic() + seconds
-        while time.monotonic() < deadline:
-            value = condition()
-            if value:
-                return value
-            time.sleep(1)
-        try:
-            said = self.newest_run()
-        except pytest.fail.Exception as silent:  # the head may be what is broken
-            said = str(silent)
-        pytest.fail(f"{what}: not within {seconds} s\n{said}")
+    def wait_for(self, what, condition):
+        def said():
+            try:
+                return self.newest_run()
+            except pytest.fail.Exception as silent:  # the head may be what is broken
+                return silent
+
+        return wait_until(condition, what, said=said, every=1)
 
     def newest_run(self):
         """What the newest run on the head says, for the message of a failed test."""

@@ -14,6 +14,7 @@ from types import SimpleNamespace
 import namespaces
 import pytest
 from azure_settings import cluster
+from waiting import wait_until
 
 from infra.config.ports import CLOSED, rules, security_rules
 from infra.facts import ROOT, facts, number
@@ -88,10 +89,11 @@ def nodes(tmp_path_factory):
             machine.protect(security_rules(NETWORK, role))
             where = {} if role == "head" else {"HEAD_ADDRESS": str(NETWORK.head_address)}
             machine.start(logs / name, "images/entrypoint.sh", role, **ENVIRONMENT, **where)
-        deadline = time.monotonic() + 90
-        while any(STARTED not in (logs / name).read_text() for name in found.ray):
-            assert time.monotonic() < deadline, [(logs / n).read_text()[-500:] for n in found.ray]
-            time.sleep(0.5)
+        wait_until(
+            lambda: all(STARTED in (logs / name).read_text() for name in found.ray),
+            "the nodes start",
+            said=lambda: [(logs / name).read_text()[-500:] for name in found.ray],
+        )
         yield found
     finally:
         switch.close()

@@ -8,12 +8,12 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 from command import ROOT, finish, kill, savanna, savanna_command, started
 from command import run as run_command
+from waiting import wait_until
 
 TINY = ("--evaluate-episodes", "0", "--no-video", "--no-report", "--num-env-runners", "0")
 
@@ -31,14 +31,6 @@ def free_ports(count):
 def job_environment():
     """Without variables that lead to another cluster."""
     return {k: v for k, v in os.environ.items() if not k.startswith("RAY_")}
-
-
-def wait_until(condition, seconds=60):
-    end = time.monotonic() + seconds
-    while not (found := condition()):
-        assert time.monotonic() < end, "it did not happen in time"
-        time.sleep(0.2)
-    return found
 
 
 def answers(port):
@@ -78,7 +70,7 @@ def head(tmp_path_factory):
         (folder / "head.log").open("w") as log,
         started(command, env=environment, stdout=log, stderr=log, cwd=folder) as process,
     ):
-        wait_until(lambda: answers(dashboard) or process.poll() is not None, 180)
+        wait_until(lambda: answers(dashboard) or process.poll() is not None)
         assert process.poll() is None, (folder / "head.log").read_text()
         (folder / ".savanna").mkdir()
         cluster = {
@@ -170,14 +162,14 @@ def test_a_killed_job_goes_on_and_a_stopped_one_leaves_a_checkpoint(head, run):
         return new[0] if new and new[0]["resumable"] else None
 
     with started(command, cwd=head, env=environment, **pipes) as process:
-        first = wait_until(running, 240)
+        first = wait_until(running)
         late = run("wait", first["job"], "--timeout", "0s")
         assert late.returncode == 1 and "it goes on" in late.stderr
         folder = head / "results" / first["run"]
         os.kill(json.loads((folder / "status.json").read_text())["pid"], signal.SIGKILL)
         known.add(first["job"])
 
-        second = wait_until(running, 240)
+        second = wait_until(running)
         assert second["run"] == first["run"], "it goes on where the killed one was"
         stopped = run("stop", second["job"])
         assert (stopped.returncode, stopped.stdout) == (0, "stopped\n"), stopped.stderr

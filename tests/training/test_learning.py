@@ -8,6 +8,7 @@ from pathlib import Path
 import psutil
 import pytest
 from command import finish, ours, savanna, savanna_command, started
+from waiting import wait_until
 
 from training.run_directory import RunDirectory
 
@@ -72,10 +73,10 @@ def training(folder, *options):
     written, and who dies then has nothing to go on from."""
     command = savanna_command("train", "pong", *options, *QUICK)
     with started(command, cwd=folder, stderr=subprocess.PIPE, env=ours()) as process:
-        deadline = time.monotonic() + 120
-        while not any(RunDirectory(p).checkpoints() for p in folder.glob("runs/pong/*")):
-            assert process.poll() is None and time.monotonic() < deadline
-            time.sleep(0.3)
+        wait_until(
+            lambda: any(RunDirectory(p).checkpoints() for p in folder.glob("runs/pong/*")),
+            "a run lists a checkpoint", process=process,
+        )  # fmt: skip
         yield process
 
 

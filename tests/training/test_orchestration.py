@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from command import finish, ours, savanna, savanna_command, started
+from waiting import wait_until
 
 from training.errors import UsageError
 from training.metrics import COLUMNS, IterationResult
@@ -116,10 +117,7 @@ def test_a_signal_leaves_a_checkpoint_and_says_how_to_resume(tmp_path, number, c
     )  # fmt: skip
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     with started(command, cwd=tmp_path, env=ours(), **pipes) as process:
-        deadline = time.monotonic() + 150
-        while not list(tmp_path.glob("runs/cartpole/*/metrics.csv")):
-            assert process.poll() is None and time.monotonic() < deadline
-            time.sleep(0.3)
+        wait_until(lambda: list(tmp_path.glob("runs/cartpole/*/metrics.csv")), process=process)
         # As a terminal does it: to every process of the group.
         os.killpg(process.pid, number) if number == signal.SIGINT else process.send_signal(number)
         _, errors = finish(process, 120)

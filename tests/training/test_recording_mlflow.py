@@ -9,13 +9,12 @@ from typing import Any
 
 import pytest
 from sample_run import CONFIG, failed, make_run, result, succeeded
+from waiting import PATIENCE, wait_until
 
 from training.metrics import COLUMNS
 from training.recording import MlflowTracking
 from training.recording.mlflow_store import parameters, public_uri
 from training.run_directory import RunDirectory
-
-LONG = 120.0  # seconds; the first use of a new SQLite file creates its tables
 
 
 @pytest.fixture(autouse=True)
@@ -25,7 +24,7 @@ def no_tracking_server(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def track(run: RunDirectory, numbers: range, *, resumed: bool = False, **end: Any) -> list[str]:
     warnings: list[str] = []
-    recorder = MlflowTracking(warnings.append, flush_seconds=0.05, patience=LONG)
+    recorder = MlflowTracking(warnings.append, flush_seconds=0.05, patience=PATIENCE)
     recorder.start(run, run.config, resumed)
     for number in numbers:
         recorder.record(result(number))
@@ -35,16 +34,14 @@ def track(run: RunDirectory, numbers: range, *, resumed: bool = False, **end: An
 
 def test_the_newest_film_is_sent_while_the_run_goes_on(tmp_path: Path) -> None:
     run = make_run(tmp_path / "runs")
-    recorder = MlflowTracking(flush_seconds=0.05, patience=LONG)
+    recorder = MlflowTracking(flush_seconds=0.05, patience=PATIENCE)
     recorder.start(run, run.config, False)
     run.videos.mkdir(exist_ok=True)
     for number in (1, 2):
         (run.videos / f"episode-{number}.mp4").write_bytes(b"film")
         recorder.record(result(number))
-        deadline = time.monotonic() + LONG
-        while not list(tmp_path.glob(f"runs/mlartifacts/**/videos/episode-{number}.mp4")):
-            assert time.monotonic() < deadline
-            time.sleep(0.1)
+        film = f"runs/mlartifacts/**/videos/episode-{number}.mp4"
+        wait_until(lambda: list(tmp_path.glob(film)))
     recorder.finish(succeeded())
 
 
@@ -92,14 +89,12 @@ def test_an_unreachable_server_warns_once_and_holds_nobody_up(
     run = make_run(tmp_path, 0)
     warnings: list[str] = []
     recorder = MlflowTracking(
-        warnings.append, flush_seconds=0.05, retry_seconds=0.05, patience=LONG
+        warnings.append, flush_seconds=0.05, retry_seconds=0.05, patience=PATIENCE
     )
     recorder.start(run, CONFIG, False)
     for number in range(1, 4):
         recorder.record(result(number))
-    deadline = time.monotonic() + LONG
-    while not warnings and time.monotonic() < deadline:
-        time.sleep(0.05)
+    wait_until(lambda: warnings)
     recorder.finish(succeeded())
     (warning,) = warnings
     assert warning.startswith("MLflow tracking at http://127.0.0.1:9 does not work: ")

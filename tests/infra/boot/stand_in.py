@@ -7,7 +7,6 @@ import os
 import re
 import subprocess
 import tarfile
-import time
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -16,6 +15,7 @@ import yaml
 from command import run, started
 from cryptography.hazmat.primitives import serialization
 from docker_engine import base_image, docker, docker_command
+from waiting import PATIENCE, wait_until
 
 FOLDER = Path(__file__).parent / "machine"
 NAME = "savanna-boot-test"
@@ -122,16 +122,13 @@ class Machine:
         docker("rm", "-f", "-v", self.name)
 
 
-def wait_for(what, condition, seconds, *machines):
-    """The first true value of `condition`; after `seconds`, fail with what the machines said."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        value = condition()
-        if value:
-            return value
-        time.sleep(1)
-    said = "\n".join(f"--- {m.name}\n{m.said()[-3000:]}" for m in machines)
-    return pytest.fail(f"{what}: not within {seconds} s\n{said}")
+def wait_for(what, condition, *machines):
+    """The first true value of `condition`; without one, fail with what the machines said."""
+
+    def said():
+        return "\n".join(f"--- {m.name}\n{m.said()[-3000:]}" for m in machines)
+
+    return wait_until(condition, what, said=said, every=1)
 
 
 class Registry:
@@ -166,7 +163,7 @@ class Registry:
         token = self.azure.registry_jwt("pusher", [f"repository:{repository}:pull,push"])
         self.auth = {"Authorization": f"Bearer {token}"}
         self.connection = http.client.HTTPConnection(f"{SUBNET}.2", 5000, timeout=120)
-        wait_for("the registry answers", self._answers, 30)
+        wait_for("the registry answers", self._answers)
         blobs, links = {}, {}
         pipe = {"stdout": subprocess.PIPE, "text": False}
         with (
@@ -184,7 +181,7 @@ class Registry:
                     links[member.name] = os.path.normpath(
                         Path(member.name).parent / member.linkname
                     )
-            assert save.wait(60) == 0
+            assert save.wait(PATIENCE) == 0
 
         def described(name, kind):
             digest, size = blobs[links.get(name, name)]

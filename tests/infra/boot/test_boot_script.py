@@ -8,6 +8,7 @@ import pytest
 from azure_stub import AzureStub, Vm
 from boot_nodes import WORKER
 from command import ROOT, started
+from waiting import PATIENCE, wait_until
 
 from infra.facts import facts
 
@@ -81,11 +82,8 @@ class Node:
     def calls(self):
         return (self.fake / "calls").read_text() if (self.fake / "calls").exists() else ""
 
-    def wait_for(self, condition, seconds=30):
-        deadline = time.monotonic() + seconds
-        while not condition():
-            assert time.monotonic() < deadline, f"{self.said()}\n{self.calls()}"
-            time.sleep(0.1)
+    def wait_for(self, condition):
+        wait_until(condition, said=lambda: f"{self.said()}\n{self.calls()}")
 
     def joined(self):
         self.wait_for(lambda: "joined the cluster as worker" in self.said())
@@ -134,7 +132,7 @@ def test_an_image_by_digest_is_pulled_once_a_tag_every_time(node):
     node.joined()
     assert "pull" not in node.calls()
     node.process.terminate()
-    assert node.process.wait(20) == 0
+    assert node.process.wait(PATIENCE) == 0
     (node.fake / "may-pull").touch()
     node.start(IMAGE=f"{WORKER.registry}/savanna-cpu:dev")
     node.wait_for(lambda: "pull --quiet" in node.calls())
@@ -188,7 +186,7 @@ def test_when_the_machine_shuts_down_the_container_is_stopped_in_peace(node):
     node.start()
     node.joined()
     node.process.terminate()
-    assert node.process.wait(20) == 0
+    assert node.process.wait(PATIENCE) == 0
     assert f"docker stop -t {facts()['STOP_TIMEOUT']} savanna" in node.calls()
     assert node.calls().count("docker run") == 1
 

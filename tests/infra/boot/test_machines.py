@@ -113,7 +113,7 @@ def test_cloud_init_runs_to_completion(site):
 
 def test_the_head_comes_up_and_wants_the_token(site):
     head = site.head
-    wait_for("the head joins", lambda: "joined the cluster as head" in head.said(), 300, head)
+    wait_for("the head joins", lambda: "joined the cluster as head" in head.said(), head)
     assert ask(head, "/api/jobs/", token="")[0] == 401
     body = json.dumps({"entrypoint": f"python -c '{JOB}'", "submission_id": "story"})
     status, text = ask(head, "/api/jobs/", body)  # and from now on the head is not idle
@@ -122,7 +122,7 @@ def test_the_head_comes_up_and_wants_the_token(site):
 
 def test_the_worker_joins(site):
     head, worker = site.head, site.worker
-    wait_for("the worker joins", lambda: "joined the cluster as worker" in worker.said(), 300,
+    wait_for("the worker joins", lambda: "joined the cluster as worker" in worker.said(),
              head, worker)  # fmt: skip
     assert nodes(head) == {head.address: "ALIVE", worker.address: "ALIVE"}
     assert "new group: name=docker" in worker.said(), "the worker's Docker came from apt"
@@ -148,7 +148,7 @@ def test_the_containers_are_ours_and_confined(site):
 def test_a_job_runs_on_both(site):
     ran = f"RAN ON ['{site.head.address}', '{site.worker.address}']"
     path = "/api/jobs/story/logs"
-    wait_for("the job runs", lambda: ran in json.loads(ask(site.head, path)[1])["logs"], 120,
+    wait_for("the job runs", lambda: ran in json.loads(ask(site.head, path)[1])["logs"],
              site.head)  # fmt: skip
 
 
@@ -172,7 +172,7 @@ def test_no_secret_lies_about(site):
 
 def test_a_stranger_says_why_it_cannot_join_and_stops(site):
     azure, who = site.azure, "stranger-identity"
-    wait_for("the stranger stops", lambda: azure.made("deallocate", who), 240, site.stranger)
+    wait_for("the stranger stops", lambda: azure.made("deallocate", who), site.stranger)
     assert [c.detail for c in azure.made("deallocate", who)] == ["stranger-vm"]
     reports = [c for c in azure.made("blob", who) if c.detail.endswith("/report.txt")]
     report = reports[0].body.decode()
@@ -186,7 +186,7 @@ def test_an_eviction_drains_the_worker_then_acknowledges(site):
     head, worker, azure = site.head, site.worker, site.azure
     vm = azure.vm(worker.address)
     event = azure.announce(vm, "Preempt")
-    call = wait_for("the eviction is acknowledged", lambda: azure.made("acknowledge"), 60, worker)
+    call = wait_for("the eviction is acknowledged", lambda: azure.made("acknowledge"), worker)
     assert (call[0].who, call[0].detail) == ("worker-identity", event)
     state = json.loads(worker.run("docker", "inspect", "savanna"))[0]["State"]
     assert (state["Status"], state["ExitCode"]) == ("exited", 0), worker.said()
@@ -200,13 +200,13 @@ def test_an_eviction_drains_the_worker_then_acknowledges(site):
     worker.run("sed", "-i", "s/^JOIN_MINUTES=.*/JOIN_MINUTES=1/", "/etc/savanna/node.env")
     worker.run("systemctl", "restart", "savanna-node")
     vm.events.clear()
-    wait_for("the worker is back", lambda: worker.said().count("joined the cluster as") == 2, 90,
+    wait_for("the worker is back", lambda: worker.said().count("joined the cluster as") == 2,
              worker)  # fmt: skip
 
 
 def test_an_idle_head_keeps_its_logs_and_stops_itself(site):
     head, azure = site.head, site.azure
-    wait_for("the head stops", lambda: azure.made("deallocate", "head-identity"), 180, head)
+    wait_for("the head stops", lambda: azure.made("deallocate", "head-identity"), head)
     assert [c.detail for c in azure.made("deallocate", "head-identity")] == ["head-vm"]
     mine = [c.what for c in azure.calls if c.who == "head-identity" and c.what != "events"]
     assert mine.index("blob") < mine.index("deallocate")
@@ -225,7 +225,7 @@ def test_an_idle_head_keeps_its_logs_and_stops_itself(site):
 
 def test_a_worker_without_a_head_stops_itself(site):
     worker, azure = site.worker, site.azure
-    wait_for("the worker stops", lambda: azure.made("deallocate", "worker-identity"), 240, worker)
+    wait_for("the worker stops", lambda: azure.made("deallocate", "worker-identity"), worker)
     assert [c.detail for c in azure.made("deallocate", "worker-identity")] == ["worker-vm"]
     said = worker.said()
     assert "last step: join; container:" in said

@@ -4,11 +4,11 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 from command import started
+from waiting import PATIENCE, wait_until
 
 from infra.facts import ROOT
 from infra.operate.tools import CommandError, OperateError, az, need, show
@@ -41,13 +41,10 @@ def test_an_interrupted_command_may_end_in_good_order(tmp_path, sent):
         # Where the tests themselves run in the background, SIGINT is ignored, also by children.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     ) as process:  # fmt: skip
-        until = time.monotonic() + 60
-        while not Path(f"{slow}.started").exists():
-            assert time.monotonic() < until and process.poll() is None
-            time.sleep(0.05)
+        wait_until(Path(f"{slow}.started").exists, process=process)
         # As a terminal does: to the whole group.
         os.killpg(process.pid, sent)
-        assert process.wait(60) == 130
+        assert process.wait(PATIENCE) == 130
     assert Path(f"{slow}.signals").read_text().split() == ["once", "ended"]
 
 
