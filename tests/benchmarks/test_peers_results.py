@@ -35,6 +35,19 @@ def test_table_says_so_where_the_peer_is_better():
     assert "The first line did not reach Ours." in table([PEER, OURS])
 
 
+def test_only_choices_of_the_page_change_it(monkeypatch, capsys):
+    kept = []
+    monkeypatch.setattr("benchmarks.peers.__main__.compare", lambda options: [OURS])
+    monkeypatch.setattr("benchmarks.peers.__main__.draw", lambda *drawn: None)
+    monkeypatch.setattr("benchmarks.peers.__main__.keep", lambda name, text: kept.append(name))
+    for other in (
+        ("--seconds", "60"), ("--seed", "1"), ("--episodes", "5"), ("--only", "ours"),
+    ):  # fmt: skip
+        assert main([*other]) == 0 and not kept
+        assert "it is left alone" in capsys.readouterr().err
+    assert main([]) == 0 and kept == ["peers"]
+
+
 def test_curve_is_over_seconds_and_on_the_old_scale():
     found = curve(OURS)
     assert (found.name, found.x, found.y) == ("Ours", [10, 30], [-648.0, -381.0])

@@ -1,5 +1,7 @@
 """What a `savanna train` command would do, without Ray."""
 
+from pathlib import Path
+
 from training.cli.main import make_parser
 from training.cli.train import arguments, request_from
 from training.experiments import Machine
@@ -10,12 +12,16 @@ from training.orchestration.saved import with_saved_settings
 from training.run_directory import RunDirectory
 
 
-def plan_of(*words, resumed: RunDirectory | None = None) -> Plan:
-    """The plan of `savanna train WORDS`; with `resumed` it goes on with that run."""
+def plan_of(*words, resumed: RunDirectory | None = None, checkpoint: Path | None = None) -> Plan:
+    """The plan of `savanna train WORDS`; with `resumed` it goes on with that run, with `checkpoint`
+    it is a new one that begins with those networks."""
     given = ["train", *arguments([*map(str, words)])]
     options = make_parser().parse_args(given)
     options.command_line = ["savanna", *given]
     resumption = None if resumed is None else Resumption(resumed.path, resumed)
+    if checkpoint is not None:
+        resumption = Resumption(checkpoint)
+        options.resume = str(checkpoint)
     request = with_saved_settings(request_from(options), resumption)
     check_early(request)
     return make_plan(request, Machine(cpus=2, gpus=0))

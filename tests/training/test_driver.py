@@ -12,8 +12,10 @@ from ray.exceptions import (
     ObjectReconstructionFailedError,
     RayTaskError,
 )
+from ray.rllib.algorithms.algorithm import Algorithm
 from ray.rllib.utils.actor_manager import ResultOrError
 
+from training.algorithms.episode import Episode
 from training.algorithms.impala.algorithm import Impala
 from training.algorithms.maddpg.algorithm import MADDPG
 
@@ -105,3 +107,15 @@ def test_a_slow_learner_learns_from_every_sample_and_none_pile_up(kind, per_batc
         assert all(runners.under_way), "an env runner waits while the learner works"
     assert len(learned) >= 99 * per_batch
     assert runners.asked - len(learned) <= 2 * 2 * 4
+
+
+def test_a_second_restore_replaces_what_the_first_brought(monkeypatch):
+    """As for a trial that is resumed, fails and is tried again."""
+    monkeypatch.setattr(Algorithm, "set_state", lambda self, state: None)
+    algorithm = object.__new__(MADDPG)
+    algorithm._episodes, algorithm._steps_by_node = deque(maxlen=100), Counter()
+    for steps in (1000, 1500):
+        episode = tuple(Episode(1.0, steps, {}))
+        algorithm.set_state({"episodes": [episode], "steps_by_node": {"a": steps}})
+    assert algorithm._steps_by_node == {"a": 1500}
+    assert [episode.length for episode in algorithm._episodes] == [1500]

@@ -165,6 +165,17 @@ def test_a_resumed_learner_fills_its_buffer_before_it_goes_on():
     assert resumed._updates == 4
 
 
+def test_every_step_counts_as_learned_from_once_also_where_updates_are_rare():
+    config = make_config(world_steps_per_update=1000)
+    runner, learner = ParticleEnvRunner(config=config, worker_index=1), make_learner(config)
+    counted = []
+    for _ in range(11):  # of 200 world steps; it begins to learn after 400
+        found = update(learner, runner.sample())["__all_modules__"]
+        counted.append(found["num_env_steps_trained_lifetime"].peek())
+    assert learner._updates == 2
+    assert sum(counted) == 2000 and counted.count(0) == 9, counted
+
+
 def test_delayed_actors_and_targets():
     config = make_config(policy_delay=3, world_steps_per_update=200)
     runner, learner = ParticleEnvRunner(config=config, worker_index=1), make_learner(config)

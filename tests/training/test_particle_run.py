@@ -124,7 +124,9 @@ def test_exported_networks_act_as_the_agents(run, spread, tmp_path):
 
 LATER_RELEASE = """
 from dataclasses import replace
+from pathlib import Path
 from training.experiments import EXPERIMENTS
+Path(__file__).with_name("used").touch()
 before = EXPERIMENTS["particle"]
 def build_config(env, machine):
     model = {"actor_hiddens": [8], "critic_hiddens": [8]}
@@ -147,6 +149,7 @@ def test_resuming_goes_on_as_before_whatever_the_preset_is(spread, tmp_path):
         PYTHONPATH=f"{tmp_path}{os.pathsep}{Path(__file__).parents[2]}",
     )  # fmt: skip
     assert result.returncode == 0, result.stderr
+    assert (tmp_path / "used").exists(), "the later release was not in force"
     for name in ("settings", "preset", "env_config"):
         assert run.config[name] == earlier[name]
     assert {film_iteration(film) for film in run.videos.glob("episode-*.mp4")} >= {5, 6}
@@ -160,6 +163,26 @@ def test_resuming_goes_on_as_before_whatever_the_preset_is(spread, tmp_path):
     trained = rows[4]["agent_steps_trained"] - before["agent_steps_trained"]
     assert trained <= sampled - 3 * (2000 - 400)
     assert rows[5]["agent_steps_trained"] > rows[4]["agent_steps_trained"]
+
+
+def test_a_new_run_begins_with_a_checkpoints_networks(spread, tmp_path):
+    shutil.copytree(spread, tmp_path / "copy", symlinks=True)
+    old = RunDirectory.find("latest", tmp_path / "copy/runs")
+    number = old.checkpoints()[-1].number
+    result = savanna(
+        "train", "--resume", old.checkpoint_path(number), "--stop", "none",
+        "--stop", "iterations=1", "--set", "num_steps_sampled_before_learning_starts=100_000",
+        "--evaluate-episodes", "0", "--no-video", "--no-report", cwd=tmp_path / "copy",
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    new = RunDirectory.find("latest", tmp_path / "copy/runs")
+    assert new.path != old.path and [row["iteration"] for row in new.metrics()] == [1]
+    assert new.config["rllib"]["num_envs_per_env_runner"] == 16
+    had, has = (load_team(run.checkpoint_path(n), run.config).policies[0].module.get_state()
+                for run, n in ((old, number), (new, 0)))  # fmt: skip
+    assert had.keys() == has.keys()
+    for name in had:
+        np.testing.assert_array_equal(has[name], had[name])
 
 
 @pytest.mark.parametrize(("algorithm", "actions"), [("ppo", "continuous"), ("ippo", "discrete")])

@@ -156,5 +156,7 @@ class FragmentDriver(Algorithm):
 
     def set_state(self, state: dict[str, Any]) -> None:
         super().set_state(state)
+        # In place of what is there: a retried trial is restored twice.
+        self._episodes.clear()
         self._episodes.extend(Episode(*episode) for episode in state.get("episodes", ()))
-        self._steps_by_node.update(state.get("steps_by_node", {}))
+        self._steps_by_node = Counter(state.get("steps_by_node", {}))

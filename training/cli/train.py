@@ -68,7 +68,8 @@ def add_options(parser: Parser) -> None:
     what.add_argument(
         "--resume",
         metavar="RUN",
-        help="go on with a run (RUN or RUN@CHECKPOINT), or start from a checkpoint folder",
+        help="go on with a run (RUN or RUN@CHECKPOINT), or begin a new one with the networks in a "
+        "checkpoint folder",
     )
     worlds = parser.add_argument_group("particle worlds")
     for flag, metavar, text in (

@@ -19,17 +19,25 @@ _OPTIMIZER = "learner_group/learner/state.pkl"
 
 @dataclass(frozen=True)
 class Resumption:
-    """Where to go on from. Without `run` a new run begins with the checkpoint's weights."""
+    """Where to go on from. Without `run` a new run begins with the checkpoint's networks."""
 
     checkpoint: Path
     run: RunDirectory | None = None
     counters: CheckpointInfo | None = None
+
+    @property
+    def origin(self) -> RunDirectory | None:
+        """The run that the checkpoint is of, unless its folder lies elsewhere."""
+        around = RunDirectory(self.checkpoint.parent)
+        return self.run or (around if (around.path / "config.json").is_file() else None)
 
 
 def find_resumption(reference: str, runs_root: Path) -> Resumption:
     """`RUN` (its last checkpoint), `RUN@NUMBER`, or the folder of any RLlib checkpoint."""
     folder = Path(reference)
     if (folder / "rllib_checkpoint.json").is_file():
+        if not is_whole(folder):
+            raise SavannaError(f"checkpoint {folder} is damaged.")
         return Resumption(folder.resolve())
     name, _, number = reference.partition("@")
     run = RunDirectory.find(name, runs_root)

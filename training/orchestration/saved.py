@@ -23,6 +23,7 @@ _OF_NETWORKS = (
     "share_parameters", "num_critics", "good_policy", "adv_policy", "env_config.continuous",
     "env_config.frame_size", "env_config.frame_stack",
 )  # fmt: skip
+_COUNTS = ("env_config.num_agents", "env_config.num_adversaries")
 _NOT_OURS = ("_is_frozen", "env", "seed")
 
 
@@ -32,7 +33,8 @@ def with_saved_settings(request: TrainRequest, resumption: Resumption | None) ->
     Raises `UsageError` where the command names what cannot change in a run.
     """
     if resumption is None or resumption.run is None:
-        return replace(request, storage=chosen_storage(request.storage))
+        request = replace(request, storage=chosen_storage(request.storage))
+        return request if resumption is None else _begun_with(resumption, request)
     saved = resumption.run.config
     _check_same(request, resumption.run.id, saved)
     options = saved.get("options", {})
@@ -56,6 +58,47 @@ def with_saved_settings(request: TrainRequest, resumption: Resumption | None) ->
     )
 
 
+def _begun_with(resumption: Resumption, request: TrainRequest) -> TrainRequest:
+    """A new run that begins with a checkpoint's networks, unless it names an experiment, is built
+    as the run that the checkpoint is of."""
+    if request.experiment is not None:
+        return request
+    folder, origin = resumption.checkpoint, resumption.origin
+    if origin is None:
+        raise UsageError(
+            f"--resume {folder}: begins a new run, of which experiment? Name it, as in "
+            f"`savanna train particle --resume {folder}`."
+        )
+    saved = origin.config
+    if request.env not in (None, saved["env"]):
+        raise UsageError(
+            f"--env {request.env}: the checkpoint is of {saved['env']}. To begin in another "
+            f"environment with its networks, name the experiment: {saved['experiment']}."
+        )
+    return replace(
+        request,
+        experiment=saved["experiment"],
+        env=saved["env"],
+        overrides={**saved.get("overrides", {}), **request.overrides},
+        settings=saved.get("settings", {}),
+    )
+
+
+def settings_of_networks(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Of a `config.json`: the settings that give networks their inputs, sizes and outputs."""
+    rllib = config.get("rllib", {})
+    found = {f"env_config.{name}": value for name, value in config.get("env_config", {}).items()}
+    if isinstance(rllib.get("_model_config"), dict):
+        found |= {f"model_config.{name}": v for name, v in rllib["_model_config"].items()}
+    return {k: v for k, v in found.items() if _gives_size(k) or k in _COUNTS} | {
+        name: rllib[name] for name in _OF_NETWORKS if name in rllib
+    }
+
+
+def _gives_size(key: str) -> bool:
+    return key in _OF_NETWORKS or key.startswith("model_config.")
+
+
 def _check_same(request: TrainRequest, run: str, saved: Mapping[str, Any]) -> None:
     problems = []
     for what, option, given in (
@@ -77,15 +120,11 @@ def _check_same(request: TrainRequest, run: str, saved: Mapping[str, Any]) -> No
 
 def _other_networks(request: TrainRequest, run: str, saved: Mapping[str, Any]) -> list[str]:
     """A line for each setting that a checkpoint's networks would not fit."""
-    rllib, world, env = saved.get("rllib", {}), saved.get("env_config", {}), saved["env"]
-    before = {f"env_config.{name}": value for name, value in world.items()}
-    if isinstance(rllib.get("_model_config"), dict):
-        before |= {f"model_config.{name}": v for name, v in rllib["_model_config"].items()}
-    before |= {name: rllib[name] for name in _OF_NETWORKS if name in rllib}
+    world, env = saved.get("env_config", {}), saved["env"]
+    before = settings_of_networks(saved)
     changed = {}
     for key, value in request.overrides.items():
-        of_networks = key in _OF_NETWORKS or key.startswith("model_config.")
-        if of_networks and before.get(key, value) not in (value, _as_json(value)):
+        if _gives_size(key) and before.get(key, value) not in (value, _as_json(value)):
             changed[key] = value
     if is_particle(env):
         given = env_settings(request.overrides)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from training.orchestration.films import FILM, Filmer
 from training.orchestration.overrides import apply_overrides
+from training.orchestration.weights import load_networks
 
 if TYPE_CHECKING:
     from ray.rllib.algorithms.algorithm import Algorithm
@@ -30,10 +31,10 @@ def make_trainable(
 ) -> type[Algorithm]:
     """`algorithm`, starting from the checkpoint folder `restore_from` where one is given.
 
-    `counters` are those of that checkpoint; without them counting begins anew, with the
-    checkpoint's weights. New checkpoints are numbered after `last_number` and after those in the
-    storage. A folder that this node lacks is taken from there. With `film_every` the results hold
-    a film every so many episodes (see `training.orchestration.films`).
+    `counters` are those of that checkpoint; without them all begins anew but the networks. New
+    checkpoints are numbered after `last_number` and after those in the storage. A folder that this
+    node lacks is taken from there. With `film_every` the results hold a film every so many episodes
+    (see `training.orchestration.films`).
     """
 
     class Trainable(algorithm):
@@ -54,10 +55,12 @@ def make_trainable(
             super().setup(config)
             if restore_from is not None:
                 with _folder_here(restore_from, self._storage) as folder:
-                    self.load_checkpoint(folder)
-                if counters is not None:
-                    self._iteration = counters.iteration
-                    self._time_total = counters.seconds
+                    if counters is None:
+                        load_networks(self, Path(folder))
+                    else:
+                        self.load_checkpoint(folder)
+                        self._iteration = counters.iteration
+                        self._time_total = counters.seconds
             if self._storage is not None:
                 self._storage.current_checkpoint_index = max(
                     self._storage.current_checkpoint_index,

@@ -32,6 +32,7 @@ from training.orchestration.saved import with_saved_settings
 from training.orchestration.stopping import Interrupted, StopRequest, handle_signals, hard_limit
 from training.orchestration.storage import Storage, chosen_storage, open_storage, shared_key
 from training.orchestration.trainable import DRAWN
+from training.orchestration.weights import check_networks
 from training.recording import Console, Recorder, default_recorders
 from training.run_directory import REFERENCES, RunDirectory
 
@@ -49,7 +50,10 @@ def dry_run(request: TrainRequest) -> dict[str, Any]:
         check_early(request)
         algorithm = get_experiment(request.experiment).algorithm
         with quiet(Path(folder) / "log"), ray_cluster(request.address, algorithm) as machine:
-            return make_plan(request, machine).shown()
+            plan = make_plan(request, machine)
+            if resumption is not None:
+                check_networks(resumption, plan)
+            return plan.shown()
 
 
 def train(request: TrainRequest) -> RunDirectory:
@@ -98,6 +102,8 @@ def train(request: TrainRequest) -> RunDirectory:
             ):
                 phases.report("starting", terminal, workers=count_workers())
                 plan = make_plan(request, machine)
+                if resumption is not None:
+                    check_networks(resumption, plan)
                 for note in plan.notes:
                     say(note)
                 session = _Session(

@@ -8,6 +8,7 @@ from ray.rllib.algorithms.algorithm_config import AlgorithmConfig, NotProvided
 from ray.rllib.core.rl_module.rl_module import RLModuleSpec
 
 from training.algorithms.impala.env_runner import AtariEnvRunner
+from training.algorithms.shared_checks import shared_problems
 from training.envs.atari import FRAME_SIZES, parse_atari_id
 from training.errors import UsageError
 from training.modules.atari import ENCODERS, AtariModule
@@ -148,6 +149,9 @@ class ImpalaConfig(AlgorithmConfig):
     def validate(self) -> None:
         """Raises `UsageError` that names the setting and what it may be."""
         super().validate()
+        problems = shared_problems(self)
+        if problems:
+            raise UsageError("\n".join(problems))
         if isinstance(self.env, str):
             parse_atari_id(self.env)
         if self.env_config.get("frame_size") not in FRAME_SIZES:

@@ -10,6 +10,7 @@ from typing import Any
 
 from ray._common.utils import get_system_memory
 
+from training.algorithms.shared_checks import shared_problems
 from training.errors import UsageError
 
 POLICIES = ("maddpg", "ddpg")
@@ -30,6 +31,12 @@ WHOLE = {
     "metrics_num_episodes_for_smoothing": 1,
 }
 """Whole numbers, and the least that each may be."""
+
+OF_OTHERS = {
+    "num_epochs": "world_steps_per_update says how often it learns",
+    "minibatch_size": "train_batch_size_per_learner are the world steps in an update",
+}
+"""Settings that other algorithms of ours read, and what counts instead."""
 
 RANGES: dict[str, tuple[str, Callable[[float], bool]]] = {
     "gamma": ("between 0 and 1", lambda value: 0 <= value <= 1),
@@ -52,6 +59,7 @@ def problems_of(config: Any) -> list[str]:
     wrong = _one_by_one(config)
     problems = [f"{name} must be {what}, not {_given(config, name)!r}."
                 for name, what in wrong.items()]  # fmt: skip
+    problems += shared_problems(config, OF_OTHERS)
     for name in ("actor_hiddens", "critic_hiddens"):
         units = config.model_config.get(name)
         if not isinstance(units, (list, tuple)) or not all(_is_whole(u, 1) for u in units):

@@ -63,6 +63,7 @@ class MADDPGLearner(TorchLearner):
         config = self.config
         self.replay = Replay(config.replay_capacity, config.layout().row_width, config.seed)
         self._credit = 0.0  # updates that sampled steps have paid for
+        self._untold = 0  # steps stored since the last update
         self._updates = 0
         self._actor_updates = 0
 
@@ -78,6 +79,7 @@ class MADDPGLearner(TorchLearner):
             self.replay.add(fragment.rows)
         if self.replay.added >= config.num_steps_sampled_before_learning_starts:
             self._credit += steps / config.world_steps_per_update
+            self._untold += steps
         count, trained = int(self._credit), 0
         self._credit -= count
         statistics: list[dict[str, torch.Tensor]] = []
@@ -90,7 +92,9 @@ class MADDPGLearner(TorchLearner):
         key = (ALL_MODULES, NUM_ENV_STEPS_TRAINED)
         self.metrics.log_value(key, trained, reduce="sum")
         key = (ALL_MODULES, NUM_ENV_STEPS_TRAINED_LIFETIME)
-        self.metrics.log_value(key, steps if count else 0, reduce="lifetime_sum")
+        used = self._untold if count else 0
+        self._untold -= used
+        self.metrics.log_value(key, used, reduce="lifetime_sum")
         self.after_gradient_based_update(timesteps=timesteps)
         return self.metrics.reduce()
 

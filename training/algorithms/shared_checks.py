@@ -1,0 +1,46 @@
+"""What is checked alike of the settings of all algorithms with sampling and learning of our own."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from numbers import Real
+from typing import Any
+
+UNREAD = {
+    "train_batch_size": "train_batch_size_per_learner is what counts",
+    "explore": "env runners always explore, and evaluation never does",
+    "evaluation_interval": "checkpoints are evaluated after training, or by `savanna evaluate`",
+    "batch_mode": "fragments have rollout_fragment_length steps of every environment",
+    "shuffle_batch_per_epoch": "samples are always drawn at random",
+    "observation_filter": "observations are what the environment makes of them",
+    "compress_observations": "fragments travel as they are",
+    "clip_actions": "actions are always within their bounds",
+    "normalize_actions": "actions are always those of the environment",
+    "gym_env_vectorize_mode": "environments are stepped together",
+    "remote_worker_envs": "environments are stepped together",
+}
+"""Settings of RLlib that are never read, and what holds instead: setting one is a mistake."""
+
+ITERATION = ("min_time_s_per_iteration", "min_sample_timesteps_per_iteration")
+
+
+def shared_problems(config: Any, unread: Mapping[str, str] | None = None) -> list[str]:
+    """A line for each of `UNREAD` and `unread` that is not as RLlib has it, and for each limit of
+    an iteration that is no number."""
+    from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
+
+    default = vars(AlgorithmConfig())
+    # RLlib derives a config of its own for evaluation, with settings that fit that.
+    never = {} if config.in_evaluation else {**UNREAD, **(unread or {})}
+    problems = [
+        f"{name} is not read by {config.algo_class.__name__}: {instead}."
+        for name, instead in never.items()
+        if vars(config)[name] != default[name]
+    ]
+    for name in ITERATION:
+        value = vars(config)[name]
+        number = isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
+        if value is not None and not (number and value >= 0):
+            problems.append(f"{name} must be None or a number of at least 0, not {value!r}.")
+    return problems
