@@ -65,6 +65,7 @@ def table(results: dict[str, Seed], seconds: float) -> str:
 
 def keep_page(results: dict[str, Seed]) -> None:
     """Put the table and the curves into docs/performance.md."""
+    how = hardware("One run each, one after the other, seed 0")
     draw(
         PAGE.parent / "images" / "particle-algorithms.svg",
         "Mean return of 100 episodes over training time",
@@ -72,7 +73,6 @@ def keep_page(results: dict[str, Seed]) -> None:
         [Reference("", "level", OLD_TARGET)],
     )
     picture = "![Training return of the algorithms over time](images/particle-algorithms.svg)"
-    how = hardware("One run each, one after the other, seed 0")
     keep("particle-algorithms", f"{table(results, SECONDS)}\n\n{picture}\n\n{how}")
 
 

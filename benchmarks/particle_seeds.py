@@ -142,6 +142,7 @@ def table(seeds: list[Seed], seconds: float) -> str:
 
 def keep_page(seeds: list[Seed], how: str) -> None:
     """Put the table and the curves into docs/performance.md."""
+    how = hardware(how)  # before the picture changes what git says of the commit
     draw(
         PAGE.parent / "images" / "particle-seeds.svg",
         "Mean return of 100 episodes over training time",
@@ -149,7 +150,7 @@ def keep_page(seeds: list[Seed], how: str) -> None:
         [Reference("", "level", OLD_TARGET), Reference("", "level", FURTHER, "end")],
     )
     picture = "![Training return of the seeds over time](images/particle-seeds.svg)"
-    keep("particle-seeds", f"{table(seeds, SECONDS)}\n\n{picture}\n\n{hardware(how)}")
+    keep("particle-seeds", f"{table(seeds, SECONDS)}\n\n{picture}\n\n{how}")
 
 
 def main(argv: list[str]) -> int:

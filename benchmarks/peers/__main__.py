@@ -86,7 +86,7 @@ def main(argv: list[str]) -> int:
         print(error, file=sys.stderr)
         return 2 if isinstance(error, UsageError) else 1
     found = table(outcomes)
-    how = (
+    how = hardware(  # before the picture changes what git says of the commit
         f"One run, one candidate after the other, seed {options.seed}, returns of "
         f"{options.episodes:,} episodes with their standard error"
     )
@@ -100,7 +100,7 @@ def main(argv: list[str]) -> int:
         draw(image, "Greedy return over training time",
              [curve(outcome) for outcome in outcomes])  # fmt: skip
         picture = "![Greedy return over training time](images/particle-peers.svg)"
-        keep("peers", f"{found}\n\n{picture}\n\n{hardware(how)}")
+        keep("peers", f"{found}\n\n{picture}\n\n{how}")
     return 0
 
 
