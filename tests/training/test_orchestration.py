@@ -14,7 +14,6 @@ from waiting import wait_until
 
 from training.errors import UsageError
 from training.metrics import COLUMNS, IterationResult
-from training.orchestration.failure import explain_failure
 from training.orchestration.resume import find_resumption, rewind
 from training.orchestration.search_space import is_search_space, parse_search_space
 from training.orchestration.stopping import margin, reached
@@ -243,20 +242,3 @@ def test_search_spaces():
     for bad in ("loguniform(0, 1)", "uniform(1)", "choice()", "grid(__import__('os'))"):
         with pytest.raises(UsageError, match="Known: uniform"):
             parse_search_space("lr", bad)
-
-
-@pytest.mark.parametrize(
-    ("text", "says"),
-    [
-        ("ray.exceptions.RayTaskError(ValueError): ray::SingleAgentEnvRunner.sample() (pid=12, "
-         "ip=10.0.0.7)\nValueError: bad frame",
-         ["An env runner (process 12) on node 10.0.0.7 failed", "ValueError: bad frame"]),
-        ("ray.exceptions.ActorDiedError: The actor died unexpectedly\n\tpid: 44\n\tip: 10.0.0.9",
-         ["The learner's process", "died", "Nothing in it raised an error"]),
-        ("ray.exceptions.OutOfMemoryError: Task was killed due to the node running low on memory",
-         ["It ran out of memory"]),
-    ],
-)  # fmt: skip
-def test_failures_are_explained(text, says):
-    cause = explain_failure(None, text, "train.log")
-    assert all(part in cause for part in says), cause

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import re
+import time
 from pathlib import Path
+
+import ray
+import ray.util
 
 _ADDRESS = re.compile(r"(?:ip|node_ip|ip_address)[=:]\s*([0-9a-fA-F.:]+[0-9a-fA-F])")
 _PID = re.compile(r"pid[=:]\s*(\d+)")
@@ -11,24 +15,31 @@ _RUNNER = re.compile(r"ray::(\w*EnvRunner)[.\w]*\(\)|class_name: (\w*EnvRunner)"
 _OUT_OF_MEMORY = ("OutOfMemoryError", "out of memory", "OOM", "MemoryError", "oom-kill")
 _NOISE = ("The above exception", "During handling", "Traceback", "See more", "[repeated")
 
+LATE_SECONDS = 5.0
+"""How long the last words of a process on another machine may take to reach our log."""
+
 
 def explain_failure(error: BaseException | None, text: str, log: str) -> str:
     """Which process failed, where, with what last error, and whether memory ran out.
 
-    `text` is the traceback that Ray Tune kept, `log` the path of the run's log.
+    `text` is the traceback that Ray Tune kept, `log` the path of the run's log. What a dead
+    process printed last is waited for `LATE_SECONDS`.
     """
     whole = f"{text}\n{error or ''}"
-    runner, address = _RUNNER.search(whole), _ADDRESS.search(whole)
-    pids = list(_PID.finditer(whole))
-    pid = (pids[-1] if "class_name:" in whole else pids[0]) if pids else None
+    runner = _RUNNER.search(whole)
+    # Ray names the dead process after those that waited for it, a failed one before them.
+    which = -1 if "class_name:" in whole else 0
+    pid, address = (
+        found[which] if (found := pattern.findall(whole)) else None for pattern in (_PID, _ADDRESS)
+    )
     what = "An env runner" if runner else "The learner's process (the trial's)"
-    where = f" on node {address[1]}" if address else ""
-    which = f" (process {pid[1]})" if pid else ""
+    process = f" (process {pid})" if pid else ""
+    where = f" on node {address}" if address else ""
     died = (
         "died" if re.search(r"ActorDiedError|ActorUnavailable|SIGKILL|worker died", whole) else ""
     )
-    logged = error_in_log(log, pid[1]) if died and pid else None
-    parts = [f"{what}{which}{where} {died or 'failed'}: {logged or last_error(whole)}"]
+    logged = last_words(log, pid, address) if died and pid else None
+    parts = [f"{what}{process}{where} {died or 'failed'}: {logged or last_error(whole)}"]
     if any(sign in whole for sign in _OUT_OF_MEMORY):
         parts.append(
             "It ran out of memory: lower num_envs_per_env_runner or train_batch_size_per_learner, "
@@ -40,18 +51,35 @@ def explain_failure(error: BaseException | None, text: str, log: str) -> str:
     return " ".join(parts)
 
 
-def error_in_log(log: str, pid: str) -> str | None:
-    """The last error that process `pid` printed before it died, if the log has it."""
-    mark = f"pid={pid})"
-    said = [line.partition(mark)[2] for line in _lines(Path(log)) if mark in line]
-    if not any(
-        "Error" in line for line in said
-    ):  # its last words may not have reached our log: ask Ray's own, on this machine
-        for file in Path("/tmp/ray/session_latest/logs").glob(f"worker-*-{pid}.err"):
-            said += _lines(file)
-    said = [re.sub(r"\x1b\[\d+m", "", line).strip() for line in said]
-    errors = [x for x in said if re.match(r"^[\w.]*(Error|Exception)\b: ", x)]
-    return errors[-1][:500] if errors else None
+def last_words(log: str, pid: str, address: str | None) -> str | None:
+    """The last error that process `pid` on node `address` printed before it died.
+
+    They reach our log through Ray after the news of its death, line by line; for a process of
+    this machine Ray's own file has them at once.
+    """
+    # Another machine's process may have the same number as one of this machine.
+    here = address == ray.util.get_node_ip_address()
+    mark = f"pid={pid})" if here else f"pid={pid}, ip={address})"
+    end = time.monotonic() + LATE_SECONDS
+    while True:
+        ours = [line.partition(mark)[2] for line in _lines(Path(log)) if mark in line]
+        for lines in (ours, _rays_own(pid) if here else []):
+            lines = [re.sub(r"\x1b\[\d+m", "", line).strip() for line in lines]
+            errors = [x for x in lines if re.match(r"^[\w.]*(Error|Exception)\b: ", x)]
+            if errors:
+                return errors[-1][:500]
+        if time.monotonic() > end:
+            return None
+        time.sleep(0.2)
+
+
+def _rays_own(pid: str) -> list[str]:
+    """What a process of this machine printed, from the file that Ray keeps of it."""
+    if not ray.is_initialized():
+        return []
+    context = ray.get_runtime_context()
+    logs = Path(context.get_temp_dir(), context.get_session_name(), "logs")
+    return [line for file in logs.glob(f"worker-*-{pid}.err") for line in _lines(file)]
 
 
 def _lines(file: Path) -> list[str]:
