@@ -1,0 +1,47 @@
+"""Settings that none of our algorithms reads are refused by each, with what counts instead."""
+
+import math
+
+import pytest
+
+from training.algorithms.impala import ImpalaConfig
+from training.algorithms.maddpg import MADDPGConfig
+from training.errors import UsageError
+
+CONFIGS = {
+    "Impala": lambda: ImpalaConfig().environment("PongNoFrameskip-v4"),
+    "MADDPG": lambda: MADDPGConfig().environment("simple_spread"),
+}
+UNREAD = {
+    "train_batch_size": (512, "train_batch_size_per_learner"),
+    "explore": (False, "always explore"),
+    "evaluation_interval": (1, "savanna evaluate"),
+    "batch_mode": ("complete_episodes", "rollout_fragment_length"),
+    "compress_observations": (True, "as they are"),
+}
+
+pytestmark = pytest.mark.parametrize("algorithm", CONFIGS)
+
+
+def problem(algorithm, name, value):
+    config = CONFIGS[algorithm]()
+    config.validate()
+    setattr(config, name, value)
+    with pytest.raises(UsageError) as caught:
+        config.validate()
+    [line] = str(caught.value).splitlines()
+    return line
+
+
+@pytest.mark.parametrize("name", UNREAD)
+def test_what_is_never_read_is_refused(algorithm, name):
+    value, instead = UNREAD[name]
+    line = problem(algorithm, name, value)
+    assert line.startswith(f"{name} is not read by {algorithm}") and instead in line
+
+
+@pytest.mark.parametrize("value", ["x", True, math.nan, -1], ids=repr)
+@pytest.mark.parametrize("name", ["min_time_s_per_iteration", "min_sample_timesteps_per_iteration"])
+def test_limits_of_an_iteration_are_numbers(algorithm, name, value):
+    line = problem(algorithm, name, value)
+    assert line.startswith(f"{name} must be None or a number of at least 0, not {value!r}")
