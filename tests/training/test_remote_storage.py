@@ -5,11 +5,13 @@ import pickle
 import shutil
 import socket
 import sys
+from contextlib import nullcontext
 
 import pyarrow.fs
 import pytest
 from azurite import ACCOUNT, KEY
 from command import ours, run, savanna
+from one_packet import in_one_packet
 from waiting import gone, wait_until
 
 from training.cli import main
@@ -190,13 +192,17 @@ def test_a_run_is_copied_while_it_grows_and_through_a_failure(azure, tmp_path, m
     assert there()["metrics.csv"] == there()[".backup/metrics.csv"] == b"iteration\n1\n2\n3\n"
 
 
-def test_results_that_did_not_arrive_are_told(azure, tmp_path):
+@pytest.mark.parametrize("busy", [False, True])
+def test_results_that_did_not_arrive_are_told(busy, azure, tmp_path, monkeypatch):
     run = RunDirectory(tmp_path / "one")
     run.path.mkdir()
     (run.path / "metrics.csv").write_text("iteration\n")
-    mirror = Mirror(connect(NOWHERE.replace("box", "gone")), lambda text: None)
-    mirror.add(run, "cartpole", checkpoints=False)
-    assert "no such container" in mirror.close()
+    address = azure.endpoint.removeprefix("http://")
+    with in_one_packet(address) if busy else nullcontext(address) as server:
+        monkeypatch.setenv("AZURE_STORAGE_BLOB_ENDPOINT", f"http://{server}")
+        mirror = Mirror(connect(NOWHERE.replace("box", "gone")), lambda text: None)
+        mirror.add(run, "cartpole", checkpoints=False)
+        assert "no such container" in mirror.close()
 
 
 def test_the_helper_process_ends_with_its_parent(azure, tmp_path):

@@ -15,6 +15,7 @@ import sys
 import tempfile
 import threading
 import uuid
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -121,11 +122,37 @@ def main() -> None:
             else:
                 run = command["run"]
                 upload = uploads.setdefault(run, Upload(storage, Path(run), command["to"]))
-                for _ in upload.changed_files(checkpoints=command["checkpoints"]):
-                    print('{"progress": true}', flush=True)
+                with reason_of_failure(storage):
+                    for _ in upload.changed_files(checkpoints=command["checkpoints"]):
+                        print('{"progress": true}', flush=True)
             print("{}", flush=True)
         except Exception as error:
             print(json.dumps({"error": str(error) or type(error).__name__}), flush=True)
+
+
+@contextlib.contextmanager
+def reason_of_failure(storage: Any) -> Iterator[None]:
+    """What fails to be written inside is asked for its reason, where that is a missing container.
+
+    A refused write may come without one: where "100 Continue" and the refusal arrive together,
+    Azure's library for C++ looks for the refusal's body in its headers and reports a broken
+    connection, after half a minute of tries. Reads send no "Expect: 100-continue".
+    """
+    try:
+        yield
+    except OSError:
+        if storage.filesystem.type_name == "abfs":
+            refuse_missing_container(storage)
+        raise
+
+
+def refuse_missing_container(storage: Any) -> None:
+    """A container has an owner and settings: one that is missing is not made by the way."""
+    import pyarrow.fs
+
+    container = storage.path.partition("/")[0]
+    if storage.filesystem.get_file_info(container).type == pyarrow.fs.FileType.NotFound:
+        raise FileNotFoundError("ContainerNotFound")
 
 
 def check(storage: Any, writable: bool) -> None:
@@ -134,10 +161,7 @@ def check(storage: Any, writable: bool) -> None:
 
     filesystem, path = storage.filesystem, storage.path
     if filesystem.type_name == "abfs":
-        # A container has an owner and settings: one that is missing is not made by the way.
-        container = path.partition("/")[0]
-        if filesystem.get_file_info(container).type == pyarrow.fs.FileType.NotFound:
-            raise FileNotFoundError("ContainerNotFound")
+        refuse_missing_container(storage)
     elif writable:
         filesystem.create_dir(path, recursive=True)
     if writable:
