@@ -9,7 +9,8 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -78,31 +79,57 @@ def show(command: list[str], cwd: Path = ROOT) -> None:
     """Run a long command with its output on stderr, as it comes. Raises `CommandError`."""
     say(f"+ {shlex.join(command)}" + (f"   (in {cwd.relative_to(ROOT)})" if cwd != ROOT else ""))
     need(command[0])
-    # A session of its own, so that Ctrl-C reaches it once, from here: `pulumi` takes a second one
-    # as "at once", and would leave its state locked.
-    process = subprocess.Popen(
-        command, cwd=cwd, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT, start_new_session=True,
-    )  # fmt: skip
     said = bytearray()
-    relay = Thread(target=_relay, args=(process, said), daemon=True)
-    relay.start()
+    process = relay = None
     try:
+        with _interrupts_later():  # or it would go on with nobody to wait for it
+            # A session of its own, so that Ctrl-C reaches it once, from here: `pulumi` takes a
+            # second one as "at once", and would leave its state locked.
+            process = subprocess.Popen(
+                command, cwd=cwd, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT, start_new_session=True,
+            )  # fmt: skip
+            relay = Thread(target=_relay, args=(process, said), daemon=True)
+            relay.start()
         code = process.wait()
     except KeyboardInterrupt:
-        say(f"waiting for `{command[0]}` to stop in good order; Ctrl-C again to end it at once")
-        os.killpg(process.pid, signal.SIGINT)
-        try:
-            process.wait()
-        except KeyboardInterrupt:
-            os.killpg(process.pid, signal.SIGKILL)
+        if process is not None and process.poll() is None:
+            _end(process, command[0])
         raise
     finally:
         # Not for ever: something that it has left running may hold the pipe.
-        relay.join(10)
+        if relay is not None:
+            relay.join(10)
     if code:
         above = f"exit code {code}; what it said is above"
         raise CommandError(shlex.join(command), above, said.decode(errors="replace"))
+
+
+@contextmanager
+def _interrupts_later() -> Iterator[None]:
+    """What SIGINT and SIGTERM do here, they do after the block. For the main thread."""
+    came: list[int] = []
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    handlers = {number: handler for number, handler in handlers.items() if callable(handler)}
+    for number in handlers:
+        signal.signal(number, lambda number, _: came.append(number))
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+    for interrupt in came:
+        signal.raise_signal(interrupt)
+
+
+def _end(process: subprocess.Popen[bytes], name: str) -> None:
+    """Interrupt it and what it started, and wait; on another interrupt, end them at once."""
+    try:
+        os.killpg(process.pid, signal.SIGINT)
+        say(f"waiting for `{name}` to stop in good order; Ctrl-C again to end it at once")
+        process.wait()
+    except KeyboardInterrupt:
+        os.killpg(process.pid, signal.SIGKILL)
 
 
 def _relay(process: subprocess.Popen[bytes], said: bytearray) -> None:

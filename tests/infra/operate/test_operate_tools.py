@@ -19,10 +19,20 @@ touch "$0.started"
 while true; do sleep 0.1; done
 """
 CALLER = """
-import signal, sys
+import os, signal, subprocess, sys, time
 from infra.operate.__main__ import _terminated
 from infra.operate.tools import show
+
+class LatePopen(subprocess.Popen):
+    # As on a busy machine: the command runs for a while before its caller does again.
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        while not os.path.exists(sys.argv[1] + ".sent"):
+            time.sleep(0.01)
+
 signal.signal(signal.SIGTERM, _terminated)
+if "late" in sys.argv:
+    subprocess.Popen = LatePopen
 try:
     show([sys.argv[1]])
 except KeyboardInterrupt:
@@ -30,20 +40,22 @@ except KeyboardInterrupt:
 """
 
 
+@pytest.mark.parametrize("when", ["late", "running"])
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupted_command_may_end_in_good_order(tmp_path, sent):
+def test_an_interrupted_command_may_end_in_good_order(tmp_path, sent, when):
     # Pulumi, killed at once, would leave its state locked, and nothing could be destroyed.
     slow = tmp_path / "slow"
     slow.write_text(SLOW)
     slow.chmod(0o755)
     with started(
-        [sys.executable, "-c", CALLER, slow], cwd=ROOT, stderr=subprocess.DEVNULL,
+        [sys.executable, "-c", CALLER, slow, when], cwd=ROOT, stderr=subprocess.DEVNULL,
         # Where the tests themselves run in the background, SIGINT is ignored, also by children.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     ) as process:  # fmt: skip
         wait_until(Path(f"{slow}.started").exists, process=process)
         # As a terminal does: to the whole group.
         os.killpg(process.pid, sent)
+        Path(f"{slow}.sent").touch()
         assert process.wait(PATIENCE) == 130
     assert Path(f"{slow}.signals").read_text().split() == ["once", "ended"]
 
