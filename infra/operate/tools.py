@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -23,6 +23,8 @@ INSTALL = {
     "ssh": "an SSH client (Debian: apt-get install openssh-client)",
     "docker": "a Docker Engine: docs.docker.com/engine/install",
 }
+
+_INTERRUPTS = (signal.SIGINT, signal.SIGTERM)
 
 
 class OperateError(Exception):
@@ -87,7 +89,7 @@ def show(command: list[str], cwd: Path = ROOT) -> None:
             # second one as "at once", and would leave its state locked.
             process = subprocess.Popen(
                 command, cwd=cwd, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT, start_new_session=True,
+                stderr=subprocess.STDOUT, start_new_session=True, preexec_fn=_interrupts_now,
             )  # fmt: skip
             relay = Thread(target=_relay, args=(process, said), daemon=True)
             relay.start()
@@ -107,19 +109,18 @@ def show(command: list[str], cwd: Path = ROOT) -> None:
 
 @contextmanager
 def _interrupts_later() -> Iterator[None]:
-    """What SIGINT and SIGTERM do here, they do after the block. For the main thread."""
-    came: list[int] = []
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    handlers = {number: handler for number, handler in handlers.items() if callable(handler)}
-    for number in handlers:
-        signal.signal(number, lambda number, _: came.append(number))
+    """SIGINT and SIGTERM that come in the block are handled at its end."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
     try:
+        signal.pthread_sigmask(signal.SIG_BLOCK, _INTERRUPTS)
         yield
     finally:
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
-    for interrupt in came:
-        signal.raise_signal(interrupt)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _interrupts_now() -> None:
+    """In a process just started there: it has inherited what is blocked."""
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _INTERRUPTS)
 
 
 def _end(process: subprocess.Popen[bytes], name: str) -> None:
@@ -129,7 +130,8 @@ def _end(process: subprocess.Popen[bytes], name: str) -> None:
         say(f"waiting for `{name}` to stop in good order; Ctrl-C again to end it at once")
         process.wait()
     except KeyboardInterrupt:
-        os.killpg(process.pid, signal.SIGKILL)
+        with suppress(ProcessLookupError):  # it has ended meanwhile
+            os.killpg(process.pid, signal.SIGKILL)
 
 
 def _relay(process: subprocess.Popen[bytes], said: bytearray) -> None:

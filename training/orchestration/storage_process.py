@@ -15,7 +15,6 @@ import sys
 import tempfile
 import threading
 import uuid
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -122,34 +121,26 @@ def main() -> None:
             else:
                 run = command["run"]
                 upload = uploads.setdefault(run, Upload(storage, Path(run), command["to"]))
-                with reason_of_failure(storage):
-                    for _ in upload.changed_files(checkpoints=command["checkpoints"]):
-                        print('{"progress": true}', flush=True)
+                refuse_missing_container(storage)
+                for _ in upload.changed_files(checkpoints=command["checkpoints"]):
+                    print('{"progress": true}', flush=True)
             print("{}", flush=True)
         except Exception as error:
             print(json.dumps({"error": str(error) or type(error).__name__}), flush=True)
 
 
-@contextlib.contextmanager
-def reason_of_failure(storage: Any) -> Iterator[None]:
-    """What fails to be written inside is asked for its reason, where that is a missing container.
-
-    A refused write may come without one: where "100 Continue" and the refusal arrive together,
-    Azure's library for C++ looks for the refusal's body in its headers and reports a broken
-    connection, after half a minute of tries. Reads send no "Expect: 100-continue".
-    """
-    try:
-        yield
-    except OSError:
-        if storage.filesystem.type_name == "abfs":
-            refuse_missing_container(storage)
-        raise
-
-
 def refuse_missing_container(storage: Any) -> None:
-    """A container has an owner and settings: one that is missing is not made by the way."""
+    """`FileNotFoundError` where `storage` lies in an Azure container that is not there.
+
+    A container has an owner and settings: none is made by the way. And none is written to that is
+    missing: Azure's library for C++ can lose the reason of a refused write. Where "100 Continue"
+    and the refusal arrive together, it looks for the refusal's body in its headers, and then
+    reports a broken connection after many tries, or crashes. Reads expect no "100 Continue".
+    """
     import pyarrow.fs
 
+    if storage.filesystem.type_name != "abfs":
+        return
     container = storage.path.partition("/")[0]
     if storage.filesystem.get_file_info(container).type == pyarrow.fs.FileType.NotFound:
         raise FileNotFoundError("ContainerNotFound")
@@ -160,9 +151,8 @@ def check(storage: Any, writable: bool) -> None:
     import pyarrow.fs
 
     filesystem, path = storage.filesystem, storage.path
-    if filesystem.type_name == "abfs":
-        refuse_missing_container(storage)
-    elif writable:
+    refuse_missing_container(storage)
+    if writable and filesystem.type_name != "abfs":
         filesystem.create_dir(path, recursive=True)
     if writable:
         probe = f"{path}/.savanna-{uuid.uuid4().hex}"

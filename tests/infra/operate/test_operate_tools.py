@@ -15,8 +15,8 @@ from infra.operate.tools import CommandError, OperateError, az, need, show
 
 SLOW = """#!/bin/sh
 trap 'echo once >> "$0.signals"; sleep 1; echo ended >> "$0.signals"; exit 1' INT
-touch "$0.started"
-while true; do sleep 0.1; done
+touch "$0.signals" "$0.started"
+for _ in $(seq 3000); do sleep 0.1; done
 """
 CALLER = """
 import os, signal, subprocess, sys, time
