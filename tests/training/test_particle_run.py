@@ -13,7 +13,9 @@ import pytest
 from command import savanna
 
 from training.envs.multi_agent import worlds_of
+from training.evaluation import record_video
 from training.evaluation.team import load_team
+from training.evaluation.team_film import film_progress
 from training.run_directory import RunDirectory, film_iteration
 
 QUICK = (
@@ -79,14 +81,31 @@ def test_films_on_the_way_show_the_same_episode_at_its_rate_and_size(run):
     assert np.abs(frames[0][24:].astype(int) - others[0][24:]).mean() < 2
 
 
-def test_early_middle_and_final_behaviour_side_by_side(run):
+def test_early_middle_and_final_behaviour_side_by_side(run, spread):
     details, frames = film(run.videos / "early-middle-final.mp4")
     assert details["size"] == (3 * 350, 374) and details["fps"] == 8
-    films = sorted(run.videos.glob("episode-*.mp4"))
-    for place, path in ((0, films[0]), (2, films[-1])):
-        _, single = film(path)
-        pane = frames[12][:, place * 350 : (place + 1) * 350].astype(int)
-        assert np.abs(pane - single[12]).mean() < 4
+    final = savanna("video", "latest", "--checkpoint", "last", cwd=spread).stdout.strip()
+    for place, path in ((0, sorted(run.videos.glob("episode-*.mp4"))[0]), (2, final)):
+        assert_same_play(frames, place, path)
+
+
+def test_the_end_is_shown_also_where_no_film_was_due_then(run, tmp_path):
+    copy = RunDirectory(shutil.copytree(run.path, tmp_path / "copy"))
+    first, *later = sorted(copy.videos.glob("episode-*.mp4"))
+    for path in later:
+        path.unlink()
+    details, frames = film(film_progress(copy))
+    assert details["size"] == (2 * 350, 374)
+    assert_same_play(frames, 0, first)
+    assert_same_play(frames, 1, record_video(copy, "last"))
+
+
+def assert_same_play(frames, place, path):
+    """The pane at `place` shows what the film at `path` does, below the captions."""
+    _, single = film(path)
+    for shown, alone in zip(frames, single, strict=True):
+        pane = shown[24:, place * 350 : (place + 1) * 350].astype(int)
+        assert np.abs(pane - alone[24:]).mean() < 4
 
 
 def test_evaluate(run, spread):

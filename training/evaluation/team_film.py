@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator, Mapping
 from itertools import zip_longest
 from pathlib import Path
@@ -12,8 +13,8 @@ from PIL import Image
 
 from training.envs.multi_agent import old_scale_of, worlds_of
 from training.evaluation.film import Picture, read_film, with_caption, write_film
-from training.evaluation.team import Team, episode_seeds
-from training.run_directory import film_iteration
+from training.evaluation.team import Team, episode_seeds, load_team
+from training.run_directory import RunDirectory, film_iteration
 
 FPS = 8
 SIZE = 350  # pixels
@@ -55,13 +56,25 @@ def film_episode(team: Team, config: Mapping[str, Any], path: Path, label: str) 
     Image.fromarray(poster).save(path.with_suffix(".jpg"), quality=85)
 
 
-def film_progress(videos: Path) -> Path | None:
-    """The first, the middle and the last film made in training, side by side."""
-    films = sorted(videos.glob("episode-*.mp4"), key=film_iteration)
-    if len(films) < 2:
+def early_and_middle(videos: Path, before: int) -> list[Path]:
+    """The first and the middle film made in training before an iteration, as far as there are."""
+    made = sorted(videos.glob("episode-*.mp4"), key=film_iteration)
+    films = [film for film in made if film_iteration(film) < before]
+    return [films[0], films[len(films) // 2]] if len(films) > 1 else films
+
+
+def film_progress(run: RunDirectory) -> Path | None:
+    """Side by side: the first and the middle film made in training, and what the newest checkpoint
+    plays. None without a film from before that checkpoint."""
+    newest = max(run.checkpoints(), key=lambda checkpoint: checkpoint.iteration)
+    chosen = early_and_middle(run.videos, newest.iteration)
+    if not chosen:
         return None
-    chosen = [films[0], films[len(films) // 2], films[-1]] if len(films) > 2 else films
-    reels = [read_film(film) for film in chosen]
+    with tempfile.TemporaryDirectory() as folder:
+        final = Path(folder) / "final.mp4"
+        team = load_team(run.checkpoint_path(newest.number), run.config)
+        film_episode(team, run.config, final, "final")
+        reels = [read_film(film) for film in (*chosen, final)]
     last = [reel[-1] for reel in reels]
 
     def frames() -> Iterator[Picture]:
@@ -69,7 +82,7 @@ def film_progress(videos: Path) -> Path | None:
             shown = [last[i] if p is None else p for i, p in enumerate(pictures)]
             yield np.concatenate(shown, axis=1)
 
-    path = videos / PROGRESS
+    path = run.videos / PROGRESS
     poster = write_film(path, frames(), FPS)
     Image.fromarray(poster).save(path.with_suffix(".jpg"), quality=85)
     return path

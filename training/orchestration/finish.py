@@ -30,7 +30,7 @@ def finish(run: RunDirectory, kept: Kept, say: Callable[[str], None]) -> None:
 
         record_video(run)
         if is_particle(run.config.get("env")):
-            film_progress(run.videos)  # the newest: the report shows it
+            film_progress(run)  # the newest: the report shows it
 
     def report() -> None:
         from training.report import write_report
