@@ -5,8 +5,8 @@ SHELL := /bin/bash
 EXPERIMENT ?= pong
 RUN ?= latest
 ARGS ?=
-# A folder with a torch wheel, for example a CPU build (a fifth of the size of the default one).
-TORCH_WHEELS ?= $(or $(UV_FIND_LINKS),$(PIP_FIND_LINKS))
+# A folder with a wheel of torch; without one, infra/setup.sh decides.
+TORCH_WHEELS ?=
 
 FLAVOURS ?= cpu gpu
 WORKERS ?= 2
@@ -18,8 +18,10 @@ export TORCH_WHEELS
 
 VENV := .venv
 BIN := $(VENV)/bin
+UV_VERSION := 0.13.8
 PYTHON := $(shell command -v python3.11 || command -v python3)
-UV_ENV := UV_FIND_LINKS="$(wildcard $(TORCH_WHEELS))" UV_LINK_MODE=copy
+FIND_LINKS := $(wildcard $(or $(TORCH_WHEELS),$(UV_FIND_LINKS),$(PIP_FIND_LINKS)))
+UV_ENV := UV_FIND_LINKS="$(FIND_LINKS)" UV_LINK_MODE=copy
 UV := $(UV_ENV) $(BIN)/uv
 LOCAL := $(BIN)/python -m infra.local
 # A stack is one cluster on Azure with its settings: Pulumi.$(STACK).yaml. YES=1 answers questions.
@@ -146,7 +148,7 @@ lint: setup ## Check style and types
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
-	@shellcheck images/*.sh infra/boot/files/*.sh .ci/run
+	@shellcheck images/*.sh infra/*.sh infra/boot/files/*.sh .ci/run
 	@$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
 
 format: setup ## Rewrite the code in the common style
@@ -187,16 +189,7 @@ help: ## This list
 	  /^[a-z0-9-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(VENV)/.installed: requirements-dev.txt pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null || \
-	  { echo "Python 3.11 is needed and was not found (Debian: apt-get install python3.11)."; exit 1; }
-	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
-	  { echo "Python's venv module is missing (Debian: apt-get install python3.11-venv)."; exit 1; }
-	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@test -x $(BIN)/uv || $(BIN)/python -m pip install -qq uv==0.13.8
-	@echo "Installing the pinned packages into $(VENV) ..."
-	@$(UV) pip install -q --compile-bytecode --python $(BIN)/python -r requirements-dev.txt
-	@$(UV) pip install -q --python $(BIN)/python --no-deps -e .
-	@touch $@
+	@PYTHON="$(PYTHON)" infra/setup.sh $(UV_VERSION)
 
 .PHONY: train evaluate video report export runs ui tensorboard images cluster-up cluster-status \
   cluster-logs cluster-scale test-images image-sbom image-provenance image-scan image-push \

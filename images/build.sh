@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Build the image of one flavour: images/build.sh cpu|gpu. `make images` builds both.
-# Environment: BASE_IMAGE (default debian:bookworm-slim), TORCH_WHEELS (folder with a CPU build of
-# torch, for cpu), CA_BUNDLE (certificates of a company's proxy, never kept), DOCKER
+# Environment: BASE_IMAGE (default debian:bookworm-slim), TORCH_WHEELS (see images/wheel.sh; for
+# cpu), CA_BUNDLE (certificates of a company's proxy, never kept), DOCKER
 # (the command), UV (builds the wheel; .venv/bin/uv), SIZE_LIMIT_MB (cpu; default 1600).
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -40,7 +40,7 @@ cp images/{Dockerfile,entrypoint.sh,healthcheck.py,slim.sh,left-out.txt} "images
 chmod 755 "$context"/*.sh && chmod 644 "$context"/{healthcheck.py,cluster.env,left-out.txt} "$context"/*.txt
 
 arguments=(--build-arg "FLAVOUR=$flavour" --build-arg "BASE_IMAGE=${BASE_IMAGE:-debian:bookworm-slim}"
-  --build-arg "UV_VERSION=$(sed -n 's/.*uv==\([0-9.]*\).*/\1/p' Makefile)"
+  --build-arg "UV_VERSION=$(sed -n 's/^UV_VERSION := //p' Makefile)"
   --build-arg "VERSION=$(sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)"
   --build-arg "REVISION=$revision" --build-arg "RAY_VERSION=$(sed -n 's/^ray==//p' requirements.txt)")
 for name in CONTAINER_USER CONTAINER_UID RESULTS_PATH LOGS_PATH; do

@@ -1,13 +1,22 @@
 #!/usr/bin/env bash
-# Print the path of the CPU wheel of torch that the cpu image takes, of TORCH_WHEELS (a folder).
+# Print the path of the wheel of the pinned torch in the folder TORCH_WHEELS; without TORCH_WHEELS in
+# the first that has one of UV_FIND_LINKS, PIP_FIND_LINKS and images/wheelhouse. The cpu image takes
+# it, and so does `make setup`.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-folder=${TORCH_WHEELS:-images/wheelhouse}
 version=$(sed -n 's/^torch==//p' images/torch-cpu.txt)
-wheel=$(find "$folder" -name "torch-$version*cp311*x86_64.whl" 2>/dev/null | head -1)
-if [[ -z $wheel ]]; then
-  echo "no CPU wheel of torch $version for Python 3.11 in $folder: put one there, or set TORCH_WHEELS to its folder" >&2
-  exit 2
+if [[ -n ${TORCH_WHEELS:-} ]]; then
+  folders=("$TORCH_WHEELS")
+else
+  IFS=, read -ra folders <<<"${UV_FIND_LINKS:-}"
+  read -ra more <<<"${PIP_FIND_LINKS:-}"
+  folders+=("${more[@]}" images/wheelhouse)
 fi
-echo "$wheel"
+for folder in "${folders[@]}"; do
+  for wheel in "$folder/torch-$version"[-+]*cp311*"$(uname -m).whl"; do
+    if [[ -e $wheel ]]; then echo "$wheel" && exit; fi
+  done
+done
+echo "no CPU wheel of torch $version for Python 3.11 in ${TORCH_WHEELS:-images/wheelhouse}: put one there, or set TORCH_WHEELS to its folder" >&2
+exit 2

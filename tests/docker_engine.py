@@ -57,22 +57,12 @@ def base_image() -> str:
     return given or "debian:bookworm-slim"
 
 
-def torch_wheels() -> Path | None:
-    """A folder that holds a CPU wheel of torch."""
-    for name in ("TORCH_WHEELS", "UV_FIND_LINKS", "PIP_FIND_LINKS"):
-        folder = Path(os.environ.get(name) or "missing")
-        if any(folder.glob("torch-*cp311*x86_64.whl")):
-            return folder
-    own = ROOT / "images/wheelhouse"
-    return own if any(own.glob("torch-*.whl")) else None
-
-
 def build_cpu_image() -> str:
     """Build the CPU image of this checkout with `images/build.sh`; its name with its tag."""
     require_engine()
-    wheels = torch_wheels()
-    if wheels is None:
-        pytest.skip("no CPU wheel of torch: set TORCH_WHEELS to a folder that has one")
+    wheel = run([ROOT / "images/wheel.sh"])
+    if wheel.returncode:
+        pytest.skip(wheel.stderr.strip())
     bundle = Path("/etc/ssl/certs/ca-certificates.crt")
     result = run(
         [ROOT / "images/build.sh", "cpu"],
@@ -82,7 +72,6 @@ def build_cpu_image() -> str:
             **os.environ,
             "DOCKER": docker_command(),
             "BASE_IMAGE": base_image(),
-            "TORCH_WHEELS": str(wheels),
             "CA_BUNDLE": str(bundle) if bundle.exists() else "",
             "UV": str(Path(sys.executable).with_name("uv")),
         },

@@ -1,0 +1,249 @@
+"""`make setup`, with a Python and a uv that only write down what they are told."""
+
+import os
+import shutil
+import signal
+
+import pytest
+from command import ROOT, finish, run, started
+from waiting import wait_until
+
+COPIED = ("Makefile", "infra/setup.sh", "images/wheel.sh", "images/torch-cpu.txt",
+          "pyproject.toml", "requirements.txt", "requirements-dev.txt")  # fmt: skip
+TORCH = next(line for line in (ROOT / "requirements.txt").read_text().splitlines()
+             if line.startswith("torch=="))  # fmt: skip
+WHEEL = f"{TORCH.replace('==', '-')}+cpu-cp311-cp311-manylinux_2_28_{os.uname().machine}.whl"
+
+# `python3.11` on PATH, and what it makes: .venv/bin/python, and uv by its pip.
+PYTHON = """#!/bin/bash
+case "$*" in
+  *"import ensurepip, venv"*) [[ ! -e $FAKE/no-venv ]] ;;
+  "-c "*) ;;
+  "-m venv --clear "*) echo "venv" >> "$FAKE/calls"
+    rm -rf "$4"; mkdir -p "$4/bin"; cp "$0" "$4/bin/python" ;;
+  "-m pip install -qq uv=="*) version=${5#uv==}
+    sed "s/VERSION/$version/" "$FAKE/uv" > "${0%/*}/uv"; chmod +x "${0%/*}/uv" ;;
+  *) exit 64 ;;
+esac
+"""
+# FAKE/refuses names what the network refuses: torch's own index, or all. The text is uv's.
+UV = """#!/bin/bash
+[[ $1 == --version ]] && echo "uv VERSION (fake)" && exit
+echo "$*" >> "$FAKE/calls"
+refuses=$(cat "$FAKE/refuses" 2>/dev/null)
+if [[ $refuses == all || $refuses == torch && $* == *--torch-backend* ]]; then
+  echo "error: Request failed after 3 retries in 9.6s
+  cause: Failed to fetch: https://index.example.org/whl/cpu/torch/
+  cause: failed to lookup address information: Name or service not known" >&2
+  exit 2
+fi
+if [[ $refuses == hangs && $* == *--torch-backend* ]]; then exec sleep 60; fi
+case "$*" in
+  "pip compile "*) read -r pin; [[ $* != *--torch-backend* ]] || pin=$pin+cpu; echo "$pin" ;;
+  "pip install "*-r*)
+    mkdir -p .venv/lib/python3.11/site-packages/TORCH+cpu.dist-info
+    if [[ -e $FAKE/full ]]; then echo "error: No space left on device (os error 28)" >&2; exit 2; fi
+    touch "$FAKE/installs"
+    while [[ -e $FAKE/slow ]]; do sleep 0.02; done ;;
+esac
+""".replace("TORCH", TORCH.replace("==", "-"))
+
+
+class Checkout:
+    """A checkout below a path with a space, and the machine around it."""
+
+    def __init__(self, folder):
+        self.folder, self.fake = folder / "a checkout", folder / "fake"
+        for name in COPIED:
+            (self.folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, self.folder / name)
+        self.fake.mkdir()
+        for name, text in {"python3.11": PYTHON, "uv": UV}.items():
+            (self.fake / name).write_text(text)
+            (self.fake / name).chmod(0o755)
+        self.stamp = self.folder / ".venv/.installed"
+        unset = {"TORCH_WHEELS", "UV_FIND_LINKS", "PIP_FIND_LINKS", "UV_TORCH_BACKEND"}
+        self.environment = {k: v for k, v in os.environ.items() if k not in unset} | {
+            "PATH": f"{self.fake}{os.pathsep}{os.environ['PATH']}", "FAKE": str(self.fake)
+        }  # fmt: skip
+
+    def has(self, name, text=""):
+        (self.fake / name).write_text(text)
+
+    def lacks(self, name):
+        (self.fake / name).unlink()
+
+    def wheels(self, name):
+        folder = self.folder / name
+        folder.mkdir(parents=True)
+        (folder / WHEEL).touch()
+        return folder
+
+    def starting(self, **environment):
+        return started(["make", "setup"], cwd=self.folder, stdout=-1, stderr=-1,
+                       env=self.environment | environment)  # fmt: skip
+
+    def setup(self, **environment):
+        return run(["make", "setup"], cwd=self.folder, env=self.environment | environment)
+
+    def calls(self, start=""):
+        """What was done so far, but for what `setup` always does."""
+        calls = self.fake / "calls"
+        lines = calls.read_text().splitlines() if calls.exists() else []
+        return [line for line in lines if line.startswith(start)]
+
+    def installs(self):
+        return [call for call in self.calls("pip install") if "-r requirements-dev.txt" in call]
+
+
+@pytest.fixture
+def checkout(tmp_path):
+    return Checkout(tmp_path)
+
+
+@pytest.mark.parametrize("variable", ["TORCH_WHEELS", "UV_FIND_LINKS", "PIP_FIND_LINKS", None])
+def test_a_folder_with_a_wheel_of_torch_is_taken_and_no_index_asked(checkout, variable):
+    name = {None: "images/wheelhouse", "PIP_FIND_LINKS": "wheels"}.get(variable, "my wheels")
+    checkout.wheels(name)
+    done = checkout.setup(**({variable: name} if variable else {}))
+    assert done.returncode == 0, done.stderr
+    assert f"{name}/{WHEEL}" in done.stdout
+    [install] = checkout.installs()
+    assert f"--find-links {name} " in install and "--torch-backend" not in install
+    assert not checkout.calls("pip compile")
+    assert checkout.stamp.exists()
+
+
+@pytest.mark.parametrize("content", [None, "torch-1.0.0-cp311-cp311-linux_x86_64.whl"])
+def test_torch_wheels_without_a_fitting_wheel_is_an_error(checkout, content):
+    checkout.wheels("images/wheelhouse")
+    if content:
+        (checkout.folder / "mine").mkdir()
+        (checkout.folder / "mine" / content).touch()
+    done = checkout.setup(TORCH_WHEELS="mine")
+    assert done.returncode != 0 and not checkout.installs()
+    assert f"no CPU wheel of torch {TORCH[7:]} for Python 3.11 in mine" in done.stderr
+    assert checkout.setup().returncode == 0
+
+
+def test_without_a_wheel_uv_chooses_for_the_machine(checkout):
+    done = checkout.setup(PIP_FIND_LINKS="/nonexistent")
+    assert done.returncode == 0, done.stderr
+    assert f"with {TORCH}+cpu ..." in done.stdout and not done.stderr
+    [install] = checkout.installs()
+    assert "--torch-backend=auto" in install
+
+
+def test_a_build_that_the_user_names_is_taken_or_fails(checkout):
+    checkout.has("refuses", "torch")
+    done = checkout.setup(UV_TORCH_BACKEND="cu130")
+    assert done.returncode != 0 and "7.0 GB" not in done.stderr
+    [install] = checkout.installs()
+    assert "--torch-backend=cu130" in install
+
+
+def test_where_torchs_index_is_refused_the_default_is_taken_with_a_word_about_its_size(checkout):
+    checkout.has("refuses", "torch")
+    done = checkout.setup()
+    assert done.returncode == 0, done.stderr
+    assert "7.0 GB" in done.stderr and "make setup TORCH_WHEELS=folder" in done.stderr
+    assert "Name or service not known" in done.stderr
+    [install] = checkout.installs()
+    assert "--torch-backend" not in install and "--find-links" not in install
+
+
+def test_an_index_that_does_not_answer_is_waited_for_a_bounded_time(checkout):
+    timeout = checkout.fake / "timeout"
+    timeout.write_text(f'#!/bin/bash\nexec {shutil.which("timeout")} "$1" 1 "${{@:3}}"\n')
+    timeout.chmod(0o755)
+    checkout.has("refuses", "hangs")
+    done = checkout.setup()
+    assert done.returncode == 0, done.stderr
+    assert "(no answer within 60 s)" in done.stderr and "7.0 GB" in done.stderr
+
+
+def test_no_network_is_an_error_and_not_a_choice(checkout):
+    checkout.has("refuses", "all")
+    done = checkout.setup()
+    assert done.returncode != 0 and not checkout.installs()
+    assert "the package index cannot be used" in done.stderr
+    assert "Name or service not known" in done.stderr and "7.0 GB" not in done.stderr
+    checkout.lacks("refuses")
+    assert checkout.setup().returncode == 0
+
+
+def test_a_full_disk_is_an_error_after_which_setup_makes_a_whole_environment(checkout):
+    checkout.has("full")
+    done = checkout.setup()
+    assert done.returncode != 0 and not checkout.stamp.exists()
+    assert "No space left on device" in done.stderr
+    assert "uv could not install the packages" in done.stderr and "7.0 GB" not in done.stderr
+    assert len(checkout.installs()) == 1
+    checkout.lacks("full")
+    half = checkout.folder / ".venv/half-a-package"
+    half.touch()
+    assert checkout.setup().returncode == 0
+    assert checkout.stamp.exists() and not half.exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_an_interrupted_setup_is_repaired_by_the_next(checkout, number):
+    checkout.has("slow")
+    with checkout.starting() as process:
+        wait_until((checkout.fake / "installs").exists, "uv installs", process=process)
+        os.killpg(process.pid, number)
+        assert process.wait(20) != 0
+    assert not checkout.stamp.exists()
+    half = checkout.folder / ".venv/half-a-package"
+    half.touch()
+    checkout.lacks("slow")
+    done = checkout.setup()
+    assert done.returncode == 0, done.stderr
+    assert checkout.stamp.exists() and not half.exists()
+
+
+def test_an_interrupted_uv_is_installed_again(checkout):
+    assert checkout.setup().returncode == 0
+    checkout.stamp.unlink()
+    (checkout.folder / ".venv/bin/uv").write_text("half")
+    done = checkout.setup()
+    assert done.returncode == 0, done.stderr
+    assert len(checkout.calls("venv")) == 2
+
+
+def test_the_second_of_two_waits_and_finds_all_done(checkout):
+    checkout.has("slow")
+    with checkout.starting() as first:
+        wait_until((checkout.fake / "installs").exists, "uv installs", process=first)
+        with checkout.starting() as second:
+            assert "Another make setup is at work here" in second.stdout.readline()
+            checkout.lacks("slow")
+            assert finish(first, 20)[1] == "" and finish(second, 20)[1] == ""
+            assert (first.returncode, second.returncode) == (0, 0)
+    assert len(checkout.installs()) == 1
+
+
+def test_a_changed_pin_keeps_the_installed_torch_and_asks_no_index(checkout):
+    assert checkout.setup().returncode == 0
+    probes = checkout.calls("pip compile")
+    later = checkout.stamp.stat().st_mtime + 5
+    os.utime(checkout.folder / "requirements-dev.txt", (later, later))
+    checkout.has("refuses", "torch")
+    done = checkout.setup()
+    assert done.returncode == 0, done.stderr
+    assert len(checkout.installs()) == 2 and checkout.calls("pip compile") == probes
+    assert checkout.calls("venv") == ["venv"]
+
+
+def test_python_without_venv_is_named(checkout):
+    checkout.has("no-venv")
+    done = checkout.setup()
+    assert done.returncode != 0 and not checkout.installs()
+    assert "apt-get install python3.11-venv" in done.stderr
+
+
+def test_an_environment_that_is_set_up_is_left_alone(checkout):
+    assert checkout.setup().returncode == 0
+    before = checkout.calls()
+    done = checkout.setup()
+    assert done.returncode == 0 and checkout.calls() == before
