@@ -86,8 +86,11 @@ class Checkout:
     def setup(self, **environment):
         return run(["make", "setup"], cwd=self.folder, env=self.environment | environment)
 
+    def outdate(self):
+        os.utime(self.stamp, (1, 1))
+
     def calls(self, start=""):
-        """What was done so far, but for what `setup` always does."""
+        """What Python and uv were told that begins so."""
         calls = self.fake / "calls"
         lines = calls.read_text().splitlines() if calls.exists() else []
         return [line for line in lines if line.startswith(start)]
@@ -172,7 +175,12 @@ def test_no_network_is_an_error_and_not_a_choice(checkout):
     assert checkout.setup().returncode == 0
 
 
-def test_a_full_disk_is_an_error_after_which_setup_makes_a_whole_environment(checkout):
+@pytest.mark.parametrize("what", ["a new", "an outdated"])
+def test_a_full_disk_is_an_error_after_which_setup_makes_a_whole_environment(checkout, what):
+    if what == "an outdated":
+        assert checkout.setup().returncode == 0
+        checkout.outdate()
+        (checkout.fake / "calls").unlink()
     checkout.has("full")
     done = checkout.setup()
     assert done.returncode != 0 and not checkout.stamp.exists()
@@ -226,8 +234,7 @@ def test_the_second_of_two_waits_and_finds_all_done(checkout):
 def test_a_changed_pin_keeps_the_installed_torch_and_asks_no_index(checkout):
     assert checkout.setup().returncode == 0
     probes = checkout.calls("pip compile")
-    later = checkout.stamp.stat().st_mtime + 5
-    os.utime(checkout.folder / "requirements-dev.txt", (later, later))
+    checkout.outdate()
     checkout.has("refuses", "torch")
     done = checkout.setup()
     assert done.returncode == 0, done.stderr
