@@ -185,6 +185,7 @@ clean: ## Remove .venv and caches; runs stay
 
 ##@ Help
 help: ## This list
+	@echo "The first command also makes $(VENV): 3.2 GB and 2 minutes, with torch's CUDA build 7.0 GB and 3 or more."
 	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} \
 	  /^[a-z0-9-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 

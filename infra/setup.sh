@@ -54,10 +54,10 @@ choose_torch() {
     build=$(resolve) || { echo "$build" >&2; again "the package index cannot be used"; }
     options=()
     cat >&2 <<END
-make setup: uv cannot choose a build of torch for this machine (${answer##*$'\n'}).
-So this takes the default one, with CUDA: .venv will have 7.0 GB, and uv's cache as much again.
+make setup: uv cannot choose a build of torch for this machine (${answer##*cause: }).
+So this takes the default one, with CUDA: 7.0 GB in $venv, and 6.3 GB in uv's cache.
 Without a GPU, stop it with Ctrl-C, put a CPU wheel of torch ${torch#*==} for Python 3.11 into a folder,
-and run \`make setup TORCH_WHEELS=folder\`: that makes 1.6 GB.
+and run \`make setup TORCH_WHEELS=folder\`: 3.2 GB, and 2.6 GB in the cache.
 END
   fi
 }
