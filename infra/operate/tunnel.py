@@ -24,6 +24,8 @@ from infra.operate.tools import CommandError, OperateError, UsageError, az, need
 ADMIN = "savanna"
 WAIT = 60.0
 """Seconds for a tunnel to open; Bastion takes about ten."""
+POLL = 0.2
+"""Seconds between two looks whether it has."""
 SSH_OPTIONS = (
     "-o", "ServerAliveInterval=30",
     "-o", "ConnectTimeout=20",
@@ -164,7 +166,7 @@ def _running(command: list[str], port: int) -> Iterator[None]:
                 raise CommandError(" ".join(command[:4]), said.read())
             if time.monotonic() > until:
                 raise OperateError(f"{' '.join(command[:4])} has not opened in {WAIT:.0f} s")
-            time.sleep(0.2)
+            time.sleep(POLL)
         yield
     finally:
         # The group: `az` is a script that starts another process.

@@ -1,11 +1,16 @@
 """A subscription that is not there: the commands on PATH, and what they say."""
 
 import copy
+import io
 import json
 import os
+import shutil
+import subprocess
 import sys
+from contextlib import chdir, redirect_stderr, redirect_stdout
 from pathlib import Path
 
+SCRIPT = Path(__file__).with_name("fake_cli.py")
 TOKEN = "5ecre7" * 8
 GROUP = "/subscriptions/s/resourceGroups/savanna-dev/providers"
 TAGS = {
@@ -150,9 +155,10 @@ class Cloud:
             self._install(self.recipes / name, "#!/bin/sh\n")
         self.commands = folder / "bin"
         self.commands.mkdir()
-        script = Path(__file__).with_name("fake_cli.py")
+        # Imported, so that Python compiles it once.
+        found = f"import sys\nsys.path.insert(0, {str(SCRIPT.parent)!r})\nimport {SCRIPT.stem}\n"
         for name in ("az", "pulumi", "ssh", "make", "docker"):
-            self._install(self.commands / name, f"#!{sys.executable} -IS\n" + script.read_text())
+            self._install(self.commands / name, f"#!{sys.executable} -IS\n{found}")
         # Azure's is a shell script that starts Python and waits.
         (folder / "python").mkdir()
         (self.commands / "az").rename(folder / "python" / "az")
@@ -172,6 +178,29 @@ class Cloud:
         monkeypatch.setenv("FAKE", str(self.folder))
         path = os.environ["PATH"] if with_tools else "/nonexistent"
         monkeypatch.setenv("PATH", f"{self.commands}{os.pathsep}{path}" if with_tools else path)
+
+    def answer_here(self, monkeypatch) -> None:
+        """Answer commands whose output is captured in this process, by the same script: a test
+        makes dozens, each of which would start a Python. Others are processes as they always are.
+        """
+        real = subprocess.run  # noqa: TID251 (what the tests' subject starts, not a test)
+        script = compile(SCRIPT.read_text(), SCRIPT, "exec")
+
+        def run(command, *, capture_output=False, cwd=None, **options):
+            place = shutil.which(command[0])
+            if not (capture_output and place and Path(place).parent == self.commands):
+                return real(command, capture_output=capture_output, cwd=cwd, **options)
+            out, err, code = io.StringIO(), io.StringIO(), 0
+            with monkeypatch.context() as patch, chdir(cwd or Path.cwd()):
+                patch.setattr("sys.argv", [place, *command[1:]])
+                with redirect_stdout(out), redirect_stderr(err):
+                    try:
+                        exec(script, {"__name__": SCRIPT.stem})
+                    except SystemExit as ended:
+                        code = ended.code
+            return subprocess.CompletedProcess(command, code, out.getvalue(), err.getvalue())
+
+        monkeypatch.setattr("subprocess.run", run)
 
     def save(self, **changes: object) -> None:
         self.state.update(changes)

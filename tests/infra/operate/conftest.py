@@ -4,7 +4,7 @@ import pytest
 from azure_cli import Cloud
 
 from infra.config.os_images import load as os_images
-from infra.operate import doctor, down, leave, publish, stack, up, wait
+from infra.operate import doctor, down, leave, publish, stack, tunnel, up, wait
 from infra.plan import plan
 from infra.plan.plan import EXAMPLE_CLUSTER, EXAMPLE_FOUNDATION, Given
 
@@ -29,6 +29,7 @@ def cloud(tmp_path, monkeypatch) -> Cloud:
     monkeypatch.setattr(publish, "RECIPES", fake.recipes)
     monkeypatch.setattr(stack, "PROPAGATION", 0.0)
     monkeypatch.setattr(down, "SETTLE", (0.0, 0.0))
+    monkeypatch.setattr(tunnel, "POLL", 0.02)
     monkeypatch.setattr(wait, "POLL", 0.05)
     monkeypatch.setattr(leave, "POLL", 0.05)
     monkeypatch.setattr(up, "make", planned)
@@ -47,8 +48,19 @@ def settings(monkeypatch) -> dict:
 
 
 @pytest.fixture
-def operate(cloud, settings, capfd):
+def operate(cloud, settings, capfd, monkeypatch):
     """Run a verb; its exit code, stdout and stderr."""
+    cloud.answer_here(monkeypatch)
+    return verbs(capfd)
+
+
+@pytest.fixture
+def operate_processes(cloud, settings, capfd):
+    """The same where every command is a process, as outside of tests."""
+    return verbs(capfd)
+
+
+def verbs(capfd):
     from infra.operate.__main__ import main
 
     def run(*arguments: str) -> tuple[int, str, str]:

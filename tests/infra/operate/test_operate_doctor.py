@@ -8,8 +8,8 @@ def without(key: str, **where: str) -> list[dict]:
     return [one for one in GOOD[key] if any(one.get(k) != v for k, v in where.items())]
 
 
-def test_a_good_subscription_has_no_problem(operate, cloud):
-    code, out, _ = operate("doctor")
+def test_a_good_subscription_has_no_problem(operate_processes, cloud):
+    code, out, _ = operate_processes("doctor")
     assert code == 0 and "PROBLEM" not in out and "warning" not in out
     for words in ("Research", "region westeurope", "Standard_D16as_v6 is offered as spot",
                   "Standard NCASv3_T4 Family: 0 of 16 in use, 8 at most"):  # fmt: skip

@@ -18,11 +18,11 @@ KEPT = resource(
 )  # fmt: skip
 
 
-def test_down_lists_destroys_and_verifies(operate, cloud):
+def test_down_lists_destroys_and_verifies(operate_processes, cloud):
     cloud.running(resources=[*RUNNING["resources"], KEPT], when_down={
         "groups": [], "machines": [], "resources": [KEPT],
     })  # fmt: skip
-    code, _, err = operate("down", "--yes")
+    code, _, err = operate_processes("down", "--yes")
     assert code == 0, err
     goes, stays = err.split("\nstays:\n")
     assert "savanna-dev-head_OsDisk_1" in goes and "savanna-dev-nat" in goes

@@ -16,6 +16,7 @@ from infra.plan import plan
 @pytest.fixture
 def project(cloud, tmp_path, monkeypatch):
     """A copy of the project files, into which the stack's settings are written."""
+    cloud.answer_here(monkeypatch)
     foundation = tmp_path / "infra" / "foundation"
     foundation.mkdir(parents=True)
     shutil.copy(ROOT / "Pulumi.yaml", tmp_path)
@@ -51,9 +52,9 @@ def used(cloud, monkeypatch):
     monkeypatch.setattr(e2e, "scale", grow)
 
 
-def end_to_end(project: Path) -> int:
+def end_to_end(project: Path, minutes: float = 0.2) -> int:
     return main(["e2e", "--owner", "me@example.org", "--location", "westeurope", "--minutes",
-                 "0.2", "--key", str(project / "key.pub")])  # fmt: skip
+                 str(minutes), "--key", str(project / "key.pub")])  # fmt: skip
 
 
 def destroyed(cloud) -> list[str]:
@@ -100,7 +101,8 @@ def test_it_destroys_also_when_something_fails(project, cloud, used, at, monkeyp
 
     if at != "up":
         monkeypatch.setattr(e2e, "_train", fail)
-    assert end_to_end(project) == (130 if at == "interrupt" else 1)
+    minutes = 0.01 if at == "up" else 0.2  # it waits in vain there
+    assert end_to_end(project, minutes) == (130 if at == "interrupt" else 1)
     assert destroyed(cloud) == ["cluster", "foundation"]
     assert not list(project.rglob("Pulumi.e2e-*"))
 

@@ -17,8 +17,10 @@ def by_digest(settings, cloud):
     cloud.save(registry_images=[DIGEST, GPU_DIGEST])
 
 
-def test_up_builds_foundation_then_cluster_under_the_policies_and_waits(operate, cloud, by_digest):
-    code, out, err = operate("up", "--yes")
+def test_up_builds_foundation_then_cluster_under_the_policies_and_waits(
+    operate_processes, cloud, by_digest
+):
+    code, out, err = operate_processes("up", "--yes")
     assert code == 0, err
     ups = cloud.calls("pulumi", "up")
     assert [call[1] for call in ups] == ["foundation", "cluster"]
