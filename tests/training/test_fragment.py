@@ -47,6 +47,12 @@ def scripted_runner(fragments: int) -> tuple[AtariEnvRunner, list]:
     return runner, [runner.sample_fragment() for _ in range(fragments)]
 
 
+@pytest.fixture(scope="module")
+def played() -> list:
+    """Pong's first episode ends after about 760 agent steps of such play."""
+    return scripted_runner(fragments=16)[1]
+
+
 def rebuild(fragment) -> np.ndarray:
     """Stacks `[T + 1, N, S, height, width]` of a fragment."""
     frames = fragment.frames.reshape(-1, *fragment.frames.shape[2:])
@@ -54,9 +60,8 @@ def rebuild(fragment) -> np.ndarray:
     return frames[stack_indices(fragment.ages, 4, blank=len(frames) - 1)]
 
 
-def test_same_observations_actions_rewards_and_ends_as_rllibs_runner():
-    # Pong's first episode ends after about 760 agent steps of such play.
-    _, fragments = scripted_runner(fragments=16)
+def test_same_observations_actions_rewards_and_ends_as_rllibs_runner(played):
+    fragments = played
 
     def make(config):
         return make_atari_vector_env(ENV, config["num_envs"])
@@ -122,8 +127,8 @@ def test_same_observations_actions_rewards_and_ends_as_rllibs_runner():
             assert length == len(theirs["actions"])
 
 
-def test_episode_statistics_and_resetting_rows():
-    _, fragments = scripted_runner(fragments=16)
+def test_episode_statistics_and_resetting_rows(played):
+    fragments = played
     episodes = [e for f in fragments for e in f.episodes]
     assert episodes and all(-21 <= e.episode_return <= 21 for e in episodes)
     rewards = np.concatenate([f.rewards for f in fragments])

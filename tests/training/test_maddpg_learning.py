@@ -38,15 +38,15 @@ def test_it_clearly_beats_random_play(settings):
         MADDPGConfig()
         .environment("simple_spread", env_config=settings)
         .env_runners(num_envs_per_env_runner=64)
-        .debugging(seed=1)
+        .debugging(seed=2)
         .training(
-            lr=3e-3, share_parameters=True, num_critics=2, policy_delay=2,
-            train_batch_size_per_learner=256, num_steps_sampled_before_learning_starts=6400,
+            lr=5e-3, gamma=0.9, tau=0.05, share_parameters=True, num_critics=2, policy_delay=2,
+            train_batch_size_per_learner=256, num_steps_sampled_before_learning_starts=12_800,
         )
     )  # fmt: skip
     worlds = make_worlds("simple_spread", 300, **settings)
     random = [sum(e.returns) for e in play(worlds, make_player("random", worlds), 300)]
-    learned = learn(config, updates=1500)
+    learned = learn(config, updates=640)
     error = np.hypot(np.std(random), np.std(learned)) / np.sqrt(300)
     assert np.mean(learned) > np.mean(random) + 10, (np.mean(learned), np.mean(random))
     assert np.mean(learned) > np.mean(random) + 4 * error
