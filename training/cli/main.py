@@ -21,7 +21,11 @@ def make_parser() -> Parser:
         description="Reinforcement learning on Ray RLlib, on one machine or a cluster.",
     )
     parser.add_argument("--version", action="version", version=f"savanna {__version__}")
-    parser.add_argument("--debug", action="store_true", help="show tracebacks of errors")
+    parser.add_argument(
+        "--debug",
+        action="store_true",
+        help="show tracebacks of errors; with train: where the time of the start goes",
+    )
     commands = parser.add_subparsers(
         dest="command", metavar="COMMAND", required=True, parser_class=Parser
     )
@@ -44,7 +48,7 @@ def main(argv: list[str] | None = None) -> int:
             given = ["submit", *submit.arguments(given[1:])]
         parser = make_parser()
         options = _parse(parser, given)
-        options.command_line = ["savanna", *given]
+        options.command_line, options.debug = ["savanna", *given], debug
         code: int = options.run(options)
         sys.stdout.flush()
         return code

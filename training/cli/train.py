@@ -249,7 +249,12 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _request(options: argparse.Namespace) -> TrainRequest:
-    return replace(request_from(options), address=options.address, runs_root=options.runs_root)
+    return replace(
+        request_from(options),
+        address=options.address,
+        runs_root=options.runs_root,
+        debug=options.debug,
+    )
 
 
 def show_plan(content: dict[str, Any], *, as_json: bool) -> None:

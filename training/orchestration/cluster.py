@@ -1,4 +1,4 @@
-"""Starting a local Ray, or joining one that runs."""
+"""Starting Ray on this machine, or joining a cluster."""
 
 from __future__ import annotations
 
@@ -8,79 +8,142 @@ import importlib
 import logging
 import os
 import socket
-import threading
-from collections.abc import Callable, Iterator
+import sys
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from training.errors import SavannaError, UsageError
 from training.experiments import Machine
+from training.forks.template import forked_workers, import_ray
 
 OBJECT_STORE_BYTES = 512 * 2**20
 """Of a local Ray. A train batch is 4 to 15 MB and few are under way at once."""
 
 
-@contextlib.contextmanager
-def ray_cluster(
-    address: str | None, algorithm: str, joined: Callable[[], object] | None = None
-) -> Iterator[Machine]:
-    """Ray while in the block, and what it offers.
+def address_of(given: str | None) -> str | None:
+    """The Ray cluster to join; `None` where Ray is started here, and ended with the command.
 
-    `address` (or the variable `RAY_ADDRESS`) names a running cluster to join. Without either, the
-    one this machine is a node of is joined, as Ray itself does; where there is none, or with the
-    address "local", a local Ray is started, with token authentication as Ray does by default, and
-    ended with the block. `algorithm` is what its processes are to import at once.
-    `joined` is called before the machine is looked at: it may wait for nodes.
+    It is the one that `given` or the variable `RAY_ADDRESS` names. Without either it is the one
+    that this machine is a node of, as Ray itself does it. "local" means none. What this process
+    has joined or started by itself comes before all.
     """
-    address = address or os.environ.get("RAY_ADDRESS") or running_here()
-    if address == "local":
-        os.environ.pop("RAY_ADDRESS", None)
-        address = None
+    ray = sys.modules.get("ray")
+    if ray is not None and ray.is_initialized():
+        return str(ray.get_runtime_context().gcs_address)
+    address = given or os.environ.get("RAY_ADDRESS") or running_here()
+    return None if address == "local" else address
+
+
+def prepare(algorithm: str, address: str | None, gpus: int = 0) -> None:
+    """Import RLlib as its processes want it: for a Ray of our own, or a cluster's.
+
+    On a machine without GPUs the worker processes will be forks of this one (see
+    `training.forks`); CUDA does not survive a fork, so elsewhere each imports what it needs.
+    """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     if os.environ.get("RAY_AUTH_TOKEN_PATH") or Path("~/.ray/auth_token").expanduser().is_file():
         os.environ.setdefault("RAY_AUTH_MODE", "token")  # Ray does so only for a Ray of its own
     # Set before ray is imported: workers as urgent as this process.
     os.environ.setdefault("RAY_worker_niceness", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    # RLlib takes seconds to import: here while Ray starts, in its workers while we go on here.
-    os.environ.setdefault("RAY_preload_python_modules", ",".join(_modules(algorithm)))
-    importing = threading.Thread(target=_import, args=(_modules(algorithm),), daemon=True)
-    importing.start()
+    if address is None:
+        os.environ.pop("RAY_ADDRESS", None)
+    gc.disable()  # it would look at all that is imported again and again: a fifth of the time
+    try:
+        if address is None and not gpus:
+            import_ray()
+        for module in _modules(algorithm):
+            importlib.import_module(module)
+        gc.freeze()  # what is imported stays
+    finally:
+        gc.enable()
+
+
+@contextlib.contextmanager
+def own_ray(machine: Machine, *, fork: bool) -> Iterator[None]:
+    """Ray on this machine while in the block, with token authentication as is Ray's default.
+
+    With `fork` its worker processes are forks of this one, if `prepare` has made that possible.
+    """
     import ray
 
-    started = not ray.is_initialized()
-    try:
-        if address:
-            _probe(address)
-        if started and address:
-            ray.init(address, log_to_driver=True, logging_level=logging.ERROR)
-        elif started:
+    with contextlib.ExitStack() as stack:
+        if fork:
+            stack.enter_context(forked_workers())
+        stack.callback(_shutdown)
+        try:
             ray.init(
-                num_cpus=_usable_cpus(),
+                num_cpus=machine.cpus,
+                num_gpus=machine.gpus,
                 include_dashboard=False,
                 log_to_driver=True,
                 logging_level=logging.ERROR,
                 object_store_memory=OBJECT_STORE_BYTES,
             )
-    except (OSError, RuntimeError, ValueError) as error:
-        what = f"join the Ray cluster at {address}" if address else "start Ray"
-        kind = UsageError if address else SavannaError
-        raise kind(f"could not {what}: {_first_line(error)}") from error
-    importing.join()
+        except (OSError, RuntimeError, ValueError) as error:
+            raise SavannaError(f"could not start Ray: {_first_line(error)}") from error
+        yield
+
+
+@contextlib.contextmanager
+def joined_ray(address: str) -> Iterator[None]:
+    """The Ray cluster at `address` while in the block."""
+    import ray
+
+    if ray.is_initialized():
+        yield
+        return
     try:
-        if joined is not None:
-            joined()
-        resources = ray.cluster_resources()
-        yield Machine(cpus=int(resources.get("CPU", 0)), gpus=int(resources.get("GPU", 0)))
+        _probe(address)
+        ray.init(address, log_to_driver=True, logging_level=logging.ERROR)
+    except (OSError, RuntimeError, ValueError) as error:
+        raise _not_joined(address, error) from error
+    try:
+        yield
     finally:
-        if started:
-            # Where another thread collects garbage meanwhile, a reference into Ray that it finds
-            # makes Ray end the whole process.
-            gc.collect()
-            gc.disable()
-            try:
-                ray.shutdown()
-            finally:
-                gc.enable()
+        _shutdown()
+
+
+def joined_machine() -> Machine:
+    """What the joined cluster offers now."""
+    import ray
+
+    return _machine([ray.cluster_resources()])
+
+
+def machine_at(address: str) -> Machine:
+    """What the cluster at `address` offers now, without joining it."""
+    from ray.util.state import list_nodes
+    from ray.util.state.exception import RayStateApiException
+
+    try:
+        _probe(address)
+        nodes = list_nodes(address, limit=10_000, detail=True, raise_on_missing_output=False)
+    except (OSError, RuntimeError, ValueError, RayStateApiException) as error:
+        raise _not_joined(address, error) from error
+    return _machine([n["resources_total"] for n in nodes if n["state"] == "ALIVE"])
+
+
+def _machine(resources: Sequence[Mapping[str, float]]) -> Machine:
+    cpus, gpus = (sum(r.get(kind, 0) for r in resources) for kind in ("CPU", "GPU"))
+    return Machine(cpus=int(cpus), gpus=int(gpus))
+
+
+def _not_joined(address: str, error: BaseException) -> UsageError:
+    return UsageError(f"could not join the Ray cluster at {address}: {_first_line(error)}")
+
+
+def _shutdown() -> None:
+    import ray
+
+    # Where another thread collects garbage meanwhile, a reference into Ray that it finds
+    # makes Ray end the whole process.
+    gc.collect()
+    gc.disable()
+    try:
+        ray.shutdown()
+    finally:
+        gc.enable()
 
 
 def check_fits(machine: Machine, env_runners: int, gpus: float, cpus_per_runner: float) -> None:
@@ -96,11 +159,6 @@ def check_fits(machine: Machine, env_runners: int, gpus: float, cpus_per_runner:
             f"{env_runners} env runners need {needed:g} CPUs, one of them for the learner; there "
             f"are {machine.cpus}. Use at most --num-env-runners {max(0, most)}."
         )
-
-
-def _usable_cpus() -> int:
-    """CPUs this process may run on: a container's or a task set's limit counts."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def running_here() -> str | None:
@@ -128,12 +186,6 @@ def _modules(algorithm: str) -> list[str]:
         "PPO": "ray.rllib.algorithms.ppo",
     }
     return ["ray.rllib.algorithms.algorithm", own[algorithm]]
-
-
-def _import(modules: list[str]) -> None:
-    with contextlib.suppress(Exception):  # the real import reports what is wrong
-        for module in modules:
-            importlib.import_module(module)
 
 
 def _first_line(error: BaseException) -> str:

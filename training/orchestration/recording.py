@@ -18,6 +18,7 @@ from training.orchestration.failure import explain_failure
 from training.orchestration.films import keep_film
 from training.orchestration.metadata import now
 from training.orchestration.mirror import Mirror
+from training.orchestration.startup import STARTUP
 from training.orchestration.stopping import StopRequest, reached
 from training.recording import MetricsCsv, Recorder
 from training.run_directory import CheckpointInfo, RunDirectory
@@ -59,7 +60,8 @@ class RunRecording(Callback):
     """Records every trial of one `tune.run`.
 
     `open_record(trial)` makes the run directory of a trial and everything in it; `phase` is told
-    of the first result and the first checkpoint of every run.
+    of the first result and the first checkpoint of every run, `started` of what a trial says about
+    its start (see `training.orchestration.startup`).
     """
 
     def __init__(
@@ -67,8 +69,10 @@ class RunRecording(Callback):
         open_record: Callable[[Any], TrialRecord],
         request: StopRequest,
         phase: Callable[..., None],
+        started: Callable[[TrialRecord, dict[str, float]], None],
     ) -> None:
         self._open_record, self._request, self._phase = open_record, request, phase
+        self._started = started
         self.records: dict[str, TrialRecord] = {}
 
     def _record(self, trial: Any) -> TrialRecord:
@@ -97,6 +101,8 @@ class RunRecording(Callback):
         current = IterationResult.from_rllib(result, record.last)
         if not record.told:
             self._tell(record)
+        if STARTUP in result:
+            self._started(record, result[STARTUP])
         record.last = current
         record.each(lambda recorder: recorder.record(current))
         if keep_film(record.run, result):

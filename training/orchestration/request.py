@@ -41,6 +41,7 @@ class TrainRequest:
     film_every: int | None = None
     report: bool | None = None
     command: tuple[str, ...] = ()
+    debug: bool = False  # say where the time of the start goes
     settings: Mapping[str, Any] = field(default_factory=dict)
     """Of a resumed run: what its config was built with (`training.orchestration.saved`)."""
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from training.orchestration.films import FILM, Filmer
 from training.orchestration.overrides import apply_overrides
+from training.orchestration.startup import TrialStartup
 from training.orchestration.weights import load_networks
 
 if TYPE_CHECKING:
@@ -48,11 +49,13 @@ def make_trainable(
         def train(self) -> dict[str, Any]:
             result: dict[str, Any] = super().train()
             film = self._filmer.film(self, result) if self._filmer else {}
-            return result | {FILM: film} if film else result
+            return result | ({FILM: film} if film else {}) | self._startup.take()
 
         def setup(self, config: Any) -> None:
+            self._startup = TrialStartup()
             self._filmer = Filmer(film_every) if film_every else None
             super().setup(config)
+            self._startup.built(self)
             if restore_from is not None:
                 with _folder_here(restore_from, self._storage) as folder:
                     if counters is None:

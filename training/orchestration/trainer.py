@@ -15,12 +15,20 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from training.errors import SavannaError, UsageError
-from training.experiments import get_experiment
+from training.experiments import Machine, get_experiment
 from training.orchestration import phases
 from training.orchestration.checks import check_early
-from training.orchestration.cluster import ray_cluster, running_here
+from training.orchestration.cluster import (
+    address_of,
+    joined_machine,
+    joined_ray,
+    machine_at,
+    own_ray,
+    prepare,
+)
 from training.orchestration.finish import finish
 from training.orchestration.logs import quiet
+from training.orchestration.machine import this_machine
 from training.orchestration.metadata import collect_metadata, now
 from training.orchestration.mirror import Mirror
 from training.orchestration.nodes import await_workers, count_workers
@@ -29,6 +37,7 @@ from training.orchestration.remote_runs import find_anywhere, is_local
 from training.orchestration.request import TrainRequest
 from training.orchestration.resume import Resumption, rewind
 from training.orchestration.saved import with_saved_settings
+from training.orchestration.startup import Startup, as_text
 from training.orchestration.stopping import Interrupted, StopRequest, handle_signals, hard_limit
 from training.orchestration.storage import Storage, chosen_storage, open_storage, shared_key
 from training.orchestration.trainable import DRAWN
@@ -38,7 +47,7 @@ from training.run_directory import REFERENCES, RunDirectory
 
 
 def dry_run(request: TrainRequest) -> dict[str, Any]:
-    """`Plan.shown` of the request's plan. Starts Ray to see the machine, trains nothing."""
+    """`Plan.shown` of the request's plan. Starts no Ray and trains nothing."""
     with tempfile.TemporaryDirectory() as folder:
         resumption = None
         if request.resume:
@@ -48,12 +57,24 @@ def dry_run(request: TrainRequest) -> dict[str, Any]:
             resumption, _ = find_anywhere(request.resume, root, location)
         request = with_saved_settings(request, resumption)
         check_early(request)
-        algorithm = get_experiment(request.experiment).algorithm
-        with quiet(Path(folder) / "log"), ray_cluster(request.address, algorithm) as machine:
-            plan = make_plan(request, machine)
-            if resumption is not None:
-                check_networks(resumption, plan)
-            return plan.shown()
+        address = address_of(request.address)
+        with quiet(Path(folder) / "log"):
+            algorithm = get_experiment(request.experiment).algorithm
+            if address is None:
+                machine = this_machine()
+                prepare(algorithm, None, machine.gpus)
+            else:
+                prepare(algorithm, address)
+                machine = machine_at(address)
+            return _plan(request, resumption, machine).shown()
+
+
+def _plan(request: TrainRequest, resumption: Resumption | None, machine: Machine) -> Plan:
+    """The plan of the request, which fits the machine and what it resumes, or `UsageError`."""
+    plan = make_plan(request, machine)
+    if resumption is not None:
+        check_networks(resumption, plan)
+    return plan
 
 
 def train(request: TrainRequest) -> RunDirectory:
@@ -64,7 +85,7 @@ def train(request: TrainRequest) -> RunDirectory:
         Interrupted: a signal came; the run was stopped with a checkpoint.
         SavannaError: the run failed; its cause is the message, its directory holds all there is.
     """
-    began = time.monotonic()
+    began, startup = time.monotonic(), Startup()
     resumption, storage = None, None
     if request.resume:
         location = chosen_storage(request.storage)
@@ -73,7 +94,7 @@ def train(request: TrainRequest) -> RunDirectory:
     check_early(request)
     if request.storage and storage is None:
         storage = open_storage(request.storage)
-    address = request.address or os.environ.get("RAY_ADDRESS") or running_here()
+    address = address_of(request.address)
     if request.workers and not address:
         raise UsageError("--workers waits for nodes of a cluster: name it with --address.")
     stop_request = StopRequest(began, request.max_duration)
@@ -86,34 +107,39 @@ def train(request: TrainRequest) -> RunDirectory:
             phases.report("stopping", terminal)
             say(text)
 
-        with handle_signals(stop_request, stopping):
-            say(
-                "Joining the Ray cluster ..."
-                if address not in (None, "local")
-                else "Starting Ray ..."
-            )
+        with handle_signals(stop_request, stopping), contextlib.ExitStack() as stack:
             algorithm = get_experiment(request.experiment).algorithm
-            workers = partial(await_workers, request, stop_request, terminal, stopping)
-            with (
-                ray_cluster(address, algorithm, joined=workers) as machine,
-                shared_key(storage),
-                # Once more: starting Ray sets a handler of its own for SIGTERM.
-                handle_signals(stop_request, stopping),
-            ):
-                phases.report("starting", terminal, workers=count_workers())
-                plan = make_plan(request, machine)
-                if resumption is not None:
-                    check_networks(resumption, plan)
-                for note in plan.notes:
-                    say(note)
-                session = _Session(
-                    request, plan, resumption, storage, stop_request, began, terminal, log
-                )
-                try:
-                    runs = session.run()
-                except BaseException:
-                    session.close(say)
-                    raise
+            if address is None:
+                say("Starting Ray ...")
+                machine = this_machine()
+                prepare(algorithm, None, machine.gpus)
+                startup.ended("imports")
+                plan = _plan(request, resumption, machine)
+                startup.ended("plan")
+                # Libraries of remote storages have threads and connections, which no fork survives.
+                stack.enter_context(own_ray(machine, fork=storage is None))
+            else:
+                say("Joining the Ray cluster ...")
+                prepare(algorithm, address)
+                startup.ended("imports")
+                stack.enter_context(joined_ray(address))
+                await_workers(request, stop_request, terminal, stopping)
+                plan = _plan(request, resumption, joined_machine())
+            stack.enter_context(shared_key(storage))
+            # Once more: starting Ray sets a handler of its own for SIGTERM.
+            stack.enter_context(handle_signals(stop_request, stopping))
+            phases.report("starting", terminal, workers=count_workers())
+            for note in plan.notes:
+                say(note)
+            startup.ended("ray")
+            session = _Session(
+                request, plan, resumption, storage, stop_request, began, terminal, log, startup
+            )
+            try:
+                runs = session.run()
+            except BaseException:
+                session.close(say)
+                raise
             if stop_request.signal is None:
                 for run in runs:
                     finish(run, plan.kept, say)
@@ -135,13 +161,17 @@ class _Session:
         began: float,
         terminal: TextIO,
         log: Path,
+        startup: Startup,
     ) -> None:
         from training.orchestration.recording import RunRecording
 
         self.request, self.plan, self.resumption = request, plan, resumption
         self.storage, self.stop_request, self.began = storage, stop_request, began
         self.terminal, self.log = terminal, log
-        self.recording = RunRecording(self._open_record, stop_request, self._phase)
+        self._startup: Startup | None = startup
+        self.recording = RunRecording(
+            self._open_record, stop_request, self._phase, self._note_startup
+        )
         self._stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
         self._names: dict[str, str] = {}
         self._mirror = Mirror(storage, self._warn) if storage else None
@@ -257,6 +287,15 @@ class _Session:
             if isinstance(recorder, Console):
                 recorder.stage("Building env runners and learner")
         return record
+
+    def _note_startup(self, record: Any, in_trial: dict[str, float]) -> None:
+        """Into `metadata.json`, once: a search's later trials start while others train."""
+        if self._startup is None:
+            return
+        seconds, self._startup = self._startup.seconds(in_trial), None
+        record.run.write_json("metadata.json", record.run.metadata | {"startup": seconds})
+        if self.request.debug:
+            self._warn(as_text(seconds))
 
     def drawn(self, trial: Any) -> dict[str, Any]:
         """What the search drew for this trial."""

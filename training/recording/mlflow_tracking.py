@@ -56,7 +56,7 @@ class MlflowTracking:
         *,
         flush_seconds: float = 5.0,
         retry_seconds: float = 30.0,
-        patience: float = 10.0,
+        patience: float = 30.0,
     ) -> None:
         self._warn = warn
         self._flush_seconds, self._retry_seconds = flush_seconds, retry_seconds
