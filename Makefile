@@ -144,6 +144,12 @@ setup: $(VENV)/.installed ## Create .venv with everything pinned (others call it
 test: setup ## Run the tests
 	@$(BIN)/python -m pytest -q -n 2 --no-loadscope-reorder $(ARGS)
 
+test-quick: setup ## Run the tests that start no process, in less than a minute: for every save
+	@$(BIN)/python -m pytest -q -n 2 --quick $(ARGS)
+
+soak: setup ## Run the tests of minutes that `make test` leaves out
+	@$(BIN)/python -m pytest -q -m soak $(ARGS)
+
 lint: setup ## Check style and types
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
@@ -195,5 +201,5 @@ $(VENV)/.installed: requirements-dev.txt pyproject.toml
 .PHONY: train evaluate video report export runs ui tensorboard images cluster-up cluster-status \
   cluster-logs cluster-scale test-images image-sbom image-provenance image-scan image-push \
   image-sign torch-wheel cluster-down plan prices doctor preview up foundation status ssh tunnel \
-  workers down purge e2e setup test lint format bench bench-peers \
+  workers down purge e2e setup test test-quick soak lint format bench bench-peers \
   bench-seeds bench-algorithms bench-containers lock clean help

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+import warm
 
 ROOT = Path(__file__).parents[1]
 TAIL = 6000
@@ -43,6 +44,7 @@ def run(
 @contextmanager
 def started(command, **options) -> Iterator[subprocess.Popen]:
     """A running command; it is killed with all it has started unless it has ended by itself."""
+    warm.starts_a_process()
     given = {"text": True, "start_new_session": True, **options}
     process = subprocess.Popen(list(map(str, command)), **given)
     try:
@@ -95,9 +97,19 @@ def shown(command) -> str:
     return text if len(text) < 300 else f"{text[:300]} ..."
 
 
-def savanna(*arguments, cwd: Path, timeout: float = 240, **environment: str):
-    """Run the `savanna` command as a user would; its completed process."""
-    return run(savanna_command(*arguments), cwd=cwd, timeout=timeout, env=ours(**environment))
+def savanna(
+    *arguments, cwd: Path, timeout: float = 240, fresh: bool = False, **environment: str
+) -> subprocess.CompletedProcess[str]:
+    """Run the `savanna` command to its end as a user would; its completed process.
+
+    Unless it has to be a `fresh` process, it is one that need not import anything and uses a Ray
+    that runs already (see `warm.py`).
+    """
+    if fresh:
+        command = savanna_command(*arguments)
+        return run(command, cwd=cwd, timeout=timeout, env=ours(**environment))
+    words = [*map(str, arguments)]
+    return warm.call(words, cwd=cwd, timeout=timeout, environment=ours(**environment))
 
 
 def savanna_command(*arguments) -> list[str]:

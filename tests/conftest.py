@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+import warm
 from azurite import azurite  # noqa: F401 (a fixture)
 from command import savanna
 from distribution import ContainersAside, of_containers
@@ -19,6 +20,20 @@ for name in ("MAKEFLAGS", "MAKEOVERRIDES", "MFLAGS", "MAKELEVEL", "ARGS"):
 
 IMAGE_TIMEOUT = 1800
 """Seconds for a test that needs the image: whichever comes first builds it."""
+
+
+def pytest_addoption(parser) -> None:
+    parser.addoption("--quick", action="store_true",
+                     help="skip tests that start a process or are marked slow")  # fmt: skip
+
+
+def pytest_configure(config) -> None:
+    warm.quick = config.getoption("--quick")
+
+
+def pytest_runtest_setup(item) -> None:
+    if warm.quick and item.get_closest_marker("slow"):
+        pytest.skip("slow")
 
 
 def pytest_xdist_make_scheduler(config, log):
@@ -38,7 +53,7 @@ def trained(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("trained")
     result = savanna(
         "train", "cartpole", "--stop", "iterations=3", "--checkpoint-freq", "1", "--seed", "1",
-        "--evaluate-episodes", "3", cwd=folder,
+        "--evaluate-episodes", "3", cwd=folder, fresh=True,
     )  # fmt: skip
     assert result.returncode == 0, result.stderr
     (folder / "stdout").write_text(result.stdout)

@@ -1,7 +1,6 @@
 """Pong through the real command: it learns, survives lost processes, and resumes."""
 
 import subprocess
-import time
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -14,6 +13,11 @@ from training.run_directory import RunDirectory
 
 RANDOM_RETURN = -20.7
 QUICK = ("--evaluate-episodes", "0", "--no-video", "--no-report")
+SMALL = (
+    "--set", "num_envs_per_env_runner=4", "--set", "rollout_fragment_length=64",
+    "--set", "train_batch_size_per_learner=256", "--set", "minibatch_size=128",
+    "--set", "min_sample_timesteps_per_iteration=1000",
+)  # fmt: skip
 
 
 pytestmark = pytest.mark.timeout(900)
@@ -23,7 +27,7 @@ pytestmark = pytest.mark.timeout(900)
 def learned(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("pong")
     result = savanna(
-        "train", "pong", "--stop", "return=-18.7", "--stop", "agent_steps=500000",
+        "train", "pong", "--stop", "return=-19.5", "--stop", "agent_steps=500000",
         *QUICK, cwd=folder, timeout=600,
     )  # fmt: skip
     assert result.returncode == 0, result.stderr
@@ -34,7 +38,7 @@ def test_it_learns_to_clearly_beat_random_play(learned):
     """The mean of 100 random episodes is -20.7 with a standard error below 0.1."""
     run = RunDirectory.find("latest", learned / "runs")
     assert "episode_return_mean" in run.status["reason"], run.status
-    assert run.metrics()[-1]["episode_return_mean"] > RANDOM_RETURN + 1.5
+    assert run.metrics()[-1]["episode_return_mean"] > RANDOM_RETURN + 1
 
 
 def test_every_sample_is_trained_on_and_lag_is_one_update(learned):
@@ -67,11 +71,23 @@ def test_resuming_keeps_what_was_learned(learned):
     assert rows[0]["entropy"] < before["entropy"] + 0.15
 
 
+@pytest.mark.soak
+@pytest.mark.timeout(4000)
+def test_pong_is_solved(tmp_path):
+    """As `make train` does it, to its end."""
+    result = savanna("train", "pong", cwd=tmp_path, timeout=3900, fresh=True)
+    assert result.returncode == 0, result.stderr
+    run = RunDirectory.find("latest", tmp_path / "runs")
+    assert run.metrics()[-1]["episode_return_mean"] >= 18, run.status
+    [*_, newest] = run.read_json("evaluations.json")
+    assert newest["mean"] > 15 and run.evaluated_returns()
+
+
 @contextmanager
 def training(folder, *options):
     """`savanna train pong` in `folder`, once its run lists a checkpoint: a folder alone may be half
     written, and who dies then has nothing to go on from."""
-    command = savanna_command("train", "pong", *options, *QUICK)
+    command = savanna_command("train", "pong", *options, *SMALL, *QUICK)
     with started(command, cwd=folder, stderr=subprocess.PIPE, env=ours()) as process:
         wait_until(
             lambda: any(RunDirectory(p).checkpoints() for p in folder.glob("runs/pong/*")),
@@ -95,7 +111,6 @@ def test_a_killed_process_does_not_end_the_run(tmp_path, process, options):
     with training(
         tmp_path, "--stop", "none", "--stop", "iterations=6", "--checkpoint-freq", "1", *options
     ) as command:
-        time.sleep(1)
         [victim] = processes(command, process)
         victim.kill()
         _, errors = finish(command, 240)

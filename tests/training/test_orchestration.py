@@ -158,9 +158,9 @@ def test_storage_gets_checkpoints_and_results(tmp_path):
 def test_a_time_limit_stops_gracefully_before_it(tmp_path):
     began = time.monotonic()
     result = savanna(
-        "train", "cartpole", "--stop", "none", "--max-duration", "60s", *QUICK, cwd=tmp_path
+        "train", "cartpole", "--stop", "none", "--max-duration", "30s", *QUICK, cwd=tmp_path
     )
-    assert time.monotonic() - began < 62
+    assert time.monotonic() - began < 32
     run = RunDirectory.find("latest", tmp_path / "runs")
     assert run.status["state"] == "stopped" and "time limit" in run.status["reason"]
     assert run.checkpoints() and result.returncode == 0, result.stderr
@@ -180,40 +180,12 @@ def test_an_error_in_an_environment_is_told_with_its_process(tmp_path):
     )
     path = f"{tmp_path}{os.pathsep}{Path(__file__).parents[2]}"
     result = savanna("train", "cartpole", "--env", "Broken-v0", *QUICK, cwd=tmp_path,
-                     PYTHONPATH=path)  # fmt: skip
+                     fresh=True, PYTHONPATH=path)  # fmt: skip
     assert result.returncode == 1
     [line] = [x for x in result.stderr.splitlines() if x.startswith("savanna:")]
     assert "env runner" in line and "the wheel fell off" in line and "train.log" in line
     run = RunDirectory.find("latest", tmp_path / "runs")
     assert run.status["state"] == "failed" and "the wheel fell off" in run.status["cause"]
-
-
-@pytest.mark.parametrize(
-    ("arguments", "says"),
-    [
-        (["pong", "--num-gpus", "8"], "8 GPU asked for, 0 there"),
-        (["pong", "--num-env-runners", "500"], "500 env runners need 501 CPUs"),
-        (["pong", "--set", "ler=1"], "--set ler: unknown setting. Did you mean 'lr'?"),
-        (["pong", "--set", "gamma=fast"], "--set gamma=fast: expected a number"),
-        (["pong", "--set", "env_config.frame_siez=84"], "Did you mean 'env_config.frame_size'?"),
-        (["pong", "--set", "model_config.encoder=huge"], "encoder must be one of small"),
-        (["pong", "--set", "lr=uniform(3,1)"], "3 to 1 is no range"),
-        (["cartpole", "--address", "127.0.0.1:1"], "could not join the Ray cluster"),
-    ],
-)
-def test_what_only_ray_can_know_is_still_one_line(tmp_path, arguments, says):
-    result = savanna("train", *arguments, cwd=tmp_path)
-    lines = [x for x in result.stderr.splitlines() if x.startswith("savanna:")]
-    assert result.returncode in (1, 2) and len(lines) == 1 and says in lines[0], result.stderr
-    assert not list(tmp_path.glob("runs/*/*/config.json"))
-
-
-def test_a_dry_run_shows_the_plan_and_makes_nothing(tmp_path):
-    result = savanna("train", "pong", "--set", "lr=2e-4", "--dry-run", "--json", cwd=tmp_path)
-    plan = json.loads(result.stdout)
-    assert plan["rllib"]["lr"] == plan["overrides"]["lr"] == 2e-4
-    assert plan["resources"]["env_runners"] == max(1, plan["resources"]["cpus"] - 1)
-    assert not (tmp_path / "runs").exists()
 
 
 def make_result(**changes) -> IterationResult:

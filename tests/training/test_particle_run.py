@@ -164,7 +164,7 @@ def test_resuming_goes_on_as_before_whatever_the_preset_is(spread, tmp_path):
     before, earlier = run.metrics()[-1], run.config
     result = savanna(
         "train", "--resume", "latest", "--stop", "none", "--stop", "iterations=6",
-        "--evaluate-episodes", "0", "--no-report", cwd=folder,
+        "--evaluate-episodes", "0", "--no-report", cwd=folder, fresh=True,
         PYTHONPATH=f"{tmp_path}{os.pathsep}{Path(__file__).parents[2]}",
     )  # fmt: skip
     assert result.returncode == 0, result.stderr
