@@ -145,7 +145,7 @@ test: setup ## Run the tests
 	@$(BIN)/python -m pytest -q -n 2 --no-loadscope-reorder $(ARGS)
 
 test-quick: setup ## Run the tests that start no process, in less than a minute: for every save
-	@$(BIN)/python -m pytest -q -n 2 --quick $(ARGS)
+	@$(BIN)/python -m pytest -q -r fE -n 2 --quick $(ARGS)
 
 soak: setup ## Run the tests of minutes that `make test` leaves out
 	@$(BIN)/python -m pytest -q -m soak $(ARGS)

@@ -8,7 +8,7 @@ import pytest
 import warm
 from azurite import azurite  # noqa: F401 (a fixture)
 from command import savanna
-from distribution import ContainersAside, of_containers
+from distribution import SLOW, ContainersAside, of_containers
 
 # Before torch is imported anywhere: tests share few cores with Ray's processes.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -24,7 +24,7 @@ IMAGE_TIMEOUT = 1800
 
 def pytest_addoption(parser) -> None:
     parser.addoption("--quick", action="store_true",
-                     help="skip tests that start a process or are marked slow")  # fmt: skip
+                     help="skip tests that start a process or take seconds")  # fmt: skip
 
 
 def pytest_configure(config) -> None:
@@ -32,8 +32,8 @@ def pytest_configure(config) -> None:
 
 
 def pytest_runtest_setup(item) -> None:
-    if warm.quick and item.get_closest_marker("slow"):
-        pytest.skip("slow")
+    if warm.quick and item.nodeid.startswith(SLOW):
+        pytest.skip("takes seconds")
 
 
 def pytest_xdist_make_scheduler(config, log):
