@@ -112,9 +112,11 @@ with own_ray(Machine(cpus=2, gpus=0), fork=True):
     class Actor:
         def look(self):
             import random, numpy
+            from ray._raylet import UniqueID
             return {"pid": os.getpid(), "parent": os.getppid(), "given": os.environ["GIVEN"],
                     "ready": "ray.rllib.algorithms.ppo.ppo" in sys.modules,
-                    "random": random.random(), "numpy": float(numpy.random.rand())}
+                    "drawn": [random.random(), float(numpy.random.rand()),
+                              UniqueID.from_random().hex()]}
     if sys.argv[1] == "gone":
         os.unlink(os.environ["SAVANNA_WORKER_TEMPLATE"])
     actors = [Actor.remote() for _ in range(2)]
@@ -131,7 +133,7 @@ def test_worker_processes_are_forks_with_what_was_imported():
     _, one, other = json.loads(result.stdout.splitlines()[-1])
     assert one["parent"] == other["parent"] != 1 and one["ready"] and other["ready"]
     assert one["given"] == f"here-{os.environ['HOME']}"
-    assert one["random"] != other["random"] and one["numpy"] != other["numpy"]
+    assert all(a != b for a, b in zip(one["drawn"], other["drawn"], strict=True))
     pids = [one["pid"], other["pid"], one["parent"]]
     wait_until(lambda: all(map(gone, pids)), "the forks have ended")
 
@@ -152,6 +154,27 @@ def test_no_fork_is_left_where_the_command_is_killed():
         assert template.ppid() == pid
         os.kill(pid, signal.SIGKILL)
         wait_until(lambda: all(gone(each.pid) for each in forks), "all forks have ended")
+
+
+DRAWN = """
+import sys
+from training.forks.template import draws_differ, import_ray
+import_ray()
+import ray
+if sys.argv[1] == "before":
+    from ray._raylet import UniqueID
+    UniqueID.from_random()
+@ray.remote
+class Actor:
+    pass
+print(draws_differ())
+"""
+
+
+@pytest.mark.parametrize(("before", "differ"), [("nothing", "True"), ("before", "False")])
+def test_forks_that_would_name_things_alike_are_found_out(before, differ):
+    result = run([sys.executable, "-c", DRAWN, before], env=ours(), check=True)
+    assert result.stdout.strip() == differ
 
 
 CONTEXT = {"command_prefix": [], "env_vars": {"A": "1"}, "py_executable": sys.executable,

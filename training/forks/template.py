@@ -39,11 +39,39 @@ def import_ray() -> None:
     variables = {"RAY_JOB_ID": "f" * 8, "RAY_RAYLET_PID": str(os.getpid())}
     os.environ.update(variables)
     try:
-        import ray  # noqa: F401
+        import ray.actor
     finally:
         for name in variables:
             os.environ.pop(name, None)
+
+    class Drawn(ray.actor.ActorClassID):
+        """Each class of actors draws an identifier when it is defined, which starts Ray's generator
+        of random numbers: all forks would go on with the same ones, and name objects alike."""
+
+        @classmethod
+        def from_random(cls) -> Any:
+            return ray.ActorClassID(os.urandom(ray.ActorClassID.size()))
+
+    ray.actor.ActorClassID = Drawn
     _ready = True
+
+
+def draws_differ() -> bool:
+    """Whether forks of this process draw random identifiers of their own."""
+    drawn = []
+    for _ in range(2):
+        reading, writing = os.pipe()
+        process = os.fork()
+        if process == 0:
+            from ray._raylet import UniqueID
+
+            os.write(writing, UniqueID.from_random().binary())
+            os._exit(0)
+        os.close(writing)
+        drawn.append(os.read(reading, 64))
+        os.close(reading)
+        os.waitpid(process, 0)
+    return drawn[0] != drawn[1]
 
 
 @contextlib.contextmanager
@@ -62,7 +90,7 @@ def forked_workers() -> Iterator[None]:
         except OSError as error:
             print(f"workers are not forked: {error}", file=sys.stderr)
         else:
-            if _ready:
+            if _ready and draws_differ():
                 stack.enter_context(_template(listener))
         yield
 
