@@ -71,6 +71,9 @@ export RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO=0 AUTOSCALER_METRIC_PORT DASHBOARD_MET
 export RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S=$DRAIN_TIMEOUT
 # A worker whose head is gone ends after this time, so that it can be started anew and join again.
 export RAY_gcs_rpc_server_reconnect_timeout_s=$HEAD_LOST_TIMEOUT
+# Sooner back, the head is another one: a worker that it does not know ends as well. Ray asks once a
+# minute.
+export RAY_raylet_liveness_self_check_interval_ms=5000
 options=(--block --disable-usage-stats --log-style=record --log-color=false
   --object-store-memory="$store"
   --node-manager-port="$NODE_MANAGER_PORT" --object-manager-port="$OBJECT_MANAGER_PORT"

@@ -8,7 +8,7 @@ import pytest
 import warm
 from azurite import azurite  # noqa: F401 (a fixture)
 from command import savanna
-from distribution import SLOW, ContainersAside, of_containers
+from distribution import CONTAINERS, SLOW, ContainersAside, place
 
 # Before torch is imported anywhere: tests share few cores with Ray's processes.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -40,11 +40,22 @@ def pytest_xdist_make_scheduler(config, log):
     return ContainersAside(config, log)
 
 
+@pytest.hookimpl(trylast=True)  # of what -k and -m have left
 def pytest_collection_modifyitems(items) -> None:
-    items.sort(key=lambda item: not of_containers(item.nodeid))  # the longest part, so it is first
+    # Tests of containers are the longest part, so they come first.
+    places = {item: place(item.nodeid) for item in items}
+    with_image = {item for item in items if "image" in item.fixturenames}
+
+    def order(item) -> tuple[bool, int]:
+        before = places[item] is not None and item not in with_image
+        return not before, len(CONTAINERS) if places[item] is None else places[item]
+
+    items.sort(key=order)
     for item in items:
-        if "image" in item.fixturenames and item.get_closest_marker("timeout") is None:
+        if item in with_image and item.get_closest_marker("timeout") is None:
             item.add_marker(pytest.mark.timeout(IMAGE_TIMEOUT))
+        if with_image and places[item] is not None and not warm.quick:
+            item.fixturenames.insert(0, "image_building")
 
 
 @pytest.fixture(scope="session")
@@ -69,8 +80,14 @@ def copied(trained, tmp_path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def image() -> str:
-    """The CPU image, built from this checkout."""
-    from docker_engine import build_cpu_image
+def image_building(tmp_path_factory):
+    from docker_engine import cpu_image
 
-    return build_cpu_image()
+    with cpu_image(tmp_path_factory.mktemp("image") / "log") as name:
+        yield name
+
+
+@pytest.fixture(scope="session")
+def image(image_building) -> str:
+    """The CPU image, built from this checkout."""
+    return image_building()

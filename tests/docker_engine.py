@@ -4,10 +4,13 @@ import os
 import secrets
 import shutil
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
-from command import ROOT, run
+from command import ROOT, TAIL, finish, run, started
 
 # How long the base image and ours may take to build.
 BASE_SECONDS, BUILD_SECONDS = 300, 1200
@@ -33,14 +36,20 @@ def docker(*arguments, check: bool = True, timeout: float = 120, **more):
         raise
 
 
+def no_engine() -> str | None:
+    """What to say where no Docker Engine answers."""
+    if shutil.which("docker") and docker("version", check=False).returncode == 0:
+        return None
+    return "no Docker Engine answers `docker version`"
+
+
 def require_engine() -> None:
     """Skip without a Docker Engine; in CI, which has one, fail."""
-    if shutil.which("docker") and docker("version", check=False).returncode == 0:
-        return
-    reason = "no Docker Engine answers `docker version`"
-    if os.environ.get("CI"):
+    reason = no_engine()
+    if reason and os.environ.get("CI"):
         pytest.fail(reason)
-    pytest.skip(reason)
+    if reason:
+        pytest.skip(reason)
 
 
 def base_image() -> str:
@@ -57,23 +66,41 @@ def base_image() -> str:
     return given or "debian:bookworm-slim"
 
 
-def build_cpu_image() -> str:
-    """Build the CPU image of this checkout with `images/build.sh`; its name with its tag."""
-    require_engine()
+@contextmanager
+def cpu_image(log: Path) -> Iterator[Callable[[], str]]:
+    """Builds the CPU image of this checkout with `images/build.sh`, beside the tests.
+
+    What is given waits for it and returns its name with its tag, or skips the test where none can
+    be built.
+    """
     wheel = run([ROOT / "images/wheel.sh"])
-    if wheel.returncode:
-        pytest.skip(wheel.stderr.strip())
+    if no_engine() or wheel.returncode:
+
+        def missing() -> NoReturn:
+            require_engine()
+            pytest.skip(wheel.stderr.strip())
+
+        yield missing
+        return
     bundle = Path("/etc/ssl/certs/ca-certificates.crt")
-    result = run(
-        [ROOT / "images/build.sh", "cpu"],
-        check=True,
-        timeout=BUILD_SECONDS,
-        env={
-            **os.environ,
-            "DOCKER": docker_command(),
-            "BASE_IMAGE": base_image(),
-            "CA_BUNDLE": str(bundle) if bundle.exists() else "",
-            "UV": str(Path(sys.executable).with_name("uv")),
-        },
-    )
-    return result.stdout.splitlines()[-1].split()[0]
+    environment = {
+        **os.environ,
+        "DOCKER": docker_command(),
+        "BASE_IMAGE": base_image(),
+        "CA_BUNDLE": str(bundle) if bundle.exists() else "",
+        "UV": str(Path(sys.executable).with_name("uv")),
+    }
+    build = [ROOT / "images/build.sh", "cpu"]
+    with (
+        log.open("w") as file,
+        started(build, env=environment, stdout=file, stderr=file) as process,
+    ):
+
+        def name() -> str:
+            finish(process, BUILD_SECONDS)
+            said = log.read_text()
+            if process.returncode:
+                pytest.fail(f"images/build.sh: exit code {process.returncode}\n{said[-TAIL:]}")
+            return said.splitlines()[-1].split()[0]
+
+        yield name

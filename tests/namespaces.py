@@ -15,7 +15,7 @@ from pathlib import Path
 
 import command
 from command import ROOT, started
-from waiting import wait_until
+from waiting import PATIENCE, wait_until
 
 # Connects to every port of a list at once and prints what each did: "open", "refused" (nothing
 # listens, but it was let through) or "dropped" (no answer within the time).
@@ -181,7 +181,7 @@ class Machine:
         """Run a command beside what `start` runs, with its processes and files."""
         return run("nsenter", "--target", self.first, "--mount", "--pid", "--net",
                    "bash", "-c", 'cd /tmp/home && exec "$@"', "machine", *command,
-                   env=clean() | environment, check=False)  # fmt: skip
+                   env=clean() | environment, check=False, timeout=PATIENCE)  # fmt: skip
 
     def close(self) -> None:
         self.stack.close()  # the machine's other processes end with its first one

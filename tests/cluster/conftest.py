@@ -1,5 +1,7 @@
 """One cluster of a head and two workers for all tests here, in a folder of its own."""
 
+import csv
+import io
 import json
 import sys
 from pathlib import Path
@@ -7,11 +9,14 @@ from pathlib import Path
 import pytest
 from command import ours, run, savanna
 from docker_engine import docker
-from waiting import wait_until
+from waiting import PATIENCE, wait_until
 
 NAME = "savanna-test"
 PORT = 18265
 SIZES = ("--head-cpus", "2", "--worker-cpus", "1", "--head-memory", "6g", "--worker-memory", "3g")
+# What is waited for is the same, only sooner: Ray asks a lost node five times before it gives it
+# up, and work that has nowhere to go leaves a stopped worker when the time is over.
+SOONER = ("--env", "RAY_health_check_period_ms=1000", "--env", "DRAIN_TIMEOUT=5")
 
 
 class Cluster:
@@ -20,11 +25,11 @@ class Cluster:
     def __init__(self, image: str, folder: Path) -> None:
         self.image, self.folder = image, folder
 
-    def local(self, verb, *arguments, timeout=300, name=NAME):
+    def local(self, verb, *arguments, timeout=PATIENCE + 60, name=NAME):
         """`python -m infra.local VERB`, as the make targets call it."""
         more = ()
         if verb == "up":
-            more = ("--image", self.image, "--port", PORT, *SIZES)
+            more = ("--image", self.image, "--port", PORT, "--timeout", PATIENCE, *SIZES, *SOONER)
         command = [sys.executable, "-m", "infra.local", verb, "--name", name, *more, *arguments]
         return run(command, cwd=self.folder, env=ours(), timeout=timeout)
 
@@ -56,6 +61,14 @@ class Cluster:
         text = self.head("bash", "-c", f"cat /results/{run}/{name} 2>/dev/null", check=False)
         return json.loads(text) if text.strip() else None
 
+    def metrics(self, run):
+        """The rows of a run's metrics.csv on the head."""
+        return list(csv.DictReader(io.StringIO(self.head("cat", f"/results/{run}/metrics.csv"))))
+
+    def kept(self, run):
+        """The iteration of a run's newest checkpoint on the head; 0 without any."""
+        return max((c["iteration"] for c in self.read(run, "checkpoints.json") or ()), default=0)
+
     def wait_for(self, what, condition):
         def said():
             try:
@@ -67,7 +80,8 @@ class Cluster:
 
     def newest_run(self):
         """What the newest run on the head says, for the message of a failed test."""
-        say = "cat nodes.json; tail -n3 metrics.csv; tail -n80 train.log; timeout 9 ray list actors"
+        say = "cat nodes.json; tail -n3 metrics.csv; tail -n80 train.log; "
+        say += "RAY_AUTH_MODE=token timeout 9 ray list actors"
         newest = "/results/$(cd /results; ls -td */*/nodes.json | head -1 | xargs dirname)"
         return self.head("bash", "-c", f"cd {newest}; pwd; date -u; {say}", check=False)
 

@@ -1,7 +1,5 @@
 """A real head and two workers: joining, jobs on all of them, losses, scaling."""
 
-import csv
-import io
 import json
 import urllib.error
 import urllib.request
@@ -14,6 +12,30 @@ from infra.facts import facts
 
 NAME, PORT = "savanna-test", 18265
 PONG = ("pong", "--num-env-runners", "3", "--stop", "none")
+# Iterations of a second or two instead of ten: what a node sampled is known that often.
+SMALL = (
+    "--set", "num_envs_per_env_runner=4", "--set", "rollout_fragment_length=64",
+    "--set", "train_batch_size_per_learner=512", "--set", "num_epochs=1",
+    "--set", "min_sample_timesteps_per_iteration=1000",
+)  # fmt: skip
+# Nodes are told apart by letters: of lines from several processes that differ only in words with
+# digits, Ray shows the first and, once in a while, the last.
+WALK = """
+import gymnasium as gym, numpy as np, socket, time
+class Walk(gym.Env):
+    observation_space = gym.spaces.Box(-1, 1, (1,), np.float32)
+    action_space = gym.spaces.Discrete(2)
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        node = socket.gethostname().translate(str.maketrans('12', 'ab'))
+        print('walking on', node, flush=True)
+        self.t = 0
+        return np.zeros(1, np.float32), {}
+    def step(self, action):
+        self.t += 1
+        time.sleep(0.001)
+        return np.zeros(1, np.float32), float(action), self.t == 500, False, {}
+"""
 
 
 def ids():
@@ -63,7 +85,7 @@ def test_only_loopback_reaches_it_and_only_with_the_token(cluster):
 
 def test_pong_samples_on_all_three_nodes(cluster):
     job = cluster.submit(
-        *PONG, "--stop", "agent_steps=40000", "--checkpoint-freq", "1",
+        *PONG, "--stop", "iterations=2", "--checkpoint-freq", "1",
         "--storage", "/results/kept", "--workers", "2", "--wait",
     )  # fmt: skip
     shares = cluster.savanna("fetch", job)
@@ -87,11 +109,12 @@ def test_pong_samples_on_all_three_nodes(cluster):
 def test_particle_worlds_on_all_three_nodes(cluster):
     """Films made on the way come home, and the fetched run can be evaluated here."""
     job = cluster.submit(
-        "particle", "--num-env-runners", "3", "--workers", "2", "--film-every", "2",
+        "particle", "--num-env-runners", "3", "--workers", "2", "--film-every", "4",
+        "--set", "num_envs_per_env_runner=16", "--set", "train_batch_size_per_learner=64",
         "--set", "num_steps_sampled_before_learning_starts=4000",
         "--set", "min_sample_timesteps_per_iteration=4000", "--set", "world_steps_per_update=1000",
-        "--set", "train_batch_size_per_learner=64", "--checkpoint-freq", "0",
-        "--stop", "none", "--stop", "agent_steps=120000", "--wait", films=True,
+        "--checkpoint-freq", "0",
+        "--stop", "none", "--stop", "agent_steps=45000", "--wait", films=True,
     )  # fmt: skip
     fetched = cluster.savanna("fetch", job)
     assert fetched.returncode == 0, fetched.stderr
@@ -116,37 +139,69 @@ def test_training_in_the_head_joins_the_cluster(cluster):
     assert plan["resources"]["cpus"] == 4 and plan["resources"]["env_runners"] == 3
 
 
-def test_an_environment_of_the_users_own_reaches_every_node(cluster):
-    # Nodes are told apart by letters: of lines from several processes that differ only in words
-    # with digits, Ray shows the first and, once in a while, the last.
-    (cluster.folder / "walk.py").write_text(
-        "import gymnasium as gym, numpy as np, socket\n"
-        "class Walk(gym.Env):\n"
-        "    observation_space = gym.spaces.Box(-1, 1, (1,), np.float32)\n"
-        "    action_space = gym.spaces.Discrete(2)\n"
-        "    def reset(self, *, seed=None, options=None):\n"
-        "        super().reset(seed=seed)\n"
-        "        node = socket.gethostname().translate(str.maketrans('12', 'ab'))\n"
-        "        print('walking on', node, flush=True)\n"
-        "        self.t = 0\n"
-        "        return np.zeros(1, np.float32), {}\n"
-        "    def step(self, action):\n"
-        "        self.t += 1\n"
-        "        return np.zeros(1, np.float32), float(action), self.t == 500, False, {}\n"
-    )
-    job = cluster.submit("gym", "--env", "walk:Walk", "--stop", "none", "--num-env-runners", "3")
-    log = f"/results/{cluster.running(job)}/train.log"
-    walked = lambda: cluster.head("cat", log, check=False)
+@pytest.fixture(scope="module")
+def walk(cluster):
+    """The run of a job with an environment of the user's own, which trains on all nodes."""
+    (cluster.folder / "walk.py").write_text(WALK)
+    job = cluster.submit("gym", "--env", "walk:Walk", "--stop", "none", "--num-env-runners", "3",
+                         "--checkpoint-freq", "0")  # fmt: skip
+    return cluster.running(job)
+
+
+def test_an_environment_of_the_users_own_reaches_every_node(cluster, walk):
+    walked = lambda: cluster.head("cat", f"/results/{walk}/train.log", check=False)
     for node in ("head", "worker-a", "worker-b"):
         line = f"walking on {NAME}-{node}"
         cluster.wait_for(line, lambda line=line: line in walked())
-    stopped = cluster.savanna("stop", job)
-    assert cluster.job(job)["state"] == "stopped", stopped.stderr
+
+
+@pytest.fixture(scope="module")
+def stopped(cluster, walk):
+    """The same run, whose head was stopped and is up again."""
+    docker("stop", "-t", facts()["STOP_TIMEOUT"], f"{NAME}-head")
+    cluster.up()
+    return walk
+
+
+def test_a_stopped_head_lets_its_run_write_a_checkpoint(cluster, stopped):
+    assert cluster.read(stopped, "status.json")["state"] == "stopped"
+    assert cluster.kept(stopped) == len(cluster.metrics(stopped)) > 0
+
+
+def test_a_killed_head_is_survived_by_its_run(cluster, stopped):
+    """A new job goes on with a run, and `--retries` once more from the last checkpoint, with its
+    counters, in the same folder."""
+    before = len(cluster.metrics(stopped))
+    command = ["submit", "--resume", stopped, "--py-modules", "walk.py", "--checkpoint-freq", "1",
+               "--stop", f"iterations={before + 20}", "--wait", "--retries", "1"]  # fmt: skip
+    answer, said = cluster.folder / "answer", cluster.folder / "said"
+    with (
+        answer.open("w") as out,
+        said.open("w") as err,
+        started(
+            savanna_command(*command), cwd=cluster.folder, env=ours(), stdout=out, stderr=err
+        ) as waiting,
+    ):
+        job = cluster.wait_for("the job's id", lambda: answer.read_text().partition("\n")[0])
+        assert cluster.running(job) == stopped
+        cluster.wait_for("two checkpoints more", lambda: cluster.kept(stopped) > before + 1)
+        docker("kill", f"{NAME}-head")
+        cluster.up()
+        lost = cluster.savanna("status", job)
+        assert "no longer knows this job" in lost.stdout, lost.stdout
+        finish(waiting, 240)
+    assert waiting.returncode == 0, said.read_text()
+    assert f"Submitting again from the last checkpoint of {stopped}" in said.read_text()
+    rows = cluster.metrics(stopped)
+    assert [int(float(row["iteration"])) for row in rows] == list(range(1, before + 21))
+    steps = [float(row["agent_steps"]) for row in rows]
+    assert steps == sorted(set(steps))
+    assert cluster.read(stopped, "status.json")["state"] == "succeeded"
 
 
 def test_a_killed_worker_costs_samples_but_not_the_run(cluster):
     """Its env runner comes back with it; then the job is stopped, and keeps a checkpoint."""
-    job = cluster.submit(*PONG, "--stop", "agent_steps=10000000")
+    job = cluster.submit(*PONG, *SMALL, "--stop", "agent_steps=10000000")
     run = cluster.running(job)
     steps = lambda node: (cluster.read(run, "nodes.json") or {}).get(node, 0)
     addresses = cluster.addresses()
@@ -156,54 +211,23 @@ def test_a_killed_worker_costs_samples_but_not_the_run(cluster):
     lost_steps, other_steps = steps(lost), steps(other)
     status = cluster.local("status")
     assert status.returncode == 1 and "exited" in status.stdout
-    cluster.wait_for("worker-2 goes on", lambda: steps(other) > other_steps + 4000)
-    assert steps(lost) < lost_steps + 6000, "more than what was under way"
+    cluster.wait_for("worker-2 goes on", lambda: steps(other) > other_steps + 1500)
+    assert steps(lost) < lost_steps + 2500, "more than what was under way"
     cluster.up()
-    again = cluster.addresses()[f"{NAME}-worker-1"]
-    cluster.wait_for("worker-1 samples again", lambda: steps(again) > lost_steps + 8000)
+    again = cluster.addresses()[f"{NAME}-worker-1"]  # may be the one it had
+    again_steps = steps(again)
+    cluster.wait_for("worker-1 samples again", lambda: steps(again) > again_steps + 600)
 
     docker("stop", "-t", facts()["STOP_TIMEOUT"], f"{NAME}-worker-2")
     state = json.loads(docker("inspect", f"{NAME}-worker-2").stdout)[0]["State"]
     assert state["ExitCode"] == 0, "it was killed instead of drained"
     again_steps = steps(again)
-    cluster.wait_for("worker-1 goes on", lambda: steps(again) > again_steps + 4000)
+    cluster.wait_for("worker-1 goes on", lambda: steps(again) > again_steps + 1500)
 
     stopped = cluster.savanna("stop", job)
     assert cluster.job(job)["state"] == "stopped", stopped.stderr
     assert cluster.read(run, "checkpoints.json")
     assert cluster.savanna("wait", job).returncode == 130
-
-
-def test_a_killed_head_is_survived_by_its_run(cluster):
-    """`--retries` goes on from the last checkpoint, with its counters, in the same folder."""
-    cluster.up()
-    command = ["submit", *PONG, "--stop", "agent_steps=60000", "--checkpoint-freq", "1", "--wait",
-               "--retries", "1", "--evaluate-episodes", "0", "--no-video"]  # fmt: skip
-    said = cluster.folder / "said"
-    with (
-        said.open("w") as file,
-        started(
-            savanna_command(*command), cwd=cluster.folder, env=ours(), stdout=file, stderr=file
-        ) as waiting,
-    ):
-        job = cluster.wait_for("the job's id", lambda: said.read_text().partition("\n")[0])
-        run = cluster.running(job)
-        cluster.wait_for(
-            "two checkpoints", lambda: len(cluster.read(run, "checkpoints.json") or "") > 1
-        )
-        docker("kill", f"{NAME}-head")
-        cluster.up()
-        lost = cluster.savanna("status", job)
-        assert "no longer knows this job" in lost.stdout, lost.stdout
-        finish(waiting, 240)
-    assert waiting.returncode == 0, said.read_text()
-    assert run in said.read_text()
-    rows = list(csv.DictReader(io.StringIO(cluster.head("cat", f"/results/{run}/metrics.csv"))))
-    iterations = [int(float(row["iteration"])) for row in rows]
-    assert iterations == list(range(1, len(rows) + 1))
-    steps = [float(row["agent_steps"]) for row in rows]
-    assert steps == sorted(steps) and steps[-1] >= 60000
-    assert cluster.read(run, "status.json")["state"] == "succeeded"
 
 
 def test_scaling_from_two_to_none_to_two(cluster):
@@ -217,17 +241,6 @@ def test_scaling_from_two_to_none_to_two(cluster):
     assert back.returncode == 0 and "all 3 nodes have joined" in back.stderr
 
 
-def test_a_stopped_head_lets_its_run_write_a_checkpoint(cluster):
-    job = cluster.submit(*PONG, "--stop", "agent_steps=10000000")
-    run = cluster.running(job)
-    docker("stop", "-t", facts()["STOP_TIMEOUT"], f"{NAME}-head")
-    cluster.up()
-    assert cluster.read(run, "status.json")["state"] == "stopped"
-    assert cluster.read(run, "checkpoints.json")
-    resumed = cluster.submit("--resume", run, "--stop", "iterations=1", "--wait")
-    assert cluster.job(resumed)["run"] == run
-
-
 def test_logs_and_their_mistakes(cluster):
     assert "starting as worker" in cluster.local("logs", "worker-1").stdout
     wrong = cluster.local("logs", "worker-9")
@@ -237,10 +250,10 @@ def test_logs_and_their_mistakes(cluster):
 
 def test_down_keeps_the_results_and_nothing_else(cluster):
     """Last: the other tests need the cluster."""
-    existing = {path.name for path in (cluster.folder / "runs/pong").glob("2*")}
+    existing = set((cluster.folder / "runs").glob("*/2*"))
     result = cluster.local("down")
     assert result.returncode == 0, result.stderr
-    kept = {path.name for path in (cluster.folder / "runs/pong").glob("2*")}
+    kept = set((cluster.folder / "runs").glob("*/2*"))
     assert len(kept) > len(existing) and "kept" in result.stderr
     for kind in ("container ls -aq", "volume ls -q", "network ls -q"):
         listed = docker(*kind.split(), "--filter", f"label=savanna.cluster={NAME}").stdout

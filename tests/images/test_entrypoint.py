@@ -2,20 +2,26 @@
 
 import json
 import time
+from contextlib import contextmanager
 
 import pytest
 from docker_engine import docker
-from waiting import wait_until
+from waiting import PATIENCE, wait_until
 
 from infra.facts import facts
 
 TOKEN = "f" * 64
 PATH = facts()["TOKEN_PATH"]
+HEALTHY = ("python", "-I", "/opt/savanna/healthcheck.py")
 
 
 @pytest.fixture
 def token(tmp_path):
-    file = tmp_path / "token"
+    return token_file(tmp_path)
+
+
+def token_file(folder):
+    file = folder / "token"
     file.write_text(TOKEN)
     file.chmod(0o644)
     return file
@@ -32,10 +38,29 @@ def network():
 
 @pytest.fixture
 def containers():
+    with removed() as names:
+        yield names
+
+
+@contextmanager
+def removed():
+    """Names of containers to remove at the end."""
     names = []
-    yield names
-    for name in names:
-        docker("rm", "-f", "-v", name, check=False)
+    try:
+        yield names
+    finally:
+        for name in names:
+            docker("rm", "-f", "-v", name, check=False)
+
+
+@pytest.fixture(scope="module")
+def head(image, network, tmp_path_factory):
+    """A healthy head for several tests."""
+    token = token_file(tmp_path_factory.mktemp("head"))
+    with removed() as names:
+        name = start(names, image, "head", token, network, "-e", "NODE_LABELS=pool=head")
+        wait_for_health(name)
+        yield name
 
 
 def once(image, *arguments, options=(), timeout=90):
@@ -55,14 +80,18 @@ def start(containers, image, role, token, network, *options):
     return name
 
 
+def wait_for_health(name):
+    check = lambda: docker("exec", name, *HEALTHY, check=False).returncode == 0
+    wait_until(check, said=lambda: logs(name), every=0.5)
+
+
 def logs(name):
     result = docker("logs", name)
     return result.stdout + result.stderr
 
 
 def exit_code(name):
-    wait_until(lambda: state(name)["Status"] == "exited", said=lambda: logs(name))
-    return state(name)["ExitCode"]
+    return int(docker("wait", name, timeout=PATIENCE).stdout)
 
 
 def state(name):
@@ -121,22 +150,34 @@ def test_a_worker_without_an_address_or_a_head_gives_up(image, token):
 def test_who_waits_for_a_head_is_not_healthy(image, token, network, containers):
     worker = start(containers, image, "worker", token, network, "-e", "HEAD_ADDRESS=127.0.0.1")
     wait_until(lambda: "waiting up to" in logs(worker), said=lambda: logs(worker))
-    check = docker("exec", worker, "python", "-I", "/opt/savanna/healthcheck.py", check=False)
+    check = docker("exec", worker, *HEALTHY, check=False)
     assert check.returncode == 1 and "no answer from" in check.stdout
 
 
-def test_head_and_worker_join_report_health_and_drain(image, token, network, containers):
-    head = start(containers, image, "head", token, network, "-e", "NODE_LABELS=pool=head")
+def test_a_wrong_token_does_not_join(image, head, network, containers, tmp_path):
+    other = tmp_path / "other"
+    other.write_text("0" * 64)
+    other.chmod(0o644)
+    worker = start(containers, image, "worker", other, network, "-e", f"HEAD_ADDRESS={head}")
+    assert exit_code(worker) != 0
+    assert "ray ended with exit code" in logs(worker)
+
+
+def test_a_sick_head_is_found_out(head):
+    docker("exec", head, "pkill", "-STOP", "gcs_server")
+    result = docker("exec", head, *HEALTHY, check=False)
+    docker("exec", head, "pkill", "-CONT", "gcs_server")
+    assert result.returncode == 1 and "gcs_healthz" in result.stdout
+    wait_for_health(head)
+
+
+def test_head_and_worker_join_report_health_and_drain(image, head, token, network, containers):
+    """Last: it stops the head."""
     worker = start(
         containers, image, "worker", token, network, "-e", f"HEAD_ADDRESS={head}",
         "-e", "RAY_CLOUD_INSTANCE_ID=vm-7", "-e", "RAY_NODE_TYPE_NAME=cpu",
     )  # fmt: skip
-    for name in (head, worker):
-        check = ("exec", name, "python", "-I", "/opt/savanna/healthcheck.py")
-        wait_until(
-            lambda check=check: docker(*check, check=False).returncode == 0,
-            said=lambda name=name: logs(name),
-        )
+    wait_for_health(worker)
     script = "import ray, json; ray.init('auto', logging_level='ERROR'); print(json.dumps(" \
         "[[n['Alive'], n['Labels'], n['Resources']] for n in ray.nodes()]))"  # fmt: skip
     nodes = json.loads(docker("exec", head, "python", "-c", script).stdout.splitlines()[-1])
@@ -159,28 +200,9 @@ def test_head_and_worker_join_report_health_and_drain(image, token, network, con
     docker("stop", "-t", facts()["STOP_TIMEOUT"], worker)
     assert "worker asked to stop: draining" in logs(worker)
     assert state(worker)["ExitCode"] == 0, logs(worker)
-    assert docker("exec", head, "python", "-I", "/opt/savanna/healthcheck.py").returncode == 0
+    assert docker("exec", head, *HEALTHY).returncode == 0
     docker("stop", "-t", facts()["STOP_TIMEOUT"], head)
     assert state(head)["ExitCode"] == 0, logs(head)
-
-
-def test_a_wrong_token_does_not_join(image, token, network, containers, tmp_path):
-    head = start(containers, image, "head", token, network)
-    other = tmp_path / "other"
-    other.write_text("0" * 64)
-    other.chmod(0o644)
-    worker = start(containers, image, "worker", other, network, "-e", f"HEAD_ADDRESS={head}")
-    assert exit_code(worker) != 0
-    assert "ray ended with exit code" in logs(worker)
-
-
-def test_a_sick_head_is_found_out(image, token, network, containers):
-    head = start(containers, image, "head", token, network)
-    check = ("exec", head, "python", "-I", "/opt/savanna/healthcheck.py")
-    wait_until(lambda: docker(*check, check=False).returncode == 0, said=lambda: logs(head))
-    docker("exec", head, "pkill", "-STOP", "gcs_server")
-    result = docker(*check, check=False)
-    assert result.returncode == 1 and "gcs_healthz" in result.stdout
 
 
 def open_ports(name):

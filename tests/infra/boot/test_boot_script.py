@@ -1,7 +1,6 @@
 """node.sh with a Docker that does as told: every step, what is repeated, and giving up."""
 
 import os
-import time
 from contextlib import ExitStack
 
 import pytest
@@ -30,6 +29,8 @@ case "$*" in
 esac
 """
 NOTED = '#!/bin/bash\necho "$(basename "$0") $*" >> "$FAKE/calls"\n'
+# The script's pauses, a tenth as long.
+SLEEP = '#!/bin/bash\nexec /bin/sleep "$(awk "BEGIN {print $1 / 10}")"\n'
 
 
 @pytest.fixture
@@ -51,6 +52,7 @@ class Node:
         for name in ("fake", "bin", "run", "logs", "state"):
             (folder / name).mkdir()
         self.command("docker", DOCKER)
+        self.command("sleep", SLEEP)
         for name in ("dockerd", "systemctl", "wall"):
             self.command(name, NOTED)
         (self.fake / "fate").write_text("healthy")
@@ -175,7 +177,8 @@ def test_nothing_starts_while_the_machine_is_being_evicted(node):
     node.joined()
     (node.folder / "run/evicted").touch()
     (node.fake / "condition").write_text("exited with exit code 0")
-    time.sleep(6)
+    looks = node.calls().count("docker inspect")
+    node.wait_for(lambda: node.calls().count("docker inspect") >= looks + 4)
     assert node.calls().count("docker run") == 1
     (node.folder / "run/evicted").unlink()
     node.wait_for(lambda: node.calls().count("docker run") == 2)

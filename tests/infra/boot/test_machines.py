@@ -62,7 +62,7 @@ def nodes(head):
     return {n["node_ip"]: n["state"] for n in json.loads(text)["data"]["result"]["result"]}
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")  # the last two tests come later, see tests/distribution.py
 def site(image, tmp_path_factory):
     """The machines, booting, and the stub."""
     folder = tmp_path_factory.mktemp("site")
