@@ -142,6 +142,9 @@ setup: $(VENV)/.installed ## Create .venv with everything pinned (others call it
 test: setup ## Run the tests
 	@$(BIN)/python -m pytest -q -n 2 --no-loadscope-reorder $(ARGS)
 
+mutants: setup ## Plant known defects one by one: the tests must catch each; ARGS="--only plan"
+	@$(BIN)/python -m tests.planted $(ARGS)
+
 lint: setup ## Check style and types
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
@@ -201,5 +204,5 @@ $(VENV)/.installed: requirements-dev.txt pyproject.toml
 .PHONY: train evaluate video report export runs ui tensorboard images cluster-up cluster-status \
   cluster-logs cluster-scale test-images image-sbom image-provenance image-scan image-push \
   image-sign torch-wheel cluster-down plan prices doctor preview up foundation status ssh tunnel \
-  workers down purge e2e setup test lint format bench bench-peers \
+  workers down purge e2e setup test mutants lint format bench bench-peers \
   bench-seeds bench-algorithms bench-containers lock clean help
