@@ -50,14 +50,14 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument(
         "--containers",
         action=argparse.BooleanOptionalAction,
-        help="only those that need Docker, or all others (default: all)",
+        help="only those whose tests start containers, or all others (default: all)",
     )
     made.add_argument(
         "--workers",
         type=int,
         default=2,
         metavar="N",
-        help="how many at a time; those that need Docker come one by one (default: %(default)s)",
+        help="how many at a time; those with containers come one by one (default: %(default)s)",
     )
     made.add_argument(
         "--limit",
@@ -79,7 +79,7 @@ def chosen(defects: list[Defect], options: argparse.Namespace) -> list[Defect]:
     return [
         one
         for one in defects
-        if (options.containers is None or options.containers == (one.needs == "docker"))
+        if (options.containers is None or options.containers == (one.needs == "containers"))
         and (not options.only or re.search(options.only, f"{one.name} {one.file}"))
     ]
 
@@ -110,7 +110,7 @@ class Runner:
                 raise
 
     def limit_of(self, needs: str) -> float:
-        return self.limit * (3 if needs == "docker" else 1)
+        return self.limit * (3 if needs == "containers" else 1)
 
     def red(self, defects: list[Defect]) -> set[str]:
         """Names of the defects whose tests do not pass without any: a failure would prove nothing.
@@ -165,8 +165,8 @@ def judge(root: Path, defects: list[Defect], options: argparse.Namespace) -> lis
             tell(problem)
             verdicts[one.name] = Verdict(one, "DOES NOT APPLY")
     sound = [one for one in defects if one.name not in verdicts]
-    containers = [one for one in sound if one.needs == "docker"]
-    others = [one for one in sound if one.needs != "docker"]
+    containers = [one for one in sound if one.needs == "containers"]
+    others = [one for one in sound if one.needs != "containers"]
     with tempfile.TemporaryDirectory(prefix="savanna-planted-") as folder:
         for number, group in enumerate((others, containers)):
             if not group:

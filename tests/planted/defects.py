@@ -10,8 +10,8 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 FOLDER = Path(__file__).parent
-NEEDS = ("", "process", "ray", "docker")
-"""What the tests start: nothing, other processes, Ray among them, or containers."""
+NEEDS = ("", "process", "ray", "containers")
+"""What the tests start: nothing, other processes, Ray among them, or containers (networks too)."""
 
 
 class ListError(Exception):
