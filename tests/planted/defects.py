@@ -37,8 +37,8 @@ class Defect:
         if count != 1:
             where = f"{count} times in {self.file}" if path.is_file() else f"{self.file} is gone"
             return f"{self.name} no longer applies: its old text must be there once, it is {where}"
-        missing = [t for t in self.tests if not (root / t.partition("::")[0]).is_file()]
-        return f"{self.name}: there is no {', '.join(missing)}" if missing else None
+        missing = [test for test in self.tests if not _is_there(root, test)]
+        return f"{self.name}: there is no test {', '.join(missing)}" if missing else None
 
     @contextmanager
     def planted(self, root: Path) -> Iterator[None]:
@@ -51,6 +51,12 @@ class Defect:
         finally:
             path.write_text(text)
             os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))  # Python goes by it
+
+
+def _is_there(root: Path, test: str) -> bool:
+    file, _, name = test.partition("[")[0].partition("::")
+    path = root / file
+    return path.is_file() and (not name or f"def {name}(" in path.read_text())
 
 
 def load(folder: Path = FOLDER) -> list[Defect]:
