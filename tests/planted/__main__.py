@@ -31,13 +31,15 @@ class Verdict:
     defect: Defect
     result: str  # one of GOOD, or what is wrong
     by: str = ""  # the test that caught it
+    why: str = ""  # and what it said
     seconds: float = 0.0
 
     def row(self) -> dict[str, str | float]:
         one = self.defect
         return {
             "name": one.name, "what": one.what, "file": one.file, "needs": one.needs,
-            "result": self.result, "by": self.by, "seconds": round(self.seconds, 1),
+            "result": self.result, "by": self.by, "why": self.why,
+            "seconds": round(self.seconds, 1),
         }  # fmt: skip
 
 
@@ -153,8 +155,8 @@ class Runner:
         else:
             result, by = "tests do not run", ""
             tell(outcome.said)
-        tell(f"{result:9} {outcome.seconds:6.1f} s  {defect.name}  {by}")
-        return Verdict(defect, result, by, outcome.seconds)
+        tell(f"{result:9} {outcome.seconds:6.1f} s  {defect.name}  {by}  {outcome.why}")
+        return Verdict(defect, result, by, outcome.why, outcome.seconds)
 
 
 def judge(root: Path, defects: list[Defect], options: argparse.Namespace) -> list[Verdict]:

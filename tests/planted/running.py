@@ -29,6 +29,7 @@ class Outcome:
     """What a run of tests said."""
 
     failed: tuple[str, ...]  # tests, as pytest names them
+    why: str  # what pytest says of the first of them
     passed: int
     seconds: float
     late: bool  # the time was up
@@ -83,9 +84,10 @@ def run_tests(root: Path, tests: list[str], limit: float, *, first: bool = True)
         shutil.rmtree(temporary, ignore_errors=True)
     seconds, text = time.monotonic() - began, output.read_text(errors="replace")
     # A file without a test's name could not be imported, which is no catch.
-    failed = re.findall(r"^(?:FAILED|ERROR) (\S+\.py::.+?)(?: - .*)?$", text, re.MULTILINE)
+    summary = re.findall(r"^(?:FAILED|ERROR) (\S+\.py::.+?)(?: - (.*))?$", text, re.MULTILINE)
+    failed, why = tuple(name for name, _ in summary), summary[0][1] if summary else ""
     passed = re.search(r"(\d+) passed", text)
-    return Outcome(tuple(failed), int(passed[1]) if passed else 0, seconds, late, text[-3000:])
+    return Outcome(failed, why, int(passed[1]) if passed else 0, seconds, late, text[-3000:])
 
 
 def kill_marked(mark: str) -> None:
