@@ -84,10 +84,13 @@ def run_tests(root: Path, tests: list[str], limit: float, *, first: bool = True)
         shutil.rmtree(temporary, ignore_errors=True)
     seconds, text = time.monotonic() - began, output.read_text(errors="replace")
     # A file without a test's name could not be imported, which is no catch.
-    summary = re.findall(r"^(?:FAILED|ERROR) (\S+\.py::.+?)(?: - (.*))?$", text, re.MULTILINE)
-    failed, why = tuple(name for name, _ in summary), summary[0][1] if summary else ""
+    failed = re.findall(r"^(?:FAILED|ERROR) (\S+\.py::.+?)(?: - .*)?$", text, re.MULTILINE)
+    reason = re.search(r"^E +(.*)$", text, re.MULTILINE)
     passed = re.search(r"(\d+) passed", text)
-    return Outcome(failed, why, int(passed[1]) if passed else 0, seconds, late, text[-3000:])
+    return Outcome(
+        tuple(failed), reason[1] if reason else "", int(passed[1]) if passed else 0, seconds, late,
+        text[-3000:],
+    )  # fmt: skip
 
 
 def kill_marked(mark: str) -> None:
