@@ -150,6 +150,9 @@ test-quick: setup ## Run the tests that start no process, in less than a minute:
 soak: setup ## Run the tests of minutes that `make test` leaves out
 	@$(BIN)/python -m pytest -q -m soak $(ARGS)
 
+mutants: setup ## Plant known defects one by one: the tests must catch each; ARGS="--only plan"
+	@$(BIN)/python -m tests.planted $(ARGS)
+
 lint: setup ## Check style and types
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
@@ -201,5 +204,5 @@ $(VENV)/.installed: requirements-dev.txt pyproject.toml
 .PHONY: train evaluate video report export runs ui tensorboard images cluster-up cluster-status \
   cluster-logs cluster-scale test-images image-sbom image-provenance image-scan image-push \
   image-sign torch-wheel cluster-down plan prices doctor preview up foundation status ssh tunnel \
-  workers down purge e2e setup test test-quick soak lint format bench bench-peers \
+  workers down purge e2e setup test test-quick soak mutants lint format bench bench-peers \
   bench-seeds bench-algorithms bench-containers lock clean help

@@ -145,6 +145,16 @@ def test_resumed_run_goes_on_where_it_was(tmp_path: Path) -> None:
     assert stream.getvalue().startswith("50%  410k steps")
 
 
+def test_the_sparkline_of_a_resumed_run_shows_all_of_it(tmp_path: Path) -> None:
+    terminal = Terminal(160)
+    console = Console(terminal.stream, stop=STOP)
+    console.start(make_run(tmp_path, 60), CONFIG, resumed=True)
+    console.record(result(50))
+    console.finish({"state": "succeeded"})
+    *_, last = re.findall("[▁▂▃▄▅▆▇█]+", visible(terminal.close()))
+    assert len(last) == 16
+
+
 def test_progress_is_the_nearest_rule_and_says_when_it_is_an_estimate() -> None:
     history = [result(n) for n in range(1, 31)]
     steps = measure(history, {"agent_steps": 60 * 8192, "seconds": 3600}, elapsed=60)

@@ -29,6 +29,13 @@ def test_options_are_kept_unless_given(tmp_path):
     assert plan.film_every == 20
 
 
+def test_what_the_command_sets_wins_over_what_the_run_had(tmp_path):
+    run = saved(tmp_path, "particle", "--set", "lr=0.002", "--set", "gamma=0.9")
+    plan = plan_of("--resume", "x", "--set", "lr=0.001", resumed=run)
+    assert (plan.config.lr, plan.config.gamma) == (0.001, 0.9)
+    assert plan.content["overrides"] == {"lr": 0.001, "gamma": 0.9}
+
+
 def test_without_films_none_are_made_on_the_way(tmp_path):
     run = saved(tmp_path, "particle", "--no-video")
     assert plan_of("--resume", "x", resumed=run).film_every == 0

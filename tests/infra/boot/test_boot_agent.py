@@ -95,7 +95,9 @@ def test_an_unknown_call_is_refused(capsys):
 # --- stopping
 
 
-def test_stopping_drains_keeps_the_logs_and_deallocates_in_this_order(azure, node, commands):
+def test_stopping_drains_keeps_the_logs_and_deallocates_in_this_order(
+    azure, node, commands, monkeypatch
+):
     logs = node / "LOGS_DIRECTORY"
     session = logs / "ray/session_1/logs"
     session.mkdir(parents=True)
@@ -103,6 +105,12 @@ def test_stopping_drains_keeps_the_logs_and_deallocates_in_this_order(azure, nod
     (session / "spilled").write_bytes(b"x" * 5000)
     (logs / "ray/session_latest").symlink_to("session_1")
     (logs / "report.txt").write_text("why")
+
+    def drain(seconds):
+        (session / "worker.out").write_text("its last words")
+        return stop.run("docker", "stop")
+
+    monkeypatch.setattr(stop, "drain", drain)
     assert stop.stop_machine("nobody needs it") == 0
     assert [c.what for c in azure.calls if c.what in ("blob", "deallocate")] == [
         "blob", "blob", "deallocate",
@@ -112,7 +120,8 @@ def test_stopping_drains_keeps_the_logs_and_deallocates_in_this_order(azure, nod
     assert report.detail.startswith("results/dev/node-logs/head-vm/") and report.body == b"why"
     (node / "logs.tar.gz").write_bytes(archive.body)
     with tarfile.open(node / "logs.tar.gz") as tar:
-        assert sorted(tar.getnames()) == ["ray/session_1/logs/raylet.out", "report.txt"]
+        names = [f"ray/session_1/logs/{name}.out" for name in ("raylet", "worker")]
+        assert sorted(tar.getnames()) == [*names, "report.txt"]
     words = [words[:2] for words in commands]
     assert words == [
         ("wall", "savanna: this machine stops: nobody needs it"),

@@ -158,6 +158,7 @@ RULES_AT = ("group", "securityRules")
 PLANTED = [
     ("closed-to-the-internet", *RULES_AT, 0, "sourceAddressPrefix", "*"),
     ("closed-to-the-internet", *RULES_AT, 0, "sourceAddressPrefix", "Internet"),
+    ("closed-to-the-internet", *RULES_AT, 1, "sourceAddressPrefix", "Internet"),
     ("closed-to-the-internet", *RULES_AT, 1, "sourceAddressPrefix", "0.0.0.0/0"),
     ("closed-to-the-internet", *RULES_AT, 1, "sourceAddressPrefix", "128.0.0.0/1"),
     ("closed-to-the-internet", *RULES_AT, 0, "sourceAddressPrefix", "VirtualNetwork"),
