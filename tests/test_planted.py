@@ -7,7 +7,7 @@ from command import ROOT, run
 from planted.__main__ import main
 from planted.defects import load
 from planted.running import copy_checkout, run_tests
-from waiting import gone
+from waiting import gone, wait_until
 
 CODE = "def twice(number):\n    return 2 * number\n\n\ndef unused():\n    return 3\n"
 TESTS = """
@@ -86,7 +86,8 @@ def test_tests_that_fail_anyway_prove_nothing(project, tmp_path, capfd):
 def test_nothing_outlives_its_tests_and_a_hang_ends(project, tmp_path):
     copy = copy_checkout(project, tmp_path / "copy")
     left = run_tests(copy, ["tests/test_small.py::test_leaves", "-s"], 120)
-    assert left.green and gone(int(left.said.split("left ")[1].split()[0]))
+    assert left.green, left.said
+    wait_until(lambda: gone(int(left.said.split("left ")[1].split()[0])), "it is killed too")
     hung = run_tests(copy, ["tests/test_small.py::test_hangs"], 1)
     assert hung.late and not hung.green
 
