@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import time
 from pathlib import Path
 from typing import Any
@@ -115,6 +116,7 @@ def test_finish_waits_no_longer_than_its_patience(
         raise ConnectionError("too late")
 
     monkeypatch.setattr("training.recording.mlflow_tracking.open_store", hang)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     warnings: list[str] = []
     recorder = MlflowTracking(warnings.append, patience=0.1)
     recorder.start(make_run(tmp_path, 0), CONFIG, False)
@@ -122,6 +124,30 @@ def test_finish_waits_no_longer_than_its_patience(
     recorder.finish(succeeded())
     release.append(True)
     assert len(warnings) == 1 and "no answer within 0.1 s" in warnings[0]
+
+
+def test_it_yields_to_training_and_no_longer_when_that_has_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.undo()  # what these tests do with its priority
+    given: list[tuple[int, int]] = []
+    monkeypatch.setattr(os, "setpriority", lambda which, thread, to: given.append((thread, to)))
+    release: list[bool] = []
+
+    def wait(uri: str) -> None:
+        wait_until(lambda: release)
+        raise ConnectionError("nothing to track with")
+
+    monkeypatch.setattr("training.recording.mlflow_tracking.open_store", wait)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    recorder = MlflowTracking(lambda text: None, patience=0.1)
+    recorder.start(make_run(tmp_path, 0), CONFIG, False)
+    recorder.record(result(1))
+    wait_until(lambda: given)
+    recorder.finish(succeeded())
+    release.append(True)
+    (thread, lower), (same, again) = given
+    assert thread == same and lower > again == os.getpriority(os.PRIO_PROCESS, 0)
 
 
 def test_parameters_are_the_essentials_with_allowed_names_and_lengths() -> None:

@@ -7,6 +7,7 @@ reached costs one warning; the thread tries again now and then, and `metrics.csv
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import sys
@@ -40,6 +41,7 @@ PARAMETERS_PER_BATCH = 100
 
 RUN_STATUS = {"succeeded": "FINISHED", "stopped": "KILLED", "failed": "FAILED"}
 _NICENESS = 10
+_LOCAL_PATIENCE = 120.0  # seconds
 
 
 class MlflowTracking:
@@ -56,7 +58,7 @@ class MlflowTracking:
         *,
         flush_seconds: float = 5.0,
         retry_seconds: float = 30.0,
-        patience: float = 30.0,
+        patience: float = 10.0,
     ) -> None:
         self._warn = warn
         self._flush_seconds, self._retry_seconds = flush_seconds, retry_seconds
@@ -84,9 +86,13 @@ class MlflowTracking:
         self._start_thread()
         self._wake.set()
         if self._thread is not None:
-            self._thread.join(self._patience)
+            _yield_no_longer(self._thread)
+            # A file answers, however busy the machine is.
+            local = self._uri.startswith("sqlite:")
+            patience = max(self._patience, _LOCAL_PATIENCE) if local else self._patience
+            self._thread.join(patience)
             if self._thread.is_alive():
-                self._fail(TimeoutError(f"no answer within {self._patience:g} s at the end"))
+                self._fail(TimeoutError(f"no answer within {patience:g} s at the end"))
 
     def _start_thread(self) -> None:
         if self._thread is None:
@@ -228,3 +234,10 @@ def _yield_to_training() -> None:
     """Let this thread have only the CPU time that nobody else wants (Linux: per thread)."""
     if sys.platform == "linux":
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)
+
+
+def _yield_no_longer(thread: threading.Thread) -> None:
+    """Give it the priority of the thread that waits for it, where the system allows that."""
+    if sys.platform == "linux" and thread.native_id is not None:
+        with contextlib.suppress(OSError):  # not for an ordinary user, or it has just ended
+            os.setpriority(os.PRIO_PROCESS, thread.native_id, os.getpriority(os.PRIO_PROCESS, 0))
