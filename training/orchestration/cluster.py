@@ -72,17 +72,32 @@ def own_ray(machine: Machine, *, fork: bool) -> Iterator[None]:
             stack.enter_context(forked_workers())
         stack.callback(_shutdown)
         try:
-            ray.init(
-                num_cpus=machine.cpus,
-                num_gpus=machine.gpus,
-                include_dashboard=False,
-                log_to_driver=True,
-                logging_level=logging.ERROR,
-                object_store_memory=OBJECT_STORE_BYTES,
-            )
+            with _without_api_server():
+                ray.init(
+                    num_cpus=machine.cpus,
+                    num_gpus=machine.gpus,
+                    include_dashboard=False,
+                    log_to_driver=True,
+                    logging_level=logging.ERROR,
+                    object_store_memory=OBJECT_STORE_BYTES,
+                )
         except (OSError, RuntimeError, ValueError) as error:
             raise SavannaError(f"could not start Ray: {_first_line(error)}") from error
         yield
+
+
+@contextlib.contextmanager
+def _without_api_server() -> Iterator[None]:
+    """What is left of Ray's dashboard where none is wanted reports usage, which is off. Ray waits
+    for it, a second or two, and has no option to leave it out."""
+    from ray._private.node import Node
+
+    method = Node.start_api_server
+    Node.start_api_server = lambda self, **options: None
+    try:
+        yield
+    finally:
+        Node.start_api_server = method
 
 
 @contextlib.contextmanager
