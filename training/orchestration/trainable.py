@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from training.orchestration.films import FILM, Filmer
 from training.orchestration.overrides import apply_overrides
 from training.orchestration.startup import TrialStartup
-from training.orchestration.weights import load_networks
+from training.orchestration.weights import hand_out_networks, load_networks
 
 if TYPE_CHECKING:
     from ray.rllib.algorithms.algorithm import Algorithm
@@ -64,6 +64,7 @@ def make_trainable(
                         self.load_checkpoint(folder)
                         self._iteration = counters.iteration
                         self._time_total = counters.seconds
+                hand_out_networks(self)
             if self._storage is not None:
                 self._storage.current_checkpoint_index = max(
                     self._storage.current_checkpoint_index,

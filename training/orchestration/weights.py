@@ -54,6 +54,27 @@ def load_networks(algorithm: Algorithm, checkpoint: Path) -> None:
     algorithm.restore_from_path(str(checkpoint / _COMPONENT), component=_COMPONENT)
 
 
+def hand_out_networks(algorithm: Algorithm) -> None:
+    """Give all env runners the learner's networks, and wait until they have them.
+
+    RLlib does not wait when it restores: where an env runner is still busy with what it was given
+    at first, RLlib drops the request, and it would sample with a new network.
+    """
+    import ray
+    from ray.rllib.core import COMPONENT_LEARNER, COMPONENT_RL_MODULE
+
+    state = algorithm.learner_group.get_state(
+        components=f"{COMPONENT_LEARNER}/{COMPONENT_RL_MODULE}", inference_only=True
+    )
+    networks = {COMPONENT_RL_MODULE: state[COMPONENT_LEARNER][COMPONENT_RL_MODULE]}
+    algorithm.env_runner_group.foreach_env_runner(
+        "set_state",
+        kwargs={"state": ray.put(networks)},
+        local_env_runner=False,
+        timeout_seconds=None,
+    )
+
+
 def misfit(checkpoint: Path, networks: Mapping[str, Any]) -> str | None:
     """How the checkpoint's networks differ from `networks` (module ID -> RLModule), if they do."""
     from training.evaluation.policy import MODULES, load_policy
