@@ -83,7 +83,8 @@ def test_tests_that_fail_anyway_prove_nothing(project, tmp_path, capfd):
     assert "RED WITHOUT IT" in capfd.readouterr().out
 
 
-def test_nothing_outlives_its_tests_and_a_hang_ends(project, tmp_path):
+def test_nothing_outlives_its_tests_and_a_hang_ends(project, tmp_path, monkeypatch):
+    monkeypatch.setattr("planted.running.GRACE", 1)
     copy = copy_checkout(project, tmp_path / "copy")
     left = run_tests(copy, ["tests/test_small.py::test_leaves", "-s"], 120)
     assert left.green, left.said

@@ -123,7 +123,8 @@ def test_any_other_command_runs_with_its_exit_code(image):
 
 def test_an_empty_or_unreadable_token_is_refused(image, token):
     token.write_text("")
-    assert once(image, "head", options=("-v", f"{token}:{PATH}:ro")).returncode == 2
+    empty = once(image, "head", options=("-v", f"{token}:{PATH}:ro"))
+    assert empty.returncode == 2 and "no Ray token" in empty.stderr
     token.write_text(TOKEN)
     token.chmod(0)
     result = once(image, "head", options=("-v", f"{token}:{PATH}:ro"))

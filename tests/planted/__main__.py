@@ -117,25 +117,28 @@ class Runner:
     def red(self, defects: list[Defect]) -> set[str]:
         """Names of the defects whose tests do not pass without any: a failure would prove nothing.
 
-        Each test runs once; those of a file in one go.
+        Each test runs once, those of a file in one go; but tests of containers tell a story in
+        parts, and might pass only after others.
         """
-        files: dict[str, dict[str, None]] = {}
-        for test in (test for one in defects for test in one.tests):
-            files.setdefault(test.partition("::")[0], {})[test] = None
-        jobs = {file: [file] if file in tests else list(tests) for file, tests in files.items()}
         needs = defects[0].needs if defects else ""
+        jobs: dict[str, dict[str, None]] = {}
+        for one in defects:
+            for test in one.tests:
+                job = " ".join(one.tests) if needs == "containers" else test.partition("::")[0]
+                jobs.setdefault(job, {})[test] = None
 
-        def run(file: str) -> tuple[str, Outcome]:
+        def run(job: str) -> tuple[str, Outcome]:
+            tests = [job] if job in jobs[job] else list(jobs[job])
             limit = self.limit_of(needs) * 3
-            return file, self.in_copy(lambda c: run_tests(c, jobs[file], limit, first=False))
+            return job, self.in_copy(lambda copy: run_tests(copy, tests, limit, first=False))
 
         found = set()
-        for file, outcome in self.each(run, list(jobs)):
-            tell(f"{'green' if outcome.green else 'RED':9} {outcome.seconds:6.1f} s  {file}")
+        for job, outcome in self.each(run, list(jobs)):
+            tell(f"{'green' if outcome.green else 'RED':9} {outcome.seconds:6.1f} s  {job}")
             if outcome.green:
                 continue
             tell(outcome.said)
-            bad = outcome.failed if outcome.failed and not outcome.late else (file,)
+            bad = outcome.failed if outcome.failed and not outcome.late else tuple(jobs[job])
             found |= {one.name for one in defects if any(
                 b.startswith(t) or t.startswith(b) for t in one.tests for b in bad)}  # fmt: skip
         return found

@@ -103,24 +103,28 @@ def kill_marked(mark: str) -> None:
 
 @contextmanager
 def images_kept() -> Iterator[None]:
-    """After the block Docker's images have the names that they had before it."""
+    """After the block Docker has the images that it had before it, under their names."""
     docker = "/usr/bin/docker" if Path("/usr/bin/docker").exists() else "docker"
 
     def call(*arguments: str) -> str:
         done = subprocess.run([docker, *arguments], capture_output=True, text=True, check=False)
         return done.stdout
 
+    def made() -> set[str]:
+        return set(
+            call("image", "ls", "-q", "--no-trunc", "--filter", "label=savanna.flavour").split()
+        )
+
     def names() -> dict[str, str]:
         form = "{{.Repository}}:{{.Tag}} {{.ID}}"
         listed = call("image", "ls", "--no-trunc", "--format", form, "savanna-cpu").splitlines()
         return {line.split()[0]: line.split()[1] for line in listed if "<none>" not in line}
 
-    before = names()
+    before, there = names(), made()
     try:
         yield
     finally:
-        for name, image in names().items():
-            if name not in before:
-                call("image", "rm", name)
-            elif before[name] != image:
-                call("tag", before[name], name)
+        for name, image in before.items():
+            call("tag", image, name)
+        for image in made() - there:
+            call("image", "rm", "--force", image)
