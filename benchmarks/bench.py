@@ -53,8 +53,10 @@ def main() -> None:
     for what, name in CANDIDATES.items():
         sampled, trained = median[what]["sampled"], median[what].get("trained")
         share = "" if trained is None else f"{trained / raw:.0%}"
-        lines.append(f"| {name} | {sampled:,.0f} | {'' if trained is None else f'{trained:,.0f}'} "
-                     f"| {share} |")  # fmt: skip
+        lines.append(
+            f"| {name} | {sampled:,.0f} | {'' if trained is None else f'{trained:,.0f}'} "
+            f"| {share} |"
+        )
     ours, stock = median["one-pass"]["trained"], median["stock"]["trained"]
     last = f"trained agent steps/s: ours {ours:.0f}, stock {stock:.0f}, ratio {ours / stock:.2f}"
     print("\n".join(lines))

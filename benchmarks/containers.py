@@ -26,12 +26,23 @@ from typing import Any
 from benchmarks.page import hardware, keep
 
 ROOT = Path(__file__).parents[1]
+IMPORTABLE = f"{ROOT}{os.pathsep}{ROOT / 'training'}"
 NAME, PORT = "savanna-bench", "18266"
 LOGS = "/tmp/ray/session_latest/logs"
 NODES = [f"{NAME}-head", f"{NAME}-worker-1", f"{NAME}-worker-2"]
 SIZES = ("--head-cpus", "2", "--worker-cpus", "1")
-PONG = ("pong", "--stop", "none", "--checkpoint-freq", "0", "--no-checkpoint-at-end",
-        "--evaluate-episodes", "0", "--no-video", "--no-report")  # fmt: skip
+PONG = (
+    "pong",
+    "--stop",
+    "none",
+    "--checkpoint-freq",
+    "0",
+    "--no-checkpoint-at-end",
+    "--evaluate-episodes",
+    "0",
+    "--no-video",
+    "--no-report",
+)
 
 
 def call(*command: str, folder: Path, **environment: str) -> str:
@@ -40,7 +51,7 @@ def call(*command: str, folder: Path, **environment: str) -> str:
         cwd=folder,
         capture_output=True,
         text=True,
-        env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
+        env={**os.environ, "PYTHONPATH": IMPORTABLE, **environment},
     )
     if result.returncode:
         sys.exit(f"{' '.join(command)} failed:\n{result.stdout[-1000:]}{result.stderr[-3000:]}")
@@ -57,7 +68,7 @@ def rate(metrics: str) -> float:
 
 def native(folder: Path, steps: int) -> float:
     stop = ("--stop", f"agent_steps={steps}")
-    command = (sys.executable, "-m", "training", "train", *PONG, *stop, "--address", "local")
+    command = (sys.executable, "-m", "savanna", "train", *PONG, *stop, "--address", "local")
     run = Path(call(*command, folder=folder).split()[-1])
     return rate((folder / run / "metrics.csv").read_text())
 
@@ -65,7 +76,7 @@ def native(folder: Path, steps: int) -> float:
 def native_cluster(folder: Path, steps: int) -> float:
     """The same CPUs and env runners as the containers', in one Ray of this machine."""
     script = (
-        "import ray, sys; from training.cli import main;"
+        "import ray, sys; from savanna.cli import main;"
         "ray.init(num_cpus=4, include_dashboard=False, object_store_memory=2**29,"
         " logging_level='ERROR'); sys.exit(main(sys.argv[1:]))"
     )
@@ -90,15 +101,19 @@ def received_and_sent(node: str) -> int:
 
 
 def containers(folder: Path, steps: int) -> dict[str, float]:
-    savanna = (sys.executable, "-m", "training")
+    savanna = (sys.executable, "-m", "savanna")
     before = [received_and_sent(node) for node in NODES[1:]]
     began = time.monotonic()
     stop = ("--num-env-runners", "3", "--stop", f"agent_steps={steps}")
     job = call(*savanna, "submit", *PONG, *stop, folder=folder).strip()
     first = None
     # Looked at from inside and seldom: the Jobs API's answers cost the head what it should train.
-    while not inside(NODES[0], "bash", "-c", f"grep -s ::savanna {LOGS}/job-driver-{job}.log"
-                     " | grep -E 'succeeded|failed|stopped'"):  # fmt: skip
+    while not inside(
+        NODES[0],
+        "bash",
+        "-c",
+        f"grep -s ::savanna {LOGS}/job-driver-{job}.log | grep -E 'succeeded|failed|stopped'",
+    ):
         if first is None and inside(NODES[0], "bash", "-c", "ls /results/pong/2*/nodes.json"):
             first = time.monotonic() - began
         time.sleep(1 if first is None else 3)

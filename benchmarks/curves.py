@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
-from training.report.chart_data import Chart, Reference, Series
-from training.report.charts import render
-from training.report.scales import time_unit
+from savanna.report.chart_data import Chart, Reference, Series
+from savanna.report.charts import render
+from savanna.report.scales import time_unit
 
 WIDTH, HEIGHT, LEGEND = 860.0, 360.0, 28.0  # the last: a row of names above the chart
 COLOURS = ("#c2570c", "#2b7a8c", "#6b4e9b", "#4d7c2b", "#b0306a")

@@ -17,7 +17,7 @@ def raw_emulator(seconds: float) -> dict[str, float]:
     """`AtariVectorEnv` on every core, random actions, no network: agent steps a second."""
     import numpy as np
 
-    from training.envs.atari import make_atari_vector_env
+    from savanna.envs.atari import make_atari_vector_env
 
     cores = len(os.sched_getaffinity(0))
     envs = make_atari_vector_env("PongNoFrameskip-v4", 16, num_threads=cores)
@@ -37,8 +37,12 @@ def algorithm(build: Callable[[], Any], seconds: float) -> dict[str, float]:
     cores = len(os.sched_getaffinity(0))
     os.environ["RAY_worker_niceness"] = "0"
     # More logical CPUs than real ones: stock RLlib must not be held back by bookkeeping.
-    ray.init(num_cpus=2 * cores + 2, include_dashboard=False, log_to_driver=False,
-             logging_level=logging.ERROR)  # fmt: skip
+    ray.init(
+        num_cpus=2 * cores + 2,
+        include_dashboard=False,
+        log_to_driver=False,
+        logging_level=logging.ERROR,
+    )
     algo = build().build_algo()
 
     def counters(result: dict[str, Any]) -> tuple[float, float, float]:
@@ -64,8 +68,8 @@ def ours(one_pass: bool) -> Any:
 
     Those sample with a process for every core, which leaves the emulator the fewest pauses.
     """
-    from training.experiments import Machine
-    from training.experiments.pong import build_config
+    from savanna.experiments import Machine
+    from savanna.experiments.pong import build_config
 
     cores = len(os.sched_getaffinity(0))
     config = build_config("PongNoFrameskip-v4", Machine(cores, 0))

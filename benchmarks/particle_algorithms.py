@@ -10,10 +10,10 @@ from benchmarks.curves import draw
 from benchmarks.page import PAGE, hardware, keep
 from benchmarks.particle_seeds import CHECKPOINT_FREQUENCY, Seed, check_least, look
 from benchmarks.training_run import ROOT, end, start
-from training.cli.parser import Parser
-from training.errors import SavannaError, UsageError
-from training.experiments.particle import OLD_TARGET
-from training.report.chart_data import Reference
+from savanna.cli.parser import Parser
+from savanna.errors import SavannaError, UsageError
+from savanna.experiments.particle import OLD_TARGET
+from savanna.report.chart_data import Reference
 
 SECONDS, EPISODES = 180.0, 1000
 """What docs/performance.md shows; the results of another time are only printed."""

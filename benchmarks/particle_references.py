@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 import statistics
 
-from training.envs.particle.references import REFERENCES, make_player, play
-from training.envs.particle.world import make_worlds, old_scale
+from savanna.envs.particle.references import REFERENCES, make_player, play
+from savanna.envs.particle.world import make_worlds, old_scale
 
 
 def main() -> None:
@@ -30,8 +30,10 @@ def main() -> None:
                 for metric in ("landmarks_covered", "collisions", "landmark_distance")
             )
             kind = "continuous" if continuous else "discrete"
-            print(f"| {name} | {kind} | {statistics.mean(returns):.1f} | {error:.1f} "
-                  f"| {covered:.2f} | {collisions:.2f} | {distance:.3f} |")  # fmt: skip
+            print(
+                f"| {name} | {kind} | {statistics.mean(returns):.1f} | {error:.1f} "
+                f"| {covered:.2f} | {collisions:.2f} | {distance:.3f} |"
+            )
 
 
 if __name__ == "__main__":

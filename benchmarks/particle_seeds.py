@@ -13,11 +13,11 @@ from benchmarks.curves import COLOURS, Curve, draw
 from benchmarks.page import PAGE, hardware, keep
 from benchmarks.peers.results import on_old_scale
 from benchmarks.training_run import ROOT, end, start
-from training.cli.parser import Parser
-from training.errors import SavannaError, UsageError
-from training.experiments.particle import OLD_TARGET
-from training.report.chart_data import Reference
-from training.run_directory import CheckpointInfo, RunDirectory
+from savanna.cli.parser import Parser
+from savanna.errors import SavannaError, UsageError
+from savanna.experiments.particle import OLD_TARGET
+from savanna.report.chart_data import Reference
+from savanna.run_directory import CheckpointInfo, RunDirectory
 
 AGENTS = 3
 SEEDS, SECONDS, EPISODES = [0, 1, 2], 1800.0, 1000
@@ -103,7 +103,7 @@ def train_all(options: Any) -> list[RunDirectory]:
 
 def look(seed: int, run: RunDirectory, options: Any, parts: Sequence[float] = PARTS) -> Seed:
     """Play the checkpoint nearest to each of the `parts` of the time."""
-    from training.evaluation import evaluate
+    from savanna.evaluation import evaluate
 
     played: list[tuple[float, float, float]] = []
     for part in parts:

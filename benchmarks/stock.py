@@ -15,8 +15,9 @@ def make_env(settings: dict[str, Any]) -> gym.Env[Any, Any]:
     from ray.rllib.env.wrappers.atari_wrappers import wrap_atari_for_new_api_stack
 
     gym.register_envs(ale_py)
-    env = gym.make("ale_py:ALE/Pong-v5", frameskip=1, repeat_action_probability=0.0,
-                   full_action_space=False)  # fmt: skip
+    env = gym.make(
+        "ale_py:ALE/Pong-v5", frameskip=1, repeat_action_probability=0.0, full_action_space=False
+    )
     return wrap_atari_for_new_api_stack(env, dim=64, framestack=None)
 
 

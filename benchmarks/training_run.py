@@ -7,10 +7,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-from training.errors import SavannaError
-from training.run_directory import RunDirectory
+from savanna.errors import SavannaError
+from savanna.run_directory import RunDirectory
 
 ROOT = Path(__file__).parents[1]
+IMPORTABLE = f"{ROOT}{os.pathsep}{ROOT / 'training'}"
 
 
 def start(seed: int, seconds: float, root: Path, *options: str) -> subprocess.Popen[str]:
@@ -19,11 +20,31 @@ def start(seed: int, seconds: float, root: Path, *options: str) -> subprocess.Po
     What the command says is in `root`/train.log.
     """
     command = (
-        sys.executable, "-m", "training", "train", "particle", "--seed", str(seed),
-        "--stop", "none", "--stop", f"seconds={seconds:g}", "--keep", "100000",
-        "--evaluate-episodes", "0", "--no-video", "--no-report", "--storage", "none",
-        "--address", "local", "--runs-root", str(root), *options,
-    )  # fmt: skip
+        sys.executable,
+        "-m",
+        "savanna",
+        "train",
+        "particle",
+        "--seed",
+        str(seed),
+        "--stop",
+        "none",
+        "--stop",
+        f"seconds={seconds:g}",
+        "--keep",
+        "100000",
+        "--evaluate-episodes",
+        "0",
+        "--no-video",
+        "--no-report",
+        "--storage",
+        "none",
+        "--address",
+        "local",
+        "--runs-root",
+        str(root),
+        *options,
+    )
     root.mkdir(parents=True, exist_ok=True)
     with (root / "train.log").open("w") as log:
         return subprocess.Popen(
@@ -31,7 +52,7 @@ def start(seed: int, seconds: float, root: Path, *options: str) -> subprocess.Po
             stdout=subprocess.PIPE,
             stderr=log,
             text=True,
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            env={**os.environ, "PYTHONPATH": IMPORTABLE},
         )
 
 

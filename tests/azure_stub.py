@@ -82,16 +82,14 @@ class AzureStub:
         """The calls of one kind, and of one identity if given, that went well."""
         with self._lock:
             return [
-                c for c in self.calls
-                if c.what == what and c.status < 300 and who in (None, c.who)
-            ]  # fmt: skip
+                c for c in self.calls if c.what == what and c.status < 300 and who in (None, c.who)
+            ]
 
     def refused(self, what, who=None):
         with self._lock:
             return [
-                c for c in self.calls
-                if c.what == what and c.status >= 300 and who in (None, c.who)
-            ]  # fmt: skip
+                c for c in self.calls if c.what == what and c.status >= 300 and who in (None, c.who)
+            ]
 
     def note(self, call):
         with self._lock:
@@ -109,10 +107,14 @@ class AzureStub:
         """A scheduled event for `vm`; its id."""
         start = datetime.now(UTC) + timedelta(seconds=seconds)
         event = {
-            "EventId": secrets.token_hex(8), "EventType": kind, "EventStatus": "Scheduled",
-            "ResourceType": "VirtualMachine", "Resources": [vm.name],
-            "NotBefore": start.strftime("%a, %d %b %Y %H:%M:%S GMT"), "EventSource": "Platform",
-        }  # fmt: skip
+            "EventId": secrets.token_hex(8),
+            "EventType": kind,
+            "EventStatus": "Scheduled",
+            "ResourceType": "VirtualMachine",
+            "Resources": [vm.name],
+            "NotBefore": start.strftime("%a, %d %b %Y %H:%M:%S GMT"),
+            "EventSource": "Platform",
+        }
         vm.events.append(event)
         return event["EventId"]
 
@@ -129,9 +131,15 @@ class AzureStub:
                 access.append({"type": kind, "name": name, "actions": wanted})
         now = int(time.time())
         claims = {
-            "iss": "stub", "sub": who, "aud": self.service, "exp": now + 900, "nbf": now - 60,
-            "iat": now, "jti": secrets.token_hex(8), "access": access,
-        }  # fmt: skip
+            "iss": "stub",
+            "sub": who,
+            "aud": self.service,
+            "exp": now + 900,
+            "nbf": now - 60,
+            "iat": now,
+            "jti": secrets.token_hex(8),
+            "access": access,
+        }
         der = self.certificate.public_bytes(serialization.Encoding.DER)
         head = {"typ": "JWT", "alg": "ES256", "x5c": [base64.b64encode(der).decode()]}
         text = ".".join(_url64(json.dumps(part).encode()) for part in (head, claims))

@@ -37,9 +37,13 @@ class Azurite:
 
         host = self.endpoint.removeprefix("http://")
         return AzureFileSystem(
-            ACCOUNT, account_key=KEY, blob_storage_authority=host, blob_storage_scheme="http",
-            dfs_storage_authority=host, dfs_storage_scheme="http",
-        )  # fmt: skip
+            ACCOUNT,
+            account_key=KEY,
+            blob_storage_authority=host,
+            blob_storage_scheme="http",
+            dfs_storage_authority=host,
+            dfs_storage_scheme="http",
+        )
 
     def uri(self, container: str, path: str) -> str:
         """A location in a container, which is made."""
@@ -62,8 +66,17 @@ def install() -> Path:
         pytest.skip(text)
     cache.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=cache) as temporary:
-        npm = ["npm", "install", "--prefix", temporary, "--no-audit", "--no-fund",
-               "--ignore-scripts", "--omit=dev", f"azurite@{VERSION}"]  # fmt: skip
+        npm = [
+            "npm",
+            "install",
+            "--prefix",
+            temporary,
+            "--no-audit",
+            "--no-fund",
+            "--ignore-scripts",
+            "--omit=dev",
+            f"azurite@{VERSION}",
+        ]
         run(npm, check=True, timeout=300)
         shutil.rmtree(folder, ignore_errors=True)
         Path(temporary).rename(folder)
@@ -77,12 +90,22 @@ def azurite(tmp_path_factory) -> Iterator[Azurite]:
     folder = tmp_path_factory.mktemp("azurite")
     output = folder / "output"
     command = [
-        install() / "azurite-blob", "--blobPort", "0", "--location", folder / "data", "--silent",
-        "--blobKeepAliveTimeout", "300", "--skipApiVersionCheck", "--disableTelemetry",
-    ]  # fmt: skip
+        install() / "azurite-blob",
+        "--blobPort",
+        "0",
+        "--location",
+        folder / "data",
+        "--silent",
+        "--blobKeepAliveTimeout",
+        "300",
+        "--skipApiVersionCheck",
+        "--disableTelemetry",
+    ]
     with output.open("w") as file, started(command, stdout=file, stderr=file) as process:
         found = wait_until(
             lambda: re.search(r"listens on (http://\S+)", output.read_text()),
-            "Azurite answers", process=process, said=output.read_text,
-        )  # fmt: skip
+            "Azurite answers",
+            process=process,
+            said=output.read_text,
+        )
         yield Azurite(found[1])

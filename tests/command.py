@@ -19,6 +19,8 @@ import pytest
 import warm
 
 ROOT = Path(__file__).parents[1]
+IMPORTABLE = f"{ROOT}{os.pathsep}{ROOT / 'training'}"
+"""The import path of this checkout's packages."""
 TAIL = 6000
 """Characters of a command's output that a failure shows."""
 
@@ -113,9 +115,9 @@ def savanna(
 
 
 def savanna_command(*arguments) -> list[str]:
-    return [sys.executable, "-m", "training", *map(str, arguments)]
+    return [sys.executable, "-m", "savanna", *map(str, arguments)]
 
 
 def ours(**environment: str) -> dict[str, str]:
     """The environment of a process that imports this checkout."""
-    return {**os.environ, "PYTHONPATH": str(ROOT), **environment}
+    return {**os.environ, "PYTHONPATH": IMPORTABLE, **environment}

@@ -23,8 +23,9 @@ IMAGE_TIMEOUT = 1800
 
 
 def pytest_addoption(parser) -> None:
-    parser.addoption("--quick", action="store_true",
-                     help="skip tests that start a process or take seconds")  # fmt: skip
+    parser.addoption(
+        "--quick", action="store_true", help="skip tests that start a process or take seconds"
+    )
 
 
 def pytest_configure(config) -> None:
@@ -63,9 +64,19 @@ def trained(tmp_path_factory) -> Path:
     """A folder in which `savanna train cartpole` ran for three iterations; do not change it."""
     folder = tmp_path_factory.mktemp("trained")
     result = savanna(
-        "train", "cartpole", "--stop", "iterations=3", "--checkpoint-freq", "1", "--seed", "1",
-        "--evaluate-episodes", "3", cwd=folder, fresh=True,
-    )  # fmt: skip
+        "train",
+        "cartpole",
+        "--stop",
+        "iterations=3",
+        "--checkpoint-freq",
+        "1",
+        "--seed",
+        "1",
+        "--evaluate-episodes",
+        "3",
+        cwd=folder,
+        fresh=True,
+    )
     assert result.returncode == 0, result.stderr
     (folder / "stdout").write_text(result.stdout)
     (folder / "stderr").write_text(result.stderr)

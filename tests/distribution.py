@@ -20,13 +20,19 @@ CONTAINERS = (
 )
 
 SLOW = (
-    "tests/infra/operate/", "tests/infra/plan/", "tests/infra/programs/test_arm",
-    "tests/infra/programs/test_program_nodes", "tests/training/particle/test_equivalence",
-    "tests/training/test_atari_env", "tests/training/test_check_env",
+    "tests/infra/operate/",
+    "tests/infra/plan/",
+    "tests/infra/programs/test_arm",
+    "tests/infra/programs/test_program_nodes",
+    "tests/training/particle/test_equivalence",
+    "tests/training/test_atari_env",
+    "tests/training/test_check_env",
     "tests/training/test_fragment",
-    "tests/training/test_impala_learner", "tests/training/test_maddpg_learn",
-    "tests/training/test_recording_mlflow", "tests/training/test_video_and_export",
-)  # fmt: skip
+    "tests/training/test_impala_learner",
+    "tests/training/test_maddpg_learn",
+    "tests/training/test_recording_mlflow",
+    "tests/training/test_video_and_export",
+)
 """Of seconds, though they start no process: `make test-quick` leaves them out."""
 
 

@@ -62,9 +62,28 @@ def available() -> bool:
     name = f"savanna-probe-{os.getpid()}"
     if run("ip", "netns", "add", name, check=False).returncode:
         return False
-    works = run("ip", "netns", "exec", name, "iptables", "-A", "INPUT", "-p", "tcp", "-m",
-                "multiport", "--dports", "1,2:3", "-m", "conntrack", "--ctstate", "NEW",
-                "-j", "DROP", check=False)  # fmt: skip
+    works = run(
+        "ip",
+        "netns",
+        "exec",
+        name,
+        "iptables",
+        "-A",
+        "INPUT",
+        "-p",
+        "tcp",
+        "-m",
+        "multiport",
+        "--dports",
+        "1,2:3",
+        "-m",
+        "conntrack",
+        "--ctstate",
+        "NEW",
+        "-j",
+        "DROP",
+        check=False,
+    )
     run("ip", "netns", "del", name)
     return works.returncode == 0
 
@@ -108,8 +127,21 @@ class Machine:
         self.first = ""  # the machine's first process, as the host numbers it
         run("ip", "netns", "add", self.name)
         port = f"to-{name}"
-        run("ip", "-n", switch.name, "link", "add", port, "type", "veth", "peer", "name", "eth0",
-            "netns", self.name)  # fmt: skip
+        run(
+            "ip",
+            "-n",
+            switch.name,
+            "link",
+            "add",
+            port,
+            "type",
+            "veth",
+            "peer",
+            "name",
+            "eth0",
+            "netns",
+            self.name,
+        )
         run("ip", "-n", switch.name, "link", "set", port, "master", "bridge", "up")
         run("ip", "-n", self.name, "link", "set", "lo", "up")
         run("ip", "-n", self.name, "address", "add", f"{address}/{prefix}", "dev", "eth0")
@@ -124,8 +156,17 @@ class Machine:
         """Put a security group's inbound rules in front: stateful, and loopback is not theirs."""
         self.inside("iptables", "-F", "INPUT")
         self.inside("iptables", "-A", "INPUT", "-i", "lo", "-j", "ACCEPT")
-        self.inside("iptables", "-A", "INPUT", "-m", "conntrack", "--ctstate",
-                    "ESTABLISHED,RELATED", "-j", "ACCEPT")  # fmt: skip
+        self.inside(
+            "iptables",
+            "-A",
+            "INPUT",
+            "-m",
+            "conntrack",
+            "--ctstate",
+            "ESTABLISHED,RELATED",
+            "-j",
+            "ACCEPT",
+        )
         for rule in sorted(rules, key=lambda rule: rule.priority):
             match = [] if rule.protocol == "*" else ["-p", rule.protocol.lower()]
             match += [] if rule.source == "*" else ["-s", rule.source]
@@ -145,8 +186,9 @@ class Machine:
     def probe(self, address: str, ports: list[int], seconds: float = 2.0) -> dict[int, str]:
         """What connecting to each port of `address` does: open, refused or dropped."""
         given = json.dumps([address, ports, seconds])
-        result = self.inside("prlimit", "--nofile=8192:8192", sys.executable, "-c", PROBE,
-                             input=given)  # fmt: skip
+        result = self.inside(
+            "prlimit", "--nofile=8192:8192", sys.executable, "-c", PROBE, input=given
+        )
         return dict(zip(ports, json.loads(result.stdout)))
 
     def listening(self) -> set[tuple[str, int, str]]:
@@ -164,11 +206,29 @@ class Machine:
         with log.open("w") as file:
             process = self.stack.enter_context(
                 started(
-                    ["ip", "netns", "exec", self.name, "unshare", "--mount", "--pid", "--fork",
-                     "--kill-child", "--mount-proc", "bash", "-c", OWN, "machine", *command],
-                    cwd=ROOT, stdout=file, stderr=file, env=clean() | environment,
+                    [
+                        "ip",
+                        "netns",
+                        "exec",
+                        self.name,
+                        "unshare",
+                        "--mount",
+                        "--pid",
+                        "--fork",
+                        "--kill-child",
+                        "--mount-proc",
+                        "bash",
+                        "-c",
+                        OWN,
+                        "machine",
+                        *command,
+                    ],
+                    cwd=ROOT,
+                    stdout=file,
+                    stderr=file,
+                    env=clean() | environment,
                 )
-            )  # fmt: skip
+            )
         children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
 
         def first() -> str | None:
@@ -179,9 +239,22 @@ class Machine:
 
     def execute(self, *command: str, **environment: str) -> subprocess.CompletedProcess:
         """Run a command beside what `start` runs, with its processes and files."""
-        return run("nsenter", "--target", self.first, "--mount", "--pid", "--net",
-                   "bash", "-c", 'cd /tmp/home && exec "$@"', "machine", *command,
-                   env=clean() | environment, check=False, timeout=PATIENCE)  # fmt: skip
+        return run(
+            "nsenter",
+            "--target",
+            self.first,
+            "--mount",
+            "--pid",
+            "--net",
+            "bash",
+            "-c",
+            'cd /tmp/home && exec "$@"',
+            "machine",
+            *command,
+            env=clean() | environment,
+            check=False,
+            timeout=PATIENCE,
+        )
 
     def close(self) -> None:
         self.stack.close()  # the machine's other processes end with its first one

@@ -6,21 +6,21 @@ import os
 os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["RAY_worker_niceness"] = "0"  # as in every Ray that the command starts
 
-from training.forks.template import import_ray
+from savanna.forks.template import import_ray
 
 import_ray()
 
 for name in (
-    "training.algorithms.impala.learner",
-    "training.algorithms.maddpg.learner",
-    "training.algorithms.particle_ppo",
-    "training.cli.main",
-    "training.evaluation.measure",
-    "training.evaluation.onnx_export",
-    "training.evaluation.team_film",
-    "training.orchestration.trainer",
-    "training.orchestration.tuning",
-    "training.report.page",
+    "savanna.algorithms.impala.learner",
+    "savanna.algorithms.maddpg.learner",
+    "savanna.algorithms.particle_ppo",
+    "savanna.cli.main",
+    "savanna.evaluation.measure",
+    "savanna.evaluation.onnx_export",
+    "savanna.evaluation.team_film",
+    "savanna.orchestration.trainer",
+    "savanna.orchestration.tuning",
+    "savanna.report.page",
     "mlflow.tracking",
     "mpe2",
     "onnxruntime",

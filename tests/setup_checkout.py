@@ -5,10 +5,20 @@ import shutil
 
 from command import ROOT, run, started
 
-COPIED = ("Makefile", "infra/setup.sh", "images/wheel.sh", "images/torch-cpu.txt",
-          "pyproject.toml", "requirements.txt", "requirements-dev.txt")  # fmt: skip
-TORCH = next(line for line in (ROOT / "requirements.txt").read_text().splitlines()
-             if line.startswith("torch=="))  # fmt: skip
+COPIED = (
+    "Makefile",
+    "infra/setup.sh",
+    "images/wheel.sh",
+    "images/torch-cpu.txt",
+    "pyproject.toml",
+    "requirements.txt",
+    "requirements-dev.txt",
+)
+TORCH = next(
+    line
+    for line in (ROOT / "requirements.txt").read_text().splitlines()
+    if line.startswith("torch==")
+)
 WHEEL = f"{TORCH.replace('==', '-')}+cpu-cp311-cp311-manylinux_2_28_{os.uname().machine}.whl"
 
 # `python3.11` on PATH, and what it makes: .venv/bin/python, and uv by its pip.
@@ -61,8 +71,9 @@ class Checkout:
         self.stamp = self.folder / ".venv/.installed"
         unset = {"TORCH_WHEELS", "UV_FIND_LINKS", "PIP_FIND_LINKS", "UV_TORCH_BACKEND"}
         self.environment = {k: v for k, v in os.environ.items() if k not in unset} | {
-            "PATH": f"{self.fake}{os.pathsep}{os.environ['PATH']}", "FAKE": str(self.fake)
-        }  # fmt: skip
+            "PATH": f"{self.fake}{os.pathsep}{os.environ['PATH']}",
+            "FAKE": str(self.fake),
+        }
 
     def has(self, name, text=""):
         (self.fake / name).write_text(text)
@@ -77,8 +88,13 @@ class Checkout:
         return folder
 
     def starting(self, **environment):
-        return started(["make", "setup"], cwd=self.folder, stdout=-1, stderr=-1,
-                       env=self.environment | environment)  # fmt: skip
+        return started(
+            ["make", "setup"],
+            cwd=self.folder,
+            stdout=-1,
+            stderr=-1,
+            env=self.environment | environment,
+        )
 
     def setup(self, **environment):
         return run(["make", "setup"], cwd=self.folder, env=self.environment | environment)

@@ -59,16 +59,22 @@ def test_every_defect_still_applies():
 
 def test_what_is_caught_what_survives_and_what_no_longer_applies(project, tmp_path, capfd):
     folder = listed(
-        tmp_path / "list", ("seen", "small.py", "2 * number"), ("missed", "small.py", "3"),
-        ("gone", "small.py", "4 * number"), ("lost", "large.py", "x"),
-    )  # fmt: skip
+        tmp_path / "list",
+        ("seen", "small.py", "2 * number"),
+        ("missed", "small.py", "3"),
+        ("gone", "small.py", "4 * number"),
+        ("lost", "large.py", "x"),
+    )
     table = tmp_path / "table.json"
     options = ["--json", str(table), "--workers", "1"]
     assert main(options, project, folder) == 1
     rows = {row["name"]: row for row in json.loads(table.read_text())}
     assert {name: row["result"] for name, row in rows.items()} == {
-        "seen": "caught", "missed": "SURVIVED", "gone": "DOES NOT APPLY", "lost": "DOES NOT APPLY",
-    }  # fmt: skip
+        "seen": "caught",
+        "missed": "SURVIVED",
+        "gone": "DOES NOT APPLY",
+        "lost": "DOES NOT APPLY",
+    }
     assert rows["seen"]["by"] == "tests/test_small.py::test_twice"
     out, err = capfd.readouterr()
     assert "1 of 4 caught" in out and "gone no longer applies" in err and "large.py is gone" in err

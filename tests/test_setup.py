@@ -170,7 +170,10 @@ def test_an_environment_that_is_set_up_is_left_alone(checkout):
 def test_the_sizes_said_before_are_those_of_the_readme(checkout):
     """Measured on 2026-11-29 and 30; whoever measures again changes all."""
     checkout.has("refuses", "torch")
-    said = [checkout.setup().stderr, run(["make", "help"], cwd=ROOT).stdout,
-            (ROOT / "README.md").read_text()]  # fmt: skip
+    said = [
+        checkout.setup().stderr,
+        run(["make", "help"], cwd=ROOT).stdout,
+        (ROOT / "README.md").read_text(),
+    ]
     for text in said:
         assert "7.0 GB" in text and "3.2 GB" in text

@@ -8,13 +8,16 @@ import pytest
 import yaml
 from command import ROOT, run
 
-WORKFLOWS = {path.stem: yaml.safe_load(path.read_text())
-             for path in (ROOT / ".github/workflows").glob("*.yml")}  # fmt: skip
+WORKFLOWS = {
+    path.stem: yaml.safe_load(path.read_text())
+    for path in (ROOT / ".github/workflows").glob("*.yml")
+}
 
 
 def jobs():
-    return [(name, job) for name, workflow in WORKFLOWS.items()
-            for job in workflow["jobs"].values()]  # fmt: skip
+    return [
+        (name, job) for name, workflow in WORKFLOWS.items() for job in workflow["jobs"].values()
+    ]
 
 
 def targets(job) -> set[str]:
@@ -66,8 +69,20 @@ def ci(tmp_path):
     script.write_text((ROOT / ".ci/run").read_text())
     commands = tmp_path / "bin"
     commands.mkdir()
-    for name in ("google-chrome", "node", "npm", "dockerd", "docker", "debootstrap", "iptables",
-                 "ip", "shellcheck", "apt-get", "make", "setsid"):  # fmt: skip
+    for name in (
+        "google-chrome",
+        "node",
+        "npm",
+        "dockerd",
+        "docker",
+        "debootstrap",
+        "iptables",
+        "ip",
+        "shellcheck",
+        "apt-get",
+        "make",
+        "setsid",
+    ):
         (commands / name).write_text(f'#!/bin/sh\necho "{name} $*" >> "$CALLS"\n')
         (commands / name).chmod(0o755)
     for name in ("bash", "sh", "dirname", "timeout"):
@@ -78,8 +93,11 @@ def ci(tmp_path):
         calls.write_text("")
         for name in lacks:
             (commands / name).unlink()
-        run(["bash", script, *arguments], check=True,
-            env={"PATH": str(commands), "CALLS": str(calls)} | environment)  # fmt: skip
+        run(
+            ["bash", script, *arguments],
+            check=True,
+            env={"PATH": str(commands), "CALLS": str(calls)} | environment,
+        )
         return [line for line in calls.read_text().splitlines() if line != "docker version"]
 
     return call

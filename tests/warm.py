@@ -40,7 +40,10 @@ def _server() -> multiprocessing.context.ForkServerContext:
     context.set_forkserver_preload(["preloaded"])
     with pytest.MonkeyPatch.context() as patch:
         # It takes no other path for what it preloads, and keeps quiet about what it does not find.
-        patch.setenv("PYTHONPATH", f"{TESTS.parent}{os.pathsep}{TESTS}")
+        patch.setenv(
+            "PYTHONPATH",
+            os.pathsep.join(map(str, (TESTS.parent, TESTS.parent / "training", TESTS))),
+        )
         forkserver.ensure_running()
     return context
 
@@ -70,7 +73,7 @@ def _tracking() -> str:
 
 
 def _make_database(uri: str) -> None:
-    from training.recording.mlflow_store import open_store
+    from savanna.recording.mlflow_store import open_store
 
     open_store(uri).search_experiments()
 
@@ -82,11 +85,15 @@ def _run_ray(connection: multiprocessing.connection.Connection) -> None:
     os.setsid()
     import ray
 
-    from training.forks.template import forked_workers
+    from savanna.forks.template import forked_workers
 
     with forked_workers():
-        ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False,
-                 object_store_memory=512 * 2**20)  # fmt: skip
+        ray.init(
+            num_cpus=2,
+            include_dashboard=False,
+            log_to_driver=False,
+            object_store_memory=512 * 2**20,
+        )
         connection.send(ray.get_runtime_context().gcs_address)
         with contextlib.suppress(EOFError):
             connection.recv()  # until the other end is closed
@@ -100,8 +107,10 @@ def call(
     starts_a_process()
     if words[:1] == ["train"] and not {"--address", "--dry-run"} & {*words}:
         environment = {
-            "RAY_ADDRESS": _ray(), "RAY_AUTH_MODE": "token", "MLFLOW_TRACKING_URI": _tracking(),
-        } | environment  # fmt: skip
+            "RAY_ADDRESS": _ray(),
+            "RAY_AUTH_MODE": "token",
+            "MLFLOW_TRACKING_URI": _tracking(),
+        } | environment
     with TemporaryDirectory() as folder:
         files = [Path(folder, name) for name in ("stdout", "stderr")]
         process = _server().Process(target=_main, args=(words, str(cwd), environment, files))
@@ -125,7 +134,7 @@ def _kill(process: multiprocessing.process.BaseProcess) -> None:
 
 
 def _main(words: list[str], cwd: str, environment: dict[str, str], files: list[Path]) -> None:
-    """The new process: as if `python -m training WORDS` had been started."""
+    """The new process: as if `python -m savanna WORDS` had been started."""
     os.setsid()
     for number, path in enumerate(files, start=1):
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
@@ -142,7 +151,7 @@ def _main(words: list[str], cwd: str, environment: dict[str, str], files: list[P
         assert "preloaded" in sys.modules
         from ray._raylet import Config
 
-        from training.cli import main
+        from savanna.cli import main
 
         Config.initialize("")  # reads the environment again
         code = main(words)

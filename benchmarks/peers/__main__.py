@@ -15,8 +15,8 @@ from benchmarks.peers.environments import python_of
 from benchmarks.peers.process import ADAPTERS
 from benchmarks.peers.reference import record
 from benchmarks.peers.results import Outcome, on_old_scale, table
-from training.cli.parser import Parser
-from training.errors import SavannaError, UsageError
+from savanna.cli.parser import Parser
+from savanna.errors import SavannaError, UsageError
 
 CANDIDATES = ("ours", *ADAPTERS)
 SECONDS, EPISODES = 300.0, 1000
@@ -40,9 +40,12 @@ def parse(argv: list[str]) -> Any:
         "--every", type=float, default=30, metavar="SECONDS", help="between points of the curves"
     )
     parser.add_argument(
-        "--only", nargs="+", choices=CANDIDATES, default=list(CANDIDATES),
+        "--only",
+        nargs="+",
+        choices=CANDIDATES,
+        default=list(CANDIDATES),
         help="these candidates; what is found is then printed, not kept",
-    )  # fmt: skip
+    )
     options = parser.parse_all(argv)
     for name, least in (("seconds", 1), ("every", 1), ("episodes", 2)):
         if not getattr(options, name) >= least:
@@ -93,12 +96,13 @@ def main(argv: list[str]) -> int:
     print(found)
     given = (set(options.only), options.seconds, options.seed, options.episodes)
     if given != (set(CANDIDATES), SECONDS, 0, EPISODES):
-        print("other candidates, times, seeds or episodes than those of the page: it is left alone",
-              file=sys.stderr)  # fmt: skip
+        print(
+            "other candidates, times, seeds or episodes than those of the page: it is left alone",
+            file=sys.stderr,
+        )
     else:
         image = PAGE.parent / "images" / "particle-peers.svg"
-        draw(image, "Greedy return over training time",
-             [curve(outcome) for outcome in outcomes])  # fmt: skip
+        draw(image, "Greedy return over training time", [curve(outcome) for outcome in outcomes])
         picture = "![Greedy return over training time](images/particle-peers.svg)"
         keep("peers", f"{found}\n\n{picture}\n\n{how}")
     return 0

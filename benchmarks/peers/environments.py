@@ -7,9 +7,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-from training.errors import SavannaError, UsageError
+from savanna.errors import SavannaError, UsageError
 
 ROOT = Path(__file__).parents[2]
+IMPORTABLE = f"{ROOT}{os.pathsep}{ROOT / 'training'}"
 BUILD = ROOT / "build" / "peers"
 
 

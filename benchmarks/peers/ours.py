@@ -9,7 +9,7 @@ from typing import Any
 from benchmarks.peers.environments import BUILD
 from benchmarks.peers.results import Look, Outcome
 from benchmarks.training_run import end, start
-from training.run_directory import CheckpointInfo, RunDirectory
+from savanna.run_directory import CheckpointInfo, RunDirectory
 
 AGENTS = 3
 CHECKPOINT_FREQUENCY = 10
@@ -41,7 +41,7 @@ def spaced(checkpoints: Sequence[CheckpointInfo], every: float) -> list[Checkpoi
 
 
 def _look(run: RunDirectory, info: CheckpointInfo, orders: dict[str, Any], last: bool) -> Look:
-    from training.evaluation import evaluate
+    from savanna.evaluation import evaluate
 
     episodes = orders["episodes" if last else "curve_episodes"]
     found = evaluate(run, str(info.number), episodes=episodes, seed=orders["evaluation_seed"])

@@ -7,7 +7,7 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from training.envs.particle.world import old_scale
+from savanna.envs.particle.world import old_scale
 
 
 @dataclass(frozen=True)
@@ -53,8 +53,10 @@ def table(outcomes: Sequence[Outcome]) -> str:
         if outcome is not first:
             ratio = f"{_rate(first) / _rate(outcome):.1f}"
             difference = f"{on_old_scale(first.looks[-1].returns)[0] - mean:+.0f}"
-        lines.append(f"| {outcome.title} | {last.seconds:.0f} | {_rate(outcome):,.0f} | {ratio} "
-                     f"| {mean:.1f} ± {error:.1f} | {difference} |")  # fmt: skip
+        lines.append(
+            f"| {outcome.title} | {last.seconds:.0f} | {_rate(outcome):,.0f} | {ratio} "
+            f"| {mean:.1f} ± {error:.1f} | {difference} |"
+        )
     sentences = [_passed(first, outcome) for outcome in outcomes[1:]]
     settings = [
         f"- {outcome.title} ({', '.join(f'{k} {v}' for k, v in outcome.versions.items())}): "

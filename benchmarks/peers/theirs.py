@@ -13,9 +13,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from benchmarks.peers.environments import BUILD, ROOT
+from benchmarks.peers.environments import BUILD, IMPORTABLE
 from benchmarks.peers.results import Look, Outcome, on_old_scale
-from training.errors import SavannaError
+from savanna.errors import SavannaError
 
 TITLES = {"agilerl": "AgileRL", "xuance": "XuanCe"}
 
@@ -41,8 +41,11 @@ def run(name: str, python: Path, orders: dict[str, Any]) -> Outcome:
         looks.append(Look(**answer))
         seconds, steps = looks[-1].seconds, looks[-1].steps
         mean = on_old_scale(looks[-1].returns)[0]
-        print(f"  {name}: {seconds:.0f} s, {steps:,} world steps, greedy return {mean:.0f}",
-              file=sys.stderr, flush=True)  # fmt: skip
+        print(
+            f"  {name}: {seconds:.0f} s, {steps:,} world steps, greedy return {mean:.0f}",
+            file=sys.stderr,
+            flush=True,
+        )
     if not looks:
         raise SavannaError(f"{name} ended without a result: see {_log(name)}")
     versions = about["versions"]
@@ -64,7 +67,7 @@ def _answers(name: str, python: Path, orders: dict[str, Any]) -> Iterator[dict[s
         process = subprocess.Popen(
             [python, "-m", "benchmarks.peers.process", name, written],
             cwd=folder,
-            env={**os.environ, "PYTHONPATH": str(ROOT), **ALONE},
+            env={**os.environ, "PYTHONPATH": IMPORTABLE, **ALONE},
             stdin=given,
             stdout=log,
             stderr=log,

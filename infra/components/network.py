@@ -49,9 +49,7 @@ class Network(pulumi.ComponentResource):
         else:
             self.virtual_network = self._virtual_network()
             self.subnets = self._subnets(self.virtual_network, self._nat_gateway())
-        self.register_outputs(
-            {"subnets": self.subnets, "security_groups": self.security_groups},
-        )
+        self.register_outputs({"subnets": self.subnets, "security_groups": self.security_groups})
 
     def _child(self, *after: pulumi.Resource) -> pulumi.ResourceOptions:
         return pulumi.ResourceOptions(parent=self, depends_on=list(after))

@@ -38,8 +38,7 @@ class RayToken(pulumi.ComponentResource):
             vault_name=home.vault_id.apply(lambda id_: id_.rsplit("/", 1)[1]),
             resource_group_name=home.resource_group,
             properties=keyvault.SecretPropertiesArgs(
-                value=pulumi.Output.secret(secrets.token_hex(32)),
-                content_type="text/plain",
+                value=pulumi.Output.secret(secrets.token_hex(32)), content_type="text/plain"
             ),
             tags=args.place.tags,
             opts=pulumi.ResourceOptions(

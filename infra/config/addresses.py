@@ -128,14 +128,19 @@ def check_room(network: Network, max_workers: int, problems: Problems) -> None:
     room = usable(network.worker_subnet) - (1 if shared else 0)
     if max_workers > room:
         key = "existingSubnetRange" if shared else "nodesRange"
-        problems.add("pools", f"max {max_workers} workers in all",
-                     f"{network.worker_subnet} has room for {room}; "
-                     f"lower max or set a larger {key}")  # fmt: skip
+        problems.add(
+            "pools",
+            f"max {max_workers} workers in all",
+            f"{network.worker_subnet} has room for {room}; lower max or set a larger {key}",
+        )
 
 
 def _check_head(address: IPv4Address, subnet: IPv4Network, problems: Problems) -> None:
     free = (subnet[FIRST_FREE], subnet[-2])
     if not free[0] <= address <= free[1]:
-        problems.add("headAddress", str(address),
-                     f"choose one from {free[0]} to {free[1]}: the head's subnet {subnet} "
-                     "without what Azure reserves")  # fmt: skip
+        problems.add(
+            "headAddress",
+            str(address),
+            f"choose one from {free[0]} to {free[1]}: the head's subnet {subnet} "
+            "without what Azure reserves",
+        )

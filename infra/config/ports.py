@@ -55,17 +55,33 @@ def _ports(*keys: str) -> tuple[str, ...]:
 def rules() -> tuple[PortRule, ...]:
     """The table. Its ports are those of `cluster.env`."""
     return (
-        PortRule("ray-workers-to-head", 200, "worker", "head",
-                 _ports("HEAD", "NODE_MANAGER", "OBJECT_MANAGER"),
-                 "join the cluster, schedule, move objects, call actors"),
-        PortRule("ray-head-to-workers", 210, "head", "worker",
-                 _ports("NODE_MANAGER", "OBJECT_MANAGER", "DASHBOARD_AGENT_GRPC",
-                        "DASHBOARD_AGENT_HTTP"),
-                 "schedule, move objects, read logs and statistics, call actors"),
-        PortRule("ray-workers-to-workers", 220, "worker", "worker",
-                 _ports("NODE_MANAGER", "OBJECT_MANAGER"),
-                 "move objects, call actors"),
-    )  # fmt: skip
+        PortRule(
+            "ray-workers-to-head",
+            200,
+            "worker",
+            "head",
+            _ports("HEAD", "NODE_MANAGER", "OBJECT_MANAGER"),
+            "join the cluster, schedule, move objects, call actors",
+        ),
+        PortRule(
+            "ray-head-to-workers",
+            210,
+            "head",
+            "worker",
+            _ports(
+                "NODE_MANAGER", "OBJECT_MANAGER", "DASHBOARD_AGENT_GRPC", "DASHBOARD_AGENT_HTTP"
+            ),
+            "schedule, move objects, read logs and statistics, call actors",
+        ),
+        PortRule(
+            "ray-workers-to-workers",
+            220,
+            "worker",
+            "worker",
+            _ports("NODE_MANAGER", "OBJECT_MANAGER"),
+            "move objects, call actors",
+        ),
+    )
 
 
 # Key in cluster.env to why no other machine may reach that port.

@@ -22,14 +22,7 @@ from infra.config.checks import (
 from infra.config.pools import DISK, SHM_MOST, read_pools, read_shm, read_size
 from infra.config.problems import Problems, SettingsError
 from infra.config.project import Values
-from infra.config.settings import (
-    ClusterSettings,
-    FoundationSettings,
-    Head,
-    Image,
-    Limits,
-    Network,
-)
+from infra.config.settings import ClusterSettings, FoundationSettings, Head, Image, Limits, Network
 from infra.config.sizes import VmSize, warning
 
 __all__ = ["SettingsError", "read_cluster", "read_foundation", "warnings"]

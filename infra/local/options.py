@@ -38,13 +38,22 @@ def parser() -> argparse.ArgumentParser:
             one.add_argument("--timeout", type=float, default=180, help="seconds to wait")
         if verb == "up":
             one.add_argument("--image", help=f"default: {IMAGE}")
-            one.add_argument("--port", type=int, help="of the dashboard and the Jobs API on "
-                             f"127.0.0.1 (default: {facts()['DASHBOARD_PORT']})")  # fmt: skip
+            one.add_argument(
+                "--port",
+                type=int,
+                help="of the dashboard and the Jobs API on "
+                f"127.0.0.1 (default: {facts()['DASHBOARD_PORT']})",
+            )
             for node in ("head", "worker"):
                 one.add_argument(f"--{node}-cpus", type=int, help="CPUs Ray may plan with")
                 one.add_argument(f"--{node}-memory", type=parse_memory, help="such as 4g")
-            one.add_argument("--env", action="append", default=[], metavar="NAME=VALUE",
-                             help="a setting for every container; no secrets")  # fmt: skip
+            one.add_argument(
+                "--env",
+                action="append",
+                default=[],
+                metavar="NAME=VALUE",
+                help="a setting for every container; no secrets",
+            )
         elif verb == "status":
             one.add_argument("--json", action="store_true")
         elif verb == "logs":
@@ -52,8 +61,12 @@ def parser() -> argparse.ArgumentParser:
             one.add_argument("-n", "--tail", type=int, default=50, help="lines of each")
             one.add_argument("-f", "--follow", action="store_true", help="needs a node")
         else:
-            one.add_argument("--results", type=Path, default=Path("runs"),
-                             help="folder for the cluster's runs (default: runs)")  # fmt: skip
+            one.add_argument(
+                "--results",
+                type=Path,
+                default=Path("runs"),
+                help="folder for the cluster's runs (default: runs)",
+            )
             one.add_argument("--discard", action="store_true", help="keep no results")
     return top
 

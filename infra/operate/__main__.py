@@ -52,21 +52,28 @@ def parser() -> argparse.ArgumentParser:
         if verb in ("foundation", "up", "down", "purge"):
             one.add_argument("--yes", action="store_true", help="do not ask")
         if verb in ("up", "e2e"):
-            one.add_argument("--minutes", type=float, default=30, help="to wait for nodes "
-                             "(default: %(default)g)")  # fmt: skip
+            one.add_argument(
+                "--minutes", type=float, default=30, help="to wait for nodes (default: %(default)g)"
+            )
         if verb == "up":
-            one.add_argument("--extend", action="store_true",
-                             help="let it expire lifetimeHours from now")  # fmt: skip
+            one.add_argument(
+                "--extend", action="store_true", help="let it expire lifetimeHours from now"
+            )
         if verb == "down":
-            one.add_argument("--now", action="store_true",
-                             help="do not let running jobs write a last checkpoint")  # fmt: skip
+            one.add_argument(
+                "--now", action="store_true", help="do not let running jobs write a last checkpoint"
+            )
         if verb == "status":
             one.add_argument("--json", action="store_true")
         if verb == "purge":
             one.add_argument("--confirm", default="", metavar="NAME", help="of what is destroyed")
         if verb == "tunnel":
-            one.add_argument("--port", type=int, default=number("DASHBOARD_PORT"),
-                             help="on 127.0.0.1 (default: %(default)s)")  # fmt: skip
+            one.add_argument(
+                "--port",
+                type=int,
+                default=number("DASHBOARD_PORT"),
+                help="on 127.0.0.1 (default: %(default)s)",
+            )
         if verb == "ssh":
             one.add_argument("command", nargs="*", help="to run there (default: a shell)")
         if verb == "workers":
@@ -75,8 +82,12 @@ def parser() -> argparse.ArgumentParser:
         if verb == "e2e":
             one.add_argument("--owner", default="", metavar="MAIL", help="who answers for the bill")
             one.add_argument("--location", default="", help="Azure region")
-            one.add_argument("--key", type=Path, default=Path("~/.ssh/id_ed25519.pub"),
-                             help="SSH public key (default: %(default)s)")  # fmt: skip
+            one.add_argument(
+                "--key",
+                type=Path,
+                default=Path("~/.ssh/id_ed25519.pub"),
+                help="SSH public key (default: %(default)s)",
+            )
     return top
 
 
@@ -95,8 +106,7 @@ def run(options: argparse.Namespace) -> int:
         )
         return 0
     if options.verb == "up":
-        up.up(options.stack, now, yes=options.yes, minutes=options.minutes,
-              extend=options.extend)  # fmt: skip
+        up.up(options.stack, now, yes=options.yes, minutes=options.minutes, extend=options.extend)
         return 0
     if options.verb == "foundation":
         confirm(f"Build or update the foundation {options.stack}?", yes=options.yes)
@@ -112,8 +122,10 @@ def run(options: argparse.Namespace) -> int:
             if stack.foundation_outputs:
                 preview(stack.name, ROOT)
             else:
-                say("the cluster needs what the foundation puts out: make foundation, then again; "
-                    "make plan shows both without it")  # fmt: skip
+                say(
+                    "the cluster needs what the foundation puts out: make foundation, then again; "
+                    "make plan shows both without it"
+                )
         case "status":
             found_status = status.status(stack, load(), now)
             as_text = (
@@ -121,10 +133,14 @@ def run(options: argparse.Namespace) -> int:
             )
             print(as_text)
             head = stack.outputs.get("head_vm")
-            return 0 if any(
-                node["node"] == head and node["state"] == status.RUNNING
-                for node in found_status["nodes"]
-            ) else 1  # fmt: skip
+            return (
+                0
+                if any(
+                    node["node"] == head and node["state"] == status.RUNNING
+                    for node in found_status["nodes"]
+                )
+                else 1
+            )
         case "ssh":
             return tunnel.shell(stack, options.command)
         case "tunnel":

@@ -21,8 +21,17 @@ def who(user: Mapping[str, Any]) -> tuple[str, str]:
 
 def roles_at(scope: str, principal: str) -> set[str]:
     """Names of the roles that somebody has there, inherited ones too."""
-    found = az("role", "assignment", "list", "--assignee", principal, "--scope", scope,
-               "--include-inherited", "--include-groups")  # fmt: skip
+    found = az(
+        "role",
+        "assignment",
+        "list",
+        "--assignee",
+        principal,
+        "--scope",
+        scope,
+        "--include-inherited",
+        "--include-groups",
+    )
     return {one["roleDefinitionName"] for one in found or []}
 
 
@@ -35,5 +44,16 @@ def allow_me_tokens(stack: Stack) -> None:
     if ENOUGH & roles_at(vault, me):
         return
     say(f"giving you the role {ROLE} on the key vault, to read clusters' tokens")
-    az("role", "assignment", "create", "--role", ROLE, "--assignee-object-id", me,
-       "--assignee-principal-type", kind, "--scope", vault)  # fmt: skip
+    az(
+        "role",
+        "assignment",
+        "create",
+        "--role",
+        ROLE,
+        "--assignee-object-id",
+        me,
+        "--assignee-principal-type",
+        kind,
+        "--scope",
+        vault,
+    )

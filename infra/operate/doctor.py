@@ -65,10 +65,13 @@ def examine(stack: Stack, *, exists: bool = False) -> list[Finding]:
     regions = az("account", "list-locations") or []
     if location not in {region["name"] for region in regions}:
         found.append(
-            Finding("problem", f"no region {location} in this subscription",
-                    f"pulumi config set location NAME --stack {stack.name}; "
-                    "az account list-locations lists the names")
-        )  # fmt: skip
+            Finding(
+                "problem",
+                f"no region {location} in this subscription",
+                f"pulumi config set location NAME --stack {stack.name}; "
+                "az account list-locations lists the names",
+            )
+        )
         return found
     found.append(Finding("ok", f"region {location}"))
     for size, spot in _sizes(stack.cluster).items():
@@ -98,19 +101,22 @@ def _pulumi_state() -> Finding:
     answer = _ask(lambda: pulumi("whoami", "--json"))
     if answer.startswith("error"):
         return Finding(
-            "problem", "Pulumi knows no place for its state",
+            "problem",
+            "Pulumi knows no place for its state",
             "pulumi login azblob://CONTAINER?storage_account=NAME (a team's), or "
             "pulumi login --local (this machine's)",
-        )  # fmt: skip
+        )
     who = json.loads(answer)
     url = str(who.get("url", ""))
-    passphrase = any(os.environ.get(f"PULUMI_CONFIG_PASSPHRASE{end}") is not None
-                     for end in ("", "_FILE"))  # fmt: skip
+    passphrase = any(
+        os.environ.get(f"PULUMI_CONFIG_PASSPHRASE{end}") is not None for end in ("", "_FILE")
+    )
     if not url.startswith("https://") and not passphrase:
         return Finding(
-            "problem", f"Pulumi's state in {url} has no passphrase for its secrets",
+            "problem",
+            f"Pulumi's state in {url} has no passphrase for its secrets",
             "export PULUMI_CONFIG_PASSPHRASE_FILE=FILE, one that all of the team have",
-        )  # fmt: skip
+        )
     return Finding("ok", f"Pulumi keeps its state in {url} as {who.get('user')}")
 
 
@@ -139,8 +145,9 @@ def _ask(question: Callable[[], Any]) -> Any:
 def _account(account: dict[str, Any]) -> Iterator[Finding]:
     named = f"subscription {account['name']} ({account['id']}) as {account['user']['name']}"
     if account.get("state") != "Enabled":
-        yield Finding("problem", f"{named} is {account.get('state')}",
-                      "az account set --subscription NAME")  # fmt: skip
+        yield Finding(
+            "problem", f"{named} is {account.get('state')}", "az account set --subscription NAME"
+        )
     else:
         yield Finding("ok", named)
 
@@ -151,15 +158,21 @@ def _rights(account: dict[str, Any]) -> Iterator[Finding]:
     scope = f"/subscriptions/{account['id']}"
     roles = _ask(lambda: roles_at(scope, who(account["user"])[0]))
     if isinstance(roles, str):
-        yield Finding("warning", "your rights cannot be read",
-                      "make sure that you may build, define roles and assign them")  # fmt: skip
+        yield Finding(
+            "warning",
+            "your rights cannot be read",
+            "make sure that you may build, define roles and assign them",
+        )
     elif "Owner" in roles or {"Contributor", MAY_ASSIGN} <= roles:
         yield Finding("ok", f"rights in the subscription: {', '.join(sorted(roles))}")
     else:
         has = ", ".join(sorted(roles)) or "none"
-        yield Finding("warning", f"rights in the subscription: {has}; that may not be enough",
-                      f"Owner, or Contributor with {MAY_ASSIGN}, of the subscription: a role is "
-                      "defined, and the budget is the subscription's")  # fmt: skip
+        yield Finding(
+            "warning",
+            f"rights in the subscription: {has}; that may not be enough",
+            f"Owner, or Contributor with {MAY_ASSIGN}, of the subscription: a role is "
+            "defined, and the budget is the subscription's",
+        )
 
 
 def _builds(stack: Stack) -> Iterator[Finding]:
@@ -175,16 +188,22 @@ def _bastion_extension(settings: ClusterSettings) -> Iterator[Finding]:
     if settings.network.bastion:
         names = {one["name"] for one in az("extension", "list") or []}
         if "bastion" not in names:
-            yield Finding("problem", "az lacks its bastion extension, which opens tunnels",
-                          "az extension add --name bastion")  # fmt: skip
+            yield Finding(
+                "problem",
+                "az lacks its bastion extension, which opens tunnels",
+                "az extension add --name bastion",
+            )
 
 
 def _providers() -> Iterator[Finding]:
     states = {one["namespace"]: one["registrationState"] for one in az("provider", "list") or []}
     for name in PROVIDERS:
         if states.get(name) != "Registered":
-            yield Finding("problem", f"{name} is not registered in the subscription",
-                          f"az provider register --namespace {name} --wait")  # fmt: skip
+            yield Finding(
+                "problem",
+                f"{name} is not registered in the subscription",
+                f"az provider register --namespace {name} --wait",
+            )
     if all(states.get(name) == "Registered" for name in PROVIDERS):
         yield Finding("ok", f"{len(PROVIDERS)} resource providers are registered")
 
@@ -198,8 +217,20 @@ def _sizes(settings: ClusterSettings) -> dict[VmSize, bool]:
 
 
 def _size(size: VmSize, spot: bool, location: str) -> Iterator[Finding]:
-    listed = az("vm", "list-skus", "--location", location, "--size", size.name, "--all",
-                "--resource-type", "virtualMachines") or []  # fmt: skip
+    listed = (
+        az(
+            "vm",
+            "list-skus",
+            "--location",
+            location,
+            "--size",
+            size.name,
+            "--all",
+            "--resource-type",
+            "virtualMachines",
+        )
+        or []
+    )
     sku = next((one for one in listed if one["name"].lower() == size.name.lower()), None)
     others = "choose another size or location; make plan shows what that costs"
     if sku is None:
@@ -222,11 +253,17 @@ def _size(size: VmSize, spot: bool, location: str) -> Iterator[Finding]:
         if key in has and float(has[key]) != float(ours)
     ]
     if wrong:
-        yield Finding("warning", f"{size.name}: {', '.join(wrong)}, as infra/config/sizes.json has "
-                      "it", "correct the table: Ray plans with it")  # fmt: skip
+        yield Finding(
+            "warning",
+            f"{size.name}: {', '.join(wrong)}, as infra/config/sizes.json has it",
+            "correct the table: Ray plans with it",
+        )
     if spot and has.get("LowPriorityCapable") == "False":
-        yield Finding("problem", f"{size.name} is not offered as spot in {location}",
-                      "spot: false, or another size")  # fmt: skip
+        yield Finding(
+            "problem",
+            f"{size.name} is not offered as spot in {location}",
+            "spot: false, or another size",
+        )
         return
     yield Finding("ok", f"{size.name} is offered{' as spot' if spot else ''}")
 
@@ -237,10 +274,15 @@ def _images(settings: ClusterSettings) -> Iterator[Finding]:
         show = ("vm", "image", "show", "--urn", urn, "--location", location)
         answer = _ask(partial(az, *show))
         if isinstance(answer, str):
-            listing = (f"az vm image list --all --location {location} --publisher "
-                       f"{image.publisher} --offer {image.offer} --sku {image.sku}")  # fmt: skip
-            yield Finding("problem", f"no OS image {urn} in {location}",
-                          f"put a version into infra/config/os_images.json: {listing}")  # fmt: skip
+            listing = (
+                f"az vm image list --all --location {location} --publisher "
+                f"{image.publisher} --offer {image.offer} --sku {image.sku}"
+            )
+            yield Finding(
+                "problem",
+                f"no OS image {urn} in {location}",
+                f"put a version into infra/config/os_images.json: {listing}",
+            )
         else:
             yield Finding("ok", f"OS image {urn}")
 
@@ -253,20 +295,27 @@ def _quota(settings: ClusterSettings, exists: bool) -> Iterator[Finding]:
     raise_it = f"portal, Quotas, Compute, {settings.location}: raise it to"
     for need in needs(settings):
         if need.name.lower() not in usage:
-            yield Finding("warning", f"{need.label}: Azure lists no such quota",
-                          "look in the portal, Quotas")  # fmt: skip
+            yield Finding(
+                "warning", f"{need.label}: Azure lists no such quota", "look in the portal, Quotas"
+            )
             continue
         limit, used = usage[need.name.lower()]
         free = limit - used
         if free >= need.maximum or exists:
             yield Finding("ok", f"{need.label}: {used} of {limit} in use, {need.maximum} at most")
         elif free >= need.minimum:
-            yield Finding("warning", f"{need.label}: {free} of {limit} free, {need.minimum} to "
-                          f"start, {need.maximum} with all workers",
-                          f"{raise_it} {used + need.maximum}")  # fmt: skip
+            yield Finding(
+                "warning",
+                f"{need.label}: {free} of {limit} free, {need.minimum} to "
+                f"start, {need.maximum} with all workers",
+                f"{raise_it} {used + need.maximum}",
+            )
         else:
-            yield Finding("problem", f"{need.label}: {free} of {limit} free, {need.minimum} needed "
-                          "to start", f"{raise_it} {used + need.maximum}")  # fmt: skip
+            yield Finding(
+                "problem",
+                f"{need.label}: {free} of {limit} free, {need.minimum} needed to start",
+                f"{raise_it} {used + need.maximum}",
+            )
 
 
 def report(findings: list[Finding]) -> list[str]:

@@ -38,8 +38,10 @@ def down(stack: Stack, *, yes: bool, at_once: bool = False) -> None:
     stack.forget_outputs()
     _verify(stack)
     context.forget(stack.label)
-    say(f"{stack.label} is gone, and nothing of it is billed. The foundation stays: make purge "
-        f"STACK={stack.name} removes that too")  # fmt: skip
+    say(
+        f"{stack.label} is gone, and nothing of it is billed. The foundation stays: make purge "
+        f"STACK={stack.name} removes that too"
+    )
 
 
 def staying(stack: Stack) -> list[str]:
@@ -92,9 +94,11 @@ def purge(stack: Stack, *, yes: bool, name: str) -> None:
         return
     label = prefix(stack.foundation)
     registry = home.get("registry_login_server")
-    say(f"goes for good: all results in {home.get('storage_uri')}, the vault "
+    say(
+        f"goes for good: all results in {home.get('storage_uri')}, the vault "
         f"{home.get('vault_uri')}"
-        + ("" if stack.foundation.registry else f", all images in {registry}"))  # fmt: skip
+        + ("" if stack.foundation.registry else f", all images in {registry}")
+    )
     if stack.foundation.registry:
         say(f"stays: the registry {registry}, which was there before")
     others = _other_clusters(stack)

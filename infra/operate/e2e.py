@@ -96,9 +96,17 @@ def _train(stack: Stack) -> None:
     port = free_port()
     with open_tunnel(stack, port):
         command = [
-            sys.executable, "-m", "training", "submit", "cartpole", "--workers", "1",
-            "--stop", "iterations=2", "--wait",
-        ]  # fmt: skip
+            sys.executable,
+            "-m",
+            "savanna",
+            "submit",
+            "cartpole",
+            "--workers",
+            "1",
+            "--stop",
+            "iterations=2",
+            "--wait",
+        ]
         say(f"+ {' '.join(command[2:])}")
         if subprocess.run(command, cwd=ROOT, stdout=sys.stderr.fileno(), check=False).returncode:
             raise OperateError("the job failed; its output is above")
@@ -122,9 +130,10 @@ def _destroy(name: str, now: Callable[[], datetime], files: dict[Path, str]) -> 
         lambda: downing.down(stack, yes=True, at_once=True),
         lambda: downing.purge(stack, yes=True, name=stack.label),
         lambda: pulumi("stack", "rm", "--yes", "--stack", name, "--preserve-config"),
-        lambda: pulumi("stack", "rm", "--yes", "--stack", name, "--preserve-config",
-                       cwd=FOUNDATION),
-    ):  # fmt: skip
+        lambda: pulumi(
+            "stack", "rm", "--yes", "--stack", name, "--preserve-config", cwd=FOUNDATION
+        ),
+    ):
         try:
             step()
         except OperateError as error:
@@ -132,9 +141,14 @@ def _destroy(name: str, now: Callable[[], datetime], files: dict[Path, str]) -> 
             failed.append(str(error))
     if failed:
         raise OperateError(
-            "\n".join([*failed, f"NOT everything of stack {name} is gone; its settings are kept: "
-                       f"make down purge STACK={name} YES=1 CONFIRM={stack.label}"])
-        )  # fmt: skip
+            "\n".join(
+                [
+                    *failed,
+                    f"NOT everything of stack {name} is gone; its settings are kept: "
+                    f"make down purge STACK={name} YES=1 CONFIRM={stack.label}",
+                ]
+            )
+        )
     for path in files:
         path.unlink(missing_ok=True)
     say(f"everything of stack {name} is gone")

@@ -32,20 +32,27 @@ def take_leave(stack: Stack, reason: str = "make down") -> None:
     say("the head lets runs write a checkpoint and uploads its logs, which takes a few minutes")
     try:
         with ssh_port(stack) as (host, port):
-            command = ssh_command(stack, host, port, ["-o", "BatchMode=yes"],
-                                  [f"{STOP} {shlex.quote(reason)}"])  # fmt: skip
+            command = ssh_command(
+                stack, host, port, ["-o", "BatchMode=yes"], [f"{STOP} {shlex.quote(reason)}"]
+            )
             done = subprocess.run(
-                command, capture_output=True, text=True, timeout=120, check=False,
+                command,
+                capture_output=True,
+                text=True,
+                timeout=120,
+                check=False,
                 stdin=subprocess.DEVNULL,
-            )  # fmt: skip
+            )
         failure = done.stderr.strip().splitlines()[-1:] if done.returncode else []
         if done.returncode and not failure:
             failure = [f"exit code {done.returncode}"]
     except (OperateError, subprocess.TimeoutExpired) as error:
         failure = [str(error)]
     if failure:
-        say(f"the head could not be asked: {failure[0]}\n"
-            "what jobs have done since their last checkpoint is lost")  # fmt: skip
+        say(
+            f"the head could not be asked: {failure[0]}\n"
+            "what jobs have done since their last checkpoint is lost"
+        )
         return
     until = time.monotonic() + 60 * MINUTES
     while head_runs(stack):
@@ -58,5 +65,6 @@ def take_leave(stack: Stack, reason: str = "make down") -> None:
 def head_runs(stack: Stack) -> bool:
     """Whether Azure says that there is a head and that it runs."""
     head = stack.outputs.get("head_vm")
-    return any(one["name"] == head and one.get("powerState") == "VM running"
-               for one in machines(stack))  # fmt: skip
+    return any(
+        one["name"] == head and one.get("powerState") == "VM running" for one in machines(stack)
+    )

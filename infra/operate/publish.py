@@ -32,22 +32,37 @@ def lacking(flavours: list[str]) -> list[tuple[str, str]]:
     found = []
     docker = os.environ.get("DOCKER") or "docker"
     if _complaint(docker, "version") is not None:
-        found.append((f"no Docker Engine answers `{docker} version`",
-                      "start it, set DOCKER, or name images by digest"))  # fmt: skip
+        found.append(
+            (
+                f"no Docker Engine answers `{docker} version`",
+                "start it, set DOCKER, or name images by digest",
+            )
+        )
     if "cpu" in flavours and (said := _complaint(str(RECIPES / "wheel.sh"))) is not None:
         what, _, fix = said.partition(": ")
         found.append((what, fix))
     if _complaint(str(RECIPES / "clean.sh")) is not None:
-        found.append(("there are changes that are not committed, and images are named by commit",
-                      "git commit, or git stash"))  # fmt: skip
+        found.append(
+            (
+                "there are changes that are not committed, and images are named by commit",
+                "git commit, or git stash",
+            )
+        )
     return found
 
 
 def _complaint(*command: str) -> str | None:
     """None where a command works, or what it says."""
     try:
-        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True,
-                              cwd=ROOT, timeout=60, check=False)  # fmt: skip
+        done = subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            cwd=ROOT,
+            timeout=60,
+            check=False,
+        )
     except (OSError, subprocess.TimeoutExpired) as error:
         return str(error)
     return done.stderr.strip() if done.returncode else None
@@ -66,8 +81,15 @@ def publish_images(stack: Stack) -> bool:
         if not image.by_digest:
             continue
         try:
-            az("acr", "repository", "show", "--name", registry.split(".")[0],
-               "--image", f"{image.repository}{image.version}")  # fmt: skip
+            az(
+                "acr",
+                "repository",
+                "show",
+                "--name",
+                registry.split(".")[0],
+                "--image",
+                f"{image.repository}{image.version}",
+            )
         except CommandError as error:
             raise OperateError(
                 f"{image.repository}{image.version} is not in {registry}. Push it with "

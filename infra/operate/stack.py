@@ -124,8 +124,16 @@ def preview(name: str, program: Path) -> None:
 
 def _command(verb: str, name: str, program: Path) -> list[str]:
     refresh = ["--refresh"] if program == ROOT else []
-    return ["pulumi", verb, "--stack", name, "--non-interactive",
-            "--policy-pack", str(POLICIES), *refresh]  # fmt: skip
+    return [
+        "pulumi",
+        verb,
+        "--stack",
+        name,
+        "--non-interactive",
+        "--policy-pack",
+        str(POLICIES),
+        *refresh,
+    ]
 
 
 def destroy(name: str, program: Path) -> None:

@@ -109,12 +109,22 @@ def scale(stack: Stack, pool_name: str, count: int) -> None:
     sets = stack.outputs.get("scale_sets")
     if not isinstance(sets, dict) or pool_name not in sets:
         raise OperateError(f"there is no cluster {stack.label}: make up STACK={stack.name}")
-    az("vmss", "scale", "--name", str(sets[pool_name]), "--resource-group",
-       stack.output("resource_group"), "--new-capacity", str(count))  # fmt: skip
+    az(
+        "vmss",
+        "scale",
+        "--name",
+        str(sets[pool_name]),
+        "--resource-group",
+        stack.output("resource_group"),
+        "--new-capacity",
+        str(count),
+    )
     leave = (
         "Azure removes spot machines at once, and what they sampled last is lost"
         if pool.spot
         else "one that goes drains first"
     )
-    say(f"pool {pool_name} goes to {count} machines. A new one joins within about five minutes; "
-        f"{leave}. make status shows them")  # fmt: skip
+    say(
+        f"pool {pool_name} goes to {count} machines. A new one joins within about five minutes; "
+        f"{leave}. make status shows them"
+    )

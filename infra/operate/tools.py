@@ -56,8 +56,9 @@ def say(text: str) -> None:
 
 def missing(names: Iterable[str]) -> list[str]:
     """One line, with where to get it, for each command that is not there."""
-    return [f"{name} is not installed. Get {INSTALL[name]}" for name in names
-            if not shutil.which(name)]  # fmt: skip
+    return [
+        f"{name} is not installed. Get {INSTALL[name]}" for name in names if not shutil.which(name)
+    ]
 
 
 def need(*names: str) -> None:
@@ -88,9 +89,14 @@ def show(command: list[str], cwd: Path = ROOT) -> None:
             # A session of its own, so that Ctrl-C reaches it once, from here: `pulumi` takes a
             # second one as "at once", and would leave its state locked.
             process = subprocess.Popen(
-                command, cwd=cwd, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT, start_new_session=True, preexec_fn=_interrupts_now,
-            )  # fmt: skip
+                command,
+                cwd=cwd,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                preexec_fn=_interrupts_now,
+            )
             relay = Thread(target=_relay, args=(process, said), daemon=True)
             relay.start()
         code = process.wait()

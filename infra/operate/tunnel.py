@@ -27,11 +27,15 @@ WAIT = 60.0
 POLL = 0.2
 """Seconds between two looks whether it has."""
 SSH_OPTIONS = (
-    "-o", "ServerAliveInterval=30",
-    "-o", "ConnectTimeout=20",
-    "-o", "ExitOnForwardFailure=yes",
-    "-o", "StrictHostKeyChecking=accept-new",
-)  # fmt: skip
+    "-o",
+    "ServerAliveInterval=30",
+    "-o",
+    "ConnectTimeout=20",
+    "-o",
+    "ExitOnForwardFailure=yes",
+    "-o",
+    "StrictHostKeyChecking=accept-new",
+)
 
 
 def fetch_token(stack: Stack) -> Path:
@@ -62,11 +66,22 @@ def ssh_port(stack: Stack) -> Iterator[tuple[str, int]]:
         return
     port = free_port()
     command = [
-        "az", "network", "bastion", "tunnel", "--name", str(bastion),
-        "--resource-group", stack.output("resource_group"),
-        "--target-resource-id", stack.output("head_vm_id"),
-        "--resource-port", "22", "--port", str(port), "--only-show-errors",
-    ]  # fmt: skip
+        "az",
+        "network",
+        "bastion",
+        "tunnel",
+        "--name",
+        str(bastion),
+        "--resource-group",
+        stack.output("resource_group"),
+        "--target-resource-id",
+        stack.output("head_vm_id"),
+        "--resource-port",
+        "22",
+        "--port",
+        str(port),
+        "--only-show-errors",
+    ]
     with _running(command, port):
         yield "127.0.0.1", port
 

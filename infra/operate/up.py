@@ -56,8 +56,10 @@ def up(name: str, now: datetime, *, yes: bool, minutes: float, extend: bool = Fa
         deploy(stack.foundation_name, FOUNDATION)
         stack.forget_outputs()
     else:
-        say(f"the foundation {stack.foundation_name} is used as it is; make foundation "
-            f"STACK={stack.foundation_name} updates it")  # fmt: skip
+        say(
+            f"the foundation {stack.foundation_name} is used as it is; make foundation "
+            f"STACK={stack.foundation_name} updates it"
+        )
     allow_me_tokens(stack)
     if expires:
         set_expiry(stack, expires)

@@ -28,8 +28,10 @@ def wait_for_nodes(stack: Stack, minutes: float) -> None:
     until = time.monotonic() + 60 * minutes
     wanted = 1 + stack.cluster.min_workers
     said: object = None
-    say(f"waiting up to {minutes:g} minutes for the head and {wanted - 1} workers; a new machine "
-        "takes about five")  # fmt: skip
+    say(
+        f"waiting up to {minutes:g} minutes for the head and {wanted - 1} workers; a new machine "
+        "takes about five"
+    )
     while True:
         joined = look(stack)
         if len(joined.present) >= wanted and not joined.missing:
@@ -57,8 +59,9 @@ def look(stack: Stack) -> Joined:
     head = stack.output("head_vm")
     running = any(m["name"] == head and m.get("powerState") == "VM running" for m in there)
     alive = {node.ip for node in ray_nodes(stack)} if running else set()
-    named = {m["name"]: (m.get("privateIps") or "", m.get("powerState") or "unknown")
-             for m in there}  # fmt: skip
+    named = {
+        m["name"]: (m.get("privateIps") or "", m.get("powerState") or "unknown") for m in there
+    }
     return Joined(
         tuple(sorted(alive)),
         tuple(

@@ -27,17 +27,31 @@ def parser() -> argparse.ArgumentParser:
     )
     top.add_argument("--stack", default="dev", help="whose settings (default: %(default)s)")
     top.add_argument(
-        "--set", action="append", default=[], metavar="KEY=VALUE", dest="changes",
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        dest="changes",
         help="try another value of a setting of the cluster; foundation:KEY=VALUE for the other",
-    )  # fmt: skip
-    top.add_argument("--example", action="store_true",
-                     help="stand-ins for settings that must be set")  # fmt: skip
+    )
+    top.add_argument(
+        "--example", action="store_true", help="stand-ins for settings that must be set"
+    )
     top.add_argument("--json", action="store_true", help="for scripts, and to save")
     top.add_argument("--diff", type=Path, metavar="FILE", help="against a plan saved with --json")
-    top.add_argument("--prices", type=Path, metavar="FILE",
-                     help="US dollars of your own, as in infra/plan/prices.json")  # fmt: skip
-    top.add_argument("--storage-gb", type=float, default=100, metavar="N",
-                     help="GB of results to count with (default: %(default)s)")  # fmt: skip
+    top.add_argument(
+        "--prices",
+        type=Path,
+        metavar="FILE",
+        help="US dollars of your own, as in infra/plan/prices.json",
+    )
+    top.add_argument(
+        "--storage-gb",
+        type=float,
+        default=100,
+        metavar="N",
+        help="GB of results to count with (default: %(default)s)",
+    )
     top.add_argument("--debug", action="store_true", help="a traceback where a program fails")
     return top
 

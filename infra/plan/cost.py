@@ -67,11 +67,7 @@ def monthly(hourly: float) -> float:
 
 
 def bill(
-    cluster: Run,
-    foundation: Run,
-    settings: ClusterSettings,
-    prices: PriceTable,
-    storage_gb: float,
+    cluster: Run, foundation: Run, settings: ClusterSettings, prices: PriceTable, storage_gb: float
 ) -> Bill:
     """The bill for what both programs declare. `storage_gb`: results that are kept, assumed."""
     found: list[Line] = []
@@ -110,8 +106,11 @@ def _lines(
             name = f"pool {pool.name}"
             yield line(
                 f"{name} {pool.size.name}{' spot' if pool.spot else ''}",
-                f"{kind}/{pool.size.name}", pool.min, pool.max, runs=True,
-            )  # fmt: skip
+                f"{kind}/{pool.size.name}",
+                pool.min,
+                pool.max,
+                runs=True,
+            )
             disk = _disk(inputs["virtualMachineProfile"])
             yield line(f"{name}'s disks", disk, pool.min, pool.max)
         case "network:NatGateway":

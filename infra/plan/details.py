@@ -44,8 +44,10 @@ def _about(kind: str, resource: Resource, run: Run, settings: ClusterSettings) -
             tunnels = "with tunnels" if inputs.get("enableTunneling") else "without tunnels"
             return [f"{inputs.get('sku', {}).get('name', 'Basic')}, {tunnels}"]
         case "network:NetworkInterface":
-            return [f"{ip.get('privateIPAddress', 'an address of the subnet')}, no public address"
-                    for ip in inputs["ipConfigurations"]]  # fmt: skip
+            return [
+                f"{ip.get('privateIPAddress', 'an address of the subnet')}, no public address"
+                for ip in inputs["ipConfigurations"]
+            ]
         case "compute:VirtualMachine":
             return [describe(settings.head.size), *_machine(inputs)]
         case "compute:VirtualMachineScaleSet":
@@ -58,8 +60,11 @@ def _about(kind: str, resource: Resource, run: Run, settings: ClusterSettings) -
                 *_machine(inputs["virtualMachineProfile"]),
             ]
         case "authorization:RoleDefinition":
-            return [f"allows {action}" for permission in inputs["permissions"]
-                    for action in permission.get("actions", [])]  # fmt: skip
+            return [
+                f"allows {action}"
+                for permission in inputs["permissions"]
+                for action in permission.get("actions", [])
+            ]
         case "authorization:RoleAssignment":
             return [f"may: {_role(inputs, run)} on {_short(inputs['scope'])}"]
         case "managedidentity:FederatedIdentityCredential":

@@ -62,23 +62,41 @@ def queries(sizes: list[str]) -> list[Query]:
     """All that a plan may want to know of one region."""
     tiers = ("Basic", "Standard", "Premium")
     return [
-        *(Query(f"serviceName eq 'Virtual Machines' and armSkuName eq '{size}'", _vm_key)
-          for size in sizes),
-        *(Query(f"serviceName eq 'Storage' and productName eq '{product}'", _disk_key)
-          for product in ("Premium SSD Managed Disks", "Standard SSD Managed Disks")),
-        Query("serviceName eq 'NAT Gateway'",
-              _named({"Standard Gateway": "nat-gateway",
-                      "Standard Data Processed": "nat-gateway-gb"}), everywhere=True),
-        Query("serviceName eq 'Virtual Network' and productName eq 'IP Addresses'",
-              _named({"Standard IPv4 Static Public IP": "public-ip"}), everywhere=True),
-        Query("serviceName eq 'Azure Bastion'",
-              _named({f"{tier} Gateway": f"bastion/{tier}" for tier in tiers}), everywhere=True),
-        Query("serviceName eq 'Container Registry'",
-              _named({f"{tier} Registry Unit": f"registry/{tier}" for tier in tiers})),
-        Query("serviceName eq 'Storage' and skuName eq 'Hot LRS' and productName eq "
-              "'Azure Data Lake Storage Gen2 Hierarchical Namespace'",
-              _named({"Hot LRS Data Stored": "storage-gb/Hot LRS"})),
-    ]  # fmt: skip
+        *(
+            Query(f"serviceName eq 'Virtual Machines' and armSkuName eq '{size}'", _vm_key)
+            for size in sizes
+        ),
+        *(
+            Query(f"serviceName eq 'Storage' and productName eq '{product}'", _disk_key)
+            for product in ("Premium SSD Managed Disks", "Standard SSD Managed Disks")
+        ),
+        Query(
+            "serviceName eq 'NAT Gateway'",
+            _named(
+                {"Standard Gateway": "nat-gateway", "Standard Data Processed": "nat-gateway-gb"}
+            ),
+            everywhere=True,
+        ),
+        Query(
+            "serviceName eq 'Virtual Network' and productName eq 'IP Addresses'",
+            _named({"Standard IPv4 Static Public IP": "public-ip"}),
+            everywhere=True,
+        ),
+        Query(
+            "serviceName eq 'Azure Bastion'",
+            _named({f"{tier} Gateway": f"bastion/{tier}" for tier in tiers}),
+            everywhere=True,
+        ),
+        Query(
+            "serviceName eq 'Container Registry'",
+            _named({f"{tier} Registry Unit": f"registry/{tier}" for tier in tiers}),
+        ),
+        Query(
+            "serviceName eq 'Storage' and skuName eq 'Hot LRS' and productName eq "
+            "'Azure Data Lake Storage Gen2 Hierarchical Namespace'",
+            _named({"Hot LRS Data Stored": "storage-gb/Hot LRS"}),
+        ),
+    ]
 
 
 def fetch(region: str, sizes: list[str], api: str = API) -> dict[str, list[Any]]:
@@ -140,8 +158,10 @@ def main(argv: list[str] | None = None) -> int:
     if not options.refresh:
         for (region, key), price in sorted(table.prices.items()):
             if region in regions:
-                print(f"{region:16} {key:32} {price.usd:>10.4f} a {price.unit:5} {price.source:10} "
-                      f"{price.as_of}")  # fmt: skip
+                print(
+                    f"{region:16} {key:32} {price.usd:>10.4f} a {price.unit:5} {price.source:10} "
+                    f"{price.as_of}"
+                )
         return 0
     sizes = sorted({key.split("/")[1] for _, key in table.prices if key.startswith("vm/")})
     wanted = {key for _, key in table.prices if not key.startswith("spot/")}

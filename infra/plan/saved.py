@@ -96,9 +96,9 @@ def _line(line: Line) -> dict[str, Any]:
         "count": {"min": line.least, "max": line.most},
         "hourly": {"min": low, "max": high} if line.price else None,
         "at_most": line.at_most,
-        "price": line.price and {k: getattr(line.price, k)
-                                 for k in ("usd", "unit", "region", "source", "as_of")},
-    }  # fmt: skip
+        "price": line.price
+        and {k: getattr(line.price, k) for k in ("usd", "unit", "region", "source", "as_of")},
+    }
 
 
 def load(path: Path) -> dict[str, Any]:
@@ -166,8 +166,10 @@ def difference_text(found: Mapping[str, Any], style: Style) -> str:
             f"{end} an hour: ${price['old']:,.3f} -> ${price['new']:,.3f} "
             f"({delta:+,.3f}; {monthly(delta):+,.0f} a month)"
         )
-    lines += [style(f"policy {v['rule']}: {v['resource']}: {v['message']}", "red")
-              for v in found["violations"]]  # fmt: skip
+    lines += [
+        style(f"policy {v['rule']}: {v['resource']}: {v['message']}", "red")
+        for v in found["violations"]
+    ]
     return "\n".join(lines)
 
 

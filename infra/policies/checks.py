@@ -56,9 +56,10 @@ def shared_keys(type_: str, inputs: Mapping[str, Any], _options: object) -> list
         public = inputs.get("publicAccess", "None") != "None"
         return ["publicAccess: the container is public; set None"] if public else []
     return [
-        f"{key}: must be false" for key in ("allowSharedKeyAccess", "allowBlobPublicAccess")
+        f"{key}: must be false"
+        for key in ("allowSharedKeyAccess", "allowBlobPublicAccess")
         if inputs.get(key) is not False
-    ]  # fmt: skip
+    ]
 
 
 def tls(_type: str, inputs: Mapping[str, Any], _options: object) -> list[str]:
@@ -72,9 +73,10 @@ def tls(_type: str, inputs: Mapping[str, Any], _options: object) -> list[str]:
 
 def registry(_type: str, inputs: Mapping[str, Any], _options: object) -> list[str]:
     return [
-        f"{key}: must not be true" for key in ("adminUserEnabled", "anonymousPullEnabled")
+        f"{key}: must not be true"
+        for key in ("adminUserEnabled", "anonymousPullEnabled")
         if inputs.get(key)
-    ]  # fmt: skip
+    ]
 
 
 def vault(_type: str, inputs: Mapping[str, Any], _options: object) -> list[str]:
@@ -108,8 +110,10 @@ def spot(_type: str, inputs: Mapping[str, Any], _options: object) -> list[str]:
         return []
     wrong = []
     if profile.get("evictionPolicy") != "Delete":
-        wrong.append("evictionPolicy: a spot machine that is only deallocated keeps its disk's bill"
-                     "; set Delete")  # fmt: skip
+        wrong.append(
+            "evictionPolicy: a spot machine that is only deallocated keeps its disk's bill"
+            "; set Delete"
+        )
     if (profile.get("billingProfile") or {}).get("maxPrice") is None:
         wrong.append("billingProfile.maxPrice: say it (-1: up to the price on demand)")
     return wrong
@@ -164,14 +168,18 @@ def roles(type_: str, inputs: Mapping[str, Any], _options: object) -> list[str]:
             for key in ("actions", "dataActions")
             for action in permission.get(key) or []
         ]
-        wrong = [f"permissions: {action} is a whole class of actions" for action in actions
-                 if "*" in action]  # fmt: skip
+        wrong = [
+            f"permissions: {action} is a whole class of actions"
+            for action in actions
+            if "*" in action
+        ]
         return wrong + [
             f"permissions: {action} hands out rights"
             for action in actions
-            if action.lower().startswith("microsoft.authorization/") and "*" not in action
+            if action.lower().startswith("microsoft.authorization/")
+            and "*" not in action
             and not action.lower().endswith("/read")
-        ]  # fmt: skip
+        ]
     role = WIDE_ROLES.get(str(inputs.get("roleDefinitionId", "")).rsplit("/", 1)[-1].lower())
     if role:
         return [f"roleDefinitionId: {role} is too wide; name a role for what is needed"]

@@ -109,12 +109,7 @@ RULES: tuple[Rule, ...] = (
         checks.vault,
         ("keyvault:Vault",),
     ),
-    Rule(
-        "no-password",
-        "Machines are logged in to by SSH key only.",
-        checks.password,
-        MACHINES,
-    ),
+    Rule("no-password", "Machines are logged in to by SSH key only.", checks.password, MACHINES),
     Rule(
         "spot-is-deleted",
         "An evicted spot machine is deleted, and it has a price limit.",

@@ -6,10 +6,10 @@ from benchmarks import particle_algorithms
 from benchmarks.curves import COLOURS
 from benchmarks.particle_algorithms import CANDIDATES, main, table
 from benchmarks.particle_seeds import Seed
-from training.cli.main import make_parser
-from training.cli.train import arguments, request_from
-from training.experiments import Machine
-from training.orchestration.plan import make_plan
+from savanna.cli.main import make_parser
+from savanna.cli.train import arguments, request_from
+from savanna.experiments import Machine
+from savanna.orchestration.plan import make_plan
 
 ROWS = [{"seconds": 60.0, "agent_steps": 180_000.0, "old_return_mean": -450.0}]
 PLAYED = [(14, -500.04, 2.0), (47, -400.0, 1.0), (60, -380.0, 0.94)]

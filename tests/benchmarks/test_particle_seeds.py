@@ -8,9 +8,9 @@ import pytest
 from benchmarks import particle_seeds, training_run
 from benchmarks.curves import WIDTH, Curve, draw
 from benchmarks.particle_seeds import Seed, main, nearest, seconds_to, table
-from training.errors import SavannaError
-from training.report.chart_data import Reference
-from training.run_directory import CheckpointInfo
+from savanna.errors import SavannaError
+from savanna.report.chart_data import Reference
+from savanna.run_directory import CheckpointInfo
 
 ROWS = [
     {"seconds": 10.0, "agent_steps": 3_000.0, "old_return_mean": math.nan},

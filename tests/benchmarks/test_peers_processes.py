@@ -12,12 +12,17 @@ from waiting import gone, wait_until
 from benchmarks.peers import environments, process, theirs
 from benchmarks.peers.reference import record
 from benchmarks.peers.world import difference, play
-from training.errors import SavannaError, UsageError
+from savanna.errors import SavannaError, UsageError
 
 ORDERS = {
-    "seed": 0, "seconds": 1e-9, "every": 1.0, "episodes": 3, "curve_episodes": 2,
-    "evaluation_seed": 5, "train": True,
-}  # fmt: skip
+    "seed": 0,
+    "seconds": 1e-9,
+    "every": 1.0,
+    "episodes": 3,
+    "curve_episodes": 2,
+    "evaluation_seed": 5,
+    "train": True,
+}
 
 
 def make_world():

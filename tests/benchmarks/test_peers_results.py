@@ -6,7 +6,7 @@ from benchmarks.peers.__main__ import curve, main
 from benchmarks.peers.clock import Clock, TimeIsUp
 from benchmarks.peers.ours import spaced
 from benchmarks.peers.results import Look, Outcome, on_old_scale, table
-from training.run_directory import CheckpointInfo
+from savanna.run_directory import CheckpointInfo
 
 
 def outcome(name, title, *looks):
@@ -40,9 +40,7 @@ def test_only_choices_of_the_page_change_it(monkeypatch, capsys):
     monkeypatch.setattr("benchmarks.peers.__main__.compare", lambda options: [OURS])
     monkeypatch.setattr("benchmarks.peers.__main__.draw", lambda *drawn: None)
     monkeypatch.setattr("benchmarks.peers.__main__.keep", lambda name, text: kept.append(name))
-    for other in (
-        ("--seconds", "60"), ("--seed", "1"), ("--episodes", "5"), ("--only", "ours"),
-    ):  # fmt: skip
+    for other in (("--seconds", "60"), ("--seed", "1"), ("--episodes", "5"), ("--only", "ours")):
         assert main([*other]) == 0 and not kept
         assert "it is left alone" in capsys.readouterr().err
     assert main([]) == 0 and kept == ["peers"]

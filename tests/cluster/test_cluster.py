@@ -14,10 +14,17 @@ NAME, PORT = "savanna-test", 18265
 PONG = ("pong", "--num-env-runners", "3", "--stop", "none")
 # Iterations of a second or two instead of ten: what a node sampled is known that often.
 SMALL = (
-    "--set", "num_envs_per_env_runner=4", "--set", "rollout_fragment_length=64",
-    "--set", "train_batch_size_per_learner=512", "--set", "num_epochs=1",
-    "--set", "min_sample_timesteps_per_iteration=1000",
-)  # fmt: skip
+    "--set",
+    "num_envs_per_env_runner=4",
+    "--set",
+    "rollout_fragment_length=64",
+    "--set",
+    "train_batch_size_per_learner=512",
+    "--set",
+    "num_epochs=1",
+    "--set",
+    "min_sample_timesteps_per_iteration=1000",
+)
 # Nodes are told apart by letters: of lines from several processes that differ only in words with
 # digits, Ray shows the first and, once in a while, the last.
 WALK = """
@@ -85,9 +92,17 @@ def test_only_loopback_reaches_it_and_only_with_the_token(cluster):
 
 def test_pong_samples_on_all_three_nodes(cluster):
     job = cluster.submit(
-        *PONG, "--stop", "iterations=2", "--checkpoint-freq", "1",
-        "--storage", "/results/kept", "--workers", "2", "--wait",
-    )  # fmt: skip
+        *PONG,
+        "--stop",
+        "iterations=2",
+        "--checkpoint-freq",
+        "1",
+        "--storage",
+        "/results/kept",
+        "--workers",
+        "2",
+        "--wait",
+    )
     shares = cluster.savanna("fetch", job)
     assert shares.returncode == 0, shares.stderr
     run = next((cluster.folder / "runs/pong").glob("2*"))
@@ -109,13 +124,32 @@ def test_pong_samples_on_all_three_nodes(cluster):
 def test_particle_worlds_on_all_three_nodes(cluster):
     """Films made on the way come home, and the fetched run can be evaluated here."""
     job = cluster.submit(
-        "particle", "--num-env-runners", "3", "--workers", "2", "--film-every", "4",
-        "--set", "num_envs_per_env_runner=16", "--set", "train_batch_size_per_learner=64",
-        "--set", "num_steps_sampled_before_learning_starts=4000",
-        "--set", "min_sample_timesteps_per_iteration=4000", "--set", "world_steps_per_update=1000",
-        "--checkpoint-freq", "0",
-        "--stop", "none", "--stop", "agent_steps=45000", "--wait", films=True,
-    )  # fmt: skip
+        "particle",
+        "--num-env-runners",
+        "3",
+        "--workers",
+        "2",
+        "--film-every",
+        "4",
+        "--set",
+        "num_envs_per_env_runner=16",
+        "--set",
+        "train_batch_size_per_learner=64",
+        "--set",
+        "num_steps_sampled_before_learning_starts=4000",
+        "--set",
+        "min_sample_timesteps_per_iteration=4000",
+        "--set",
+        "world_steps_per_update=1000",
+        "--checkpoint-freq",
+        "0",
+        "--stop",
+        "none",
+        "--stop",
+        "agent_steps=45000",
+        "--wait",
+        films=True,
+    )
     fetched = cluster.savanna("fetch", job)
     assert fetched.returncode == 0, fetched.stderr
     [run] = (cluster.folder / "runs/particle").glob("2*")
@@ -143,8 +177,17 @@ def test_training_in_the_head_joins_the_cluster(cluster):
 def walk(cluster):
     """The run of a job with an environment of the user's own, which trains on all nodes."""
     (cluster.folder / "walk.py").write_text(WALK)
-    job = cluster.submit("gym", "--env", "walk:Walk", "--stop", "none", "--num-env-runners", "3",
-                         "--checkpoint-freq", "0")  # fmt: skip
+    job = cluster.submit(
+        "gym",
+        "--env",
+        "walk:Walk",
+        "--stop",
+        "none",
+        "--num-env-runners",
+        "3",
+        "--checkpoint-freq",
+        "0",
+    )
     return cluster.running(job)
 
 
@@ -172,8 +215,20 @@ def test_a_killed_head_is_survived_by_its_run(cluster, stopped):
     """A new job goes on with a run, and `--retries` once more from the last checkpoint, with its
     counters, in the same folder."""
     before = len(cluster.metrics(stopped))
-    command = ["submit", "--resume", stopped, "--py-modules", "walk.py", "--checkpoint-freq", "1",
-               "--stop", f"iterations={before + 20}", "--wait", "--retries", "1"]  # fmt: skip
+    command = [
+        "submit",
+        "--resume",
+        stopped,
+        "--py-modules",
+        "walk.py",
+        "--checkpoint-freq",
+        "1",
+        "--stop",
+        f"iterations={before + 20}",
+        "--wait",
+        "--retries",
+        "1",
+    ]
     answer, said = cluster.folder / "answer", cluster.folder / "said"
     with (
         answer.open("w") as out,
@@ -234,8 +289,17 @@ def test_scaling_from_two_to_none_to_two(cluster):
     gone = cluster.local("scale", "--workers", "0")
     assert gone.returncode == 0, gone.stderr
     assert gone.stderr.count("draining and removing") == 2 and len(ids()) == 1
-    late = cluster.savanna("submit", *PONG, "--stop", "iterations=1", "--workers", "1",
-                           "--start-timeout", "5s", "--wait")  # fmt: skip
+    late = cluster.savanna(
+        "submit",
+        *PONG,
+        "--stop",
+        "iterations=1",
+        "--workers",
+        "1",
+        "--start-timeout",
+        "5s",
+        "--wait",
+    )
     assert late.returncode == 1 and "0 of 1 worker" in late.stderr, late.stderr
     back = cluster.local("scale", "--workers", "2")
     assert back.returncode == 0 and "all 3 nodes have joined" in back.stderr

@@ -72,11 +72,26 @@ def start(containers, image, role, token, network, *options):
     containers.append(name)
     docker("rm", "-f", "-v", name, check=False)
     docker(
-        "run", "-d", "--name", name, "--network", network, "--shm-size=400m", "--memory=1600m",
-        "-e", "OBJECT_STORE_MEMORY=200000000", "-e", "NUM_CPUS=1",
-        "-v", f"{token}:{PATH}:ro", "--cap-drop=ALL", "--security-opt=no-new-privileges",
-        *options, image, role,
-    )  # fmt: skip
+        "run",
+        "-d",
+        "--name",
+        name,
+        "--network",
+        network,
+        "--shm-size=400m",
+        "--memory=1600m",
+        "-e",
+        "OBJECT_STORE_MEMORY=200000000",
+        "-e",
+        "NUM_CPUS=1",
+        "-v",
+        f"{token}:{PATH}:ro",
+        "--cap-drop=ALL",
+        "--security-opt=no-new-privileges",
+        *options,
+        image,
+        role,
+    )
     return name
 
 
@@ -175,12 +190,23 @@ def test_a_sick_head_is_found_out(head):
 def test_head_and_worker_join_report_health_and_drain(image, head, token, network, containers):
     """Last: it stops the head."""
     worker = start(
-        containers, image, "worker", token, network, "-e", f"HEAD_ADDRESS={head}",
-        "-e", "RAY_CLOUD_INSTANCE_ID=vm-7", "-e", "RAY_NODE_TYPE_NAME=cpu",
-    )  # fmt: skip
+        containers,
+        image,
+        "worker",
+        token,
+        network,
+        "-e",
+        f"HEAD_ADDRESS={head}",
+        "-e",
+        "RAY_CLOUD_INSTANCE_ID=vm-7",
+        "-e",
+        "RAY_NODE_TYPE_NAME=cpu",
+    )
     wait_for_health(worker)
-    script = "import ray, json; ray.init('auto', logging_level='ERROR'); print(json.dumps(" \
-        "[[n['Alive'], n['Labels'], n['Resources']] for n in ray.nodes()]))"  # fmt: skip
+    script = (
+        "import ray, json; ray.init('auto', logging_level='ERROR'); print(json.dumps("
+        "[[n['Alive'], n['Labels'], n['Resources']] for n in ray.nodes()]))"
+    )
     nodes = json.loads(docker("exec", head, "python", "-c", script).stdout.splitlines()[-1])
     assert len(nodes) == 2 and all(alive for alive, _, _ in nodes)
     labels = [labels for _, labels, _ in nodes]

@@ -62,7 +62,7 @@ def test_what_is_left_out_is_pinned_elsewhere():
 def test_the_command_works_and_pong_plays(host):
     assert re.match(r"savanna \d", host.check_output("savanna --version"))
     script = (
-        "from training.envs.atari import make_atari_vector_env as make; import numpy as np;"
+        "from savanna.envs.atari import make_atari_vector_env as make; import numpy as np;"
         "e = make('PongNoFrameskip-v4', 2, frame_size=42, frame_stack=4, episodic_life=False,"
         " num_threads=1); e.reset(seed=np.array([1, 2], np.int32));"
         "print(e.step(np.array([0, 2]))[0].shape)"
@@ -133,10 +133,22 @@ def test_a_run_works_inside_one_container(image, tmp_path):
     """The laptop's case: no cluster, one container, results in a folder of the user's."""
     Path(tmp_path).chmod(0o777)
     result = docker(
-        "run", "--rm", "--shm-size=1g", "-v", f"{tmp_path}:{facts()['RESULTS_PATH']}", image,
-        "savanna", "train", "cartpole", "--stop", "iterations=1", "--evaluate-episodes", "1",
-        timeout=240, check=False,
-    )  # fmt: skip
+        "run",
+        "--rm",
+        "--shm-size=1g",
+        "-v",
+        f"{tmp_path}:{facts()['RESULTS_PATH']}",
+        image,
+        "savanna",
+        "train",
+        "cartpole",
+        "--stop",
+        "iterations=1",
+        "--evaluate-episodes",
+        "1",
+        timeout=240,
+        check=False,
+    )
     assert result.returncode == 0, result.stderr[-3000:]
     run = next((tmp_path / "cartpole").glob("2*"))
     assert json.loads((run / "status.json").read_text())["state"] == "succeeded"

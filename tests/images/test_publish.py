@@ -14,8 +14,15 @@ case "$*" in
   "image inspect"*) grep -q -- "-t $3 " "$CALLS" ;;
 esac
 """
-COPIED = ("Makefile", "cluster.env", "pyproject.toml", "README.md", "LICENSE", "requirements.txt",
-          "requirements-dev.txt")  # fmt: skip
+COPIED = (
+    "Makefile",
+    "cluster.env",
+    "pyproject.toml",
+    "README.md",
+    "LICENSE",
+    "requirements.txt",
+    "requirements-dev.txt",
+)
 
 
 @pytest.fixture
@@ -25,11 +32,10 @@ def checkout(tmp_path):
     folder.mkdir()
     for name in COPIED:
         shutil.copy2(ROOT / name, folder / name)
-    shutil.copytree(ROOT / "images", folder / "images",
-                    ignore=shutil.ignore_patterns("wheelhouse"))  # fmt: skip
+    shutil.copytree(ROOT / "images", folder / "images", ignore=shutil.ignore_patterns("wheelhouse"))
     (folder / ".gitignore").write_text(".venv\nbuild\nimages/wheelhouse\n")
-    (folder / "training").mkdir()
-    (folder / "training" / "__init__.py").touch()
+    (folder / "training" / "savanna").mkdir(parents=True)
+    (folder / "training" / "savanna" / "__init__.py").touch()
     (folder / "Pulumi.dev.yaml").write_text("config: {}\n")
     (folder / "infra" / "foundation").mkdir(parents=True)
     (folder / "infra" / "foundation" / "Pulumi.dev.yaml").write_text("config: {}\n")
@@ -48,19 +54,29 @@ def make(checkout, tmp_path):
     commands.mkdir()
     environment_bin = checkout / ".venv" / "bin"
     environment_bin.mkdir()
-    for file, text in {commands / "docker": DOCKER, commands / "az": "#!/bin/sh\n",
-                       environment_bin / "uv": "#!/bin/sh\n"}.items():  # fmt: skip
+    for file, text in {
+        commands / "docker": DOCKER,
+        commands / "az": "#!/bin/sh\n",
+        environment_bin / "uv": "#!/bin/sh\n",
+    }.items():
         file.write_text(text)
         file.chmod(0o755)
     wheels = tmp_path / "wheels"
     wheels.mkdir()
-    [version] = [line[7:] for line in (ROOT / "images/torch-cpu.txt").read_text().splitlines()
-                 if line.startswith("torch==")]  # fmt: skip
+    [version] = [
+        line[7:]
+        for line in (ROOT / "images/torch-cpu.txt").read_text().splitlines()
+        if line.startswith("torch==")
+    ]
     (wheels / f"torch-{version}-cp311-cp311-linux_x86_64.whl").touch()
     calls = tmp_path / "calls"
-    environment = {**os.environ, "PATH": f"{commands}{os.pathsep}{os.environ['PATH']}",
-                   "CALLS": str(calls), "DOCKER": "docker",
-                   "TORCH_WHEELS": str(wheels)}  # fmt: skip
+    environment = {
+        **os.environ,
+        "PATH": f"{commands}{os.pathsep}{os.environ['PATH']}",
+        "CALLS": str(calls),
+        "DOCKER": "docker",
+        "TORCH_WHEELS": str(wheels),
+    }
 
     def run_make(*arguments):
         calls.write_text("")

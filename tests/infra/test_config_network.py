@@ -30,10 +30,12 @@ def own_networks(draw) -> dict:
     nodes = draw(inside(space, 8, 24 if bastion else 27))
     admins = draw(st.lists(inside(PRIVATE[0], 8, 32).map(str), max_size=5))
     return {
-        "addressSpace": str(space), "nodesRange": str(nodes), "bastion": bastion,
+        "addressSpace": str(space),
+        "nodesRange": str(nodes),
+        "bastion": bastion,
         "adminRanges": admins if bastion else ["10.9.0.0/24", *admins],
         "pools": [{"name": "cpu", "size": "Standard_D4as_v6", "max": 11}],
-    }  # fmt: skip
+    }
 
 
 @st.composite

@@ -49,13 +49,19 @@ def test_defaults_build_a_gpu_head_and_a_spot_pool():
 
 def test_values_may_be_text_as_pulumi_gives_them():
     text = cluster(
-        dev="true", bastion="false", adminRanges='["192.168.7.0/24"]', headDiskGib="256",
+        dev="true",
+        bastion="false",
+        adminRanges='["192.168.7.0/24"]',
+        headDiskGib="256",
         pools='[{"name": "big", "size": "standard_d32AS_V6", "max": 3}]',
-    )  # fmt: skip
+    )
     typed = cluster(
-        dev=True, bastion=False, adminRanges=["192.168.7.0/24"], headDiskGib=256,
+        dev=True,
+        bastion=False,
+        adminRanges=["192.168.7.0/24"],
+        headDiskGib=256,
         pools=[{"name": "big", "size": "Standard_D32as_v6", "max": 3}],
-    )  # fmt: skip
+    )
     assert text == typed
     assert [(pool.min, pool.max, pool.spot) for pool in text.pools] == [(0, 3, False)]
 
@@ -117,25 +123,37 @@ MISTAKES = [
     ({"resourceGroup": "rg."}, "resourceGroup 'rg.'", "no dot at the end"),
     ({"foundation": "a/b"}, "foundation 'a/b'", "ORGANISATION/savanna-foundation/STACK"),
     ({"dev": "yes"}, "dev 'yes'", "true or false"),
-    ({"headSize": "STANDARD_NC6"}, "headSize 'Standard_NC6'",
-     "was retired on 2023-09-06; use Standard_NC8as_T4_v3"),
+    (
+        {"headSize": "STANDARD_NC6"},
+        "headSize 'Standard_NC6'",
+        "was retired on 2023-09-06; use Standard_NC8as_T4_v3",
+    ),
     ({"headSize": "Standard_NC6s_v3"}, "headSize 'Standard_NC6s_v3'", "use Standard_NC8as_T4_v3"),
     ({"headSize": "Standard_NV12s_v3"}, "headSize 'Standard_NV12s_v3'", "2026-09-30"),
-    ({"headSize": "Standard_NC8as_T4"}, "headSize 'Standard_NC8as_T4'",
-     "did you mean Standard_NC8as_T4_v3?"),
+    (
+        {"headSize": "Standard_NC8as_T4"},
+        "headSize 'Standard_NC8as_T4'",
+        "did you mean Standard_NC8as_T4_v3?",
+    ),
     ({"headDiskGib": 8}, "headDiskGib 8", "from 30 to 4095"),
     ({"headDiskGib": "much"}, "headDiskGib 'much'", "whole number"),
     ({"headShmGib": 8}, "headShmGib 8", "object store (16.8) within Standard_NC8as_T4_v3's 56"),
     ({"headShmGib": 100}, "headShmGib 100", "use 20, or 0"),
     ({"pools": "- {"}, "pools '- {'", "is no YAML"),
     ({"pools": "cpu"}, "pools 'cpu'", "must be a list of entries"),
-    (pool(size="STANDARD_D2_V2"), "pools[0].size 'Standard_D2_v2'",
-     "retires on 2028-05-01, ours are generation 2; use Standard_D2as_v6"),
+    (
+        pool(size="STANDARD_D2_V2"),
+        "pools[0].size 'Standard_D2_v2'",
+        "retires on 2028-05-01, ours are generation 2; use Standard_D2as_v6",
+    ),
     (pool(size=None), "pools[0].size ''", "must be set"),
     (pool(max=None), "pools[0].max ''", "must be set"),
     (pool(name="Cpu"), "pools[0].name 'Cpu'", "use 2-14 of a-z"),
-    (pool(name="a" * 14) | {"name": "n" * 20, "stack": "s" * 20}, f"pools '{'a' * 14}'",
-     "55 characters together"),
+    (
+        pool(name="a" * 14) | {"name": "n" * 20, "stack": "s" * 20},
+        f"pools '{'a' * 14}'",
+        "55 characters together",
+    ),
     (pool(name="head"), "pools[0].name 'head'", "use another name"),
     (pool(mx=3), "pools[0].mx 3", "did you mean max?"),
     (pool(price=3), "pools[0].price 3", "no such setting"),
@@ -154,8 +172,11 @@ MISTAKES = [
     ({"gpuImage": f"savanna-cpu{DIGEST}"}, "gpuImage 'savanna-cpu@", "name the gpu flavour"),
     ({"cpuImage": f"a.azurecr.io/x/savanna-gpu{DIGEST}"}, "cpuImage 'a.azure", "cpu flavour"),
     ({"sshPublicKey": ""}, "sshPublicKey ''", "must be set"),
-    ({"sshPublicKey": "ecdsa-sha2-nistp256 AAAA"}, "sshPublicKey 'ecdsa-sha2-nistp256 ...'",
-     "Azure takes ssh-ed25519 and ssh-rsa"),
+    (
+        {"sshPublicKey": "ecdsa-sha2-nistp256 AAAA"},
+        "sshPublicKey 'ecdsa-sha2-nistp256 ...'",
+        "Azure takes ssh-ed25519 and ssh-rsa",
+    ),
     ({"sshPublicKey": SSH_KEY[:60]}, "sshPublicKey 'ssh-ed25519 ...'", "cut off"),
     ({"sshPublicKey": rsa_key(1024)}, "sshPublicKey 'ssh-rsa ...'", "1024 bits"),
     ({"adminRanges": ["0.0.0.0/0"]}, "adminRanges '0.0.0.0/0'", "opens SSH to too many"),
@@ -165,33 +186,61 @@ MISTAKES = [
     ({"adminRanges": ["::/0"]}, "adminRanges '::/0'", "write it like 10.0.0.0/16"),
     ({"adminRanges": "10.0.0.0/8"}, "adminRanges '10.0.0.0/8'", "list of texts"),
     ({"bastion": False}, "adminRanges []", "set bastion to true"),
-    ({"addressSpace": "8.8.0.0/16", "nodesRange": "8.8.0.0/24"}, "addressSpace '8.8.0.0/16'",
-     "use a private range"),
-    ({"addressSpace": "168.63.129.0/24", "nodesRange": "168.63.129.0/24"},
-     "addressSpace '168.63.129.0/24'", "use a private range"),
-    ({"addressSpace": "169.254.0.0/16", "nodesRange": "169.254.0.0/24"},
-     "addressSpace '169.254.0.0/16'", "use a private range"),
-    ({"addressSpace": "172.16.0.0/12", "nodesRange": "172.18.0.0/24"},
-     "addressSpace '172.16.0.0/12'", "overlaps Docker's 172.17.0.0/16"),
+    (
+        {"addressSpace": "8.8.0.0/16", "nodesRange": "8.8.0.0/24"},
+        "addressSpace '8.8.0.0/16'",
+        "use a private range",
+    ),
+    (
+        {"addressSpace": "168.63.129.0/24", "nodesRange": "168.63.129.0/24"},
+        "addressSpace '168.63.129.0/24'",
+        "use a private range",
+    ),
+    (
+        {"addressSpace": "169.254.0.0/16", "nodesRange": "169.254.0.0/24"},
+        "addressSpace '169.254.0.0/16'",
+        "use a private range",
+    ),
+    (
+        {"addressSpace": "172.16.0.0/12", "nodesRange": "172.18.0.0/24"},
+        "addressSpace '172.16.0.0/12'",
+        "overlaps Docker's 172.17.0.0/16",
+    ),
     ({"nodesRange": "10.1.0.0/24"}, "nodesRange '10.1.0.0/24'", "outside addressSpace 10.0.0.0/16"),
     ({"nodesRange": "10.0.0.7/24"}, "nodesRange '10.0.0.7/24'", "inside 10.0.0.0/24; write that"),
     ({"nodesRange": "10.0.0"}, "nodesRange '10.0.0'", "write it like 10.0.0.0/16"),
     ({"nodesRange": "10.0.0.0/25"}, "nodesRange '10.0.0.0/25'", "and Bastion"),
-    ({"nodesRange": "10.0.0.0/28", "bastion": False, "adminRanges": ["10.9.0.0/24"]},
-     "nodesRange '10.0.0.0/28'", "use a /27 or larger"),
+    (
+        {"nodesRange": "10.0.0.0/28", "bastion": False, "adminRanges": ["10.9.0.0/24"]},
+        "nodesRange '10.0.0.0/28'",
+        "use a /27 or larger",
+    ),
     (pool(max=124), "pools 'max 124 workers in all'", "has room for 123; lower max"),
     ({"headAddress": "10.0.0.3"}, "headAddress '10.0.0.3'", "from 10.0.0.4 to 10.0.0.14"),
     ({"headAddress": "10.0.0.15"}, "headAddress '10.0.0.15'", "from 10.0.0.4 to 10.0.0.14"),
     ({"headAddress": "head"}, "headAddress 'head'", "write it like 10.0.0.4"),
-    ({"existingSubnetRange": "10.8.4.0/24"}, "existingSubnetRange '10.8.4.0/24'",
-     "existingSubnetId, which is not set"),
-    ({**EXISTING, "existingSubnetId": "/subscriptions/x/subnets/y"},
-     "existingSubnetId '/subscriptions/x/subnets/y'", "it looks like /subscriptions/ID/"),
-    ({**EXISTING, "existingSubnetId": SUBNET.rpartition("/subnets/")[0]}, "existingSubnetId",
-     "/subnets/SUBNET"),
+    (
+        {"existingSubnetRange": "10.8.4.0/24"},
+        "existingSubnetRange '10.8.4.0/24'",
+        "existingSubnetId, which is not set",
+    ),
+    (
+        {**EXISTING, "existingSubnetId": "/subscriptions/x/subnets/y"},
+        "existingSubnetId '/subscriptions/x/subnets/y'",
+        "it looks like /subscriptions/ID/",
+    ),
+    (
+        {**EXISTING, "existingSubnetId": SUBNET.rpartition("/subnets/")[0]},
+        "existingSubnetId",
+        "/subnets/SUBNET",
+    ),
     ({**EXISTING, "existingSubnetRange": ""}, "existingSubnetRange ''", "write it like"),
-    ({**EXISTING, "existingSubnetRange": "10.8.4.8/30", "headAddress": "10.8.4.10"} | pool(max=1),
-     "existingSubnetRange '10.8.4.8/30'", "use a /29 or larger"),
+    (
+        {**EXISTING, "existingSubnetRange": "10.8.4.8/30", "headAddress": "10.8.4.10"}
+        | pool(max=1),
+        "existingSubnetRange '10.8.4.8/30'",
+        "use a /29 or larger",
+    ),
     ({**EXISTING, "headAddress": ""}, "headAddress ''", "a free address of it"),
     ({**EXISTING, "headAddress": "10.8.5.1"}, "headAddress '10.8.5.1'", "10.8.4.4 to 10.8.4.254"),
     ({**EXISTING, "bastion": True}, "bastion True", "set it to false"),
@@ -201,7 +250,7 @@ MISTAKES = [
     ({"maxHours": 100}, "maxHours 100", "longer than lifetimeHours 72"),
     ({"lifetimeHours": 0}, "lifetimeHours 0", "from 1"),
     ({"expires": "tomorrow"}, "expires 'tomorrow'", "2026-12-24T18:00Z"),
-]  # fmt: skip
+]
 
 FOUNDATION_MISTAKES = [
     ({"budgetEmails": []}, "budgetEmails []", "at least one"),
@@ -235,12 +284,22 @@ def test_a_mistake_of_the_foundation_is_one_line(given, begins, proposes):
 
 def test_all_mistakes_at_once():
     together = {
-        "owner": "", "hedSize": 1, "location": "West Europe", "headSize": "STANDARD_NC6",
-        "headDiskGib": 8, "cpuImage": "savanna-cpu:latest", "sshPublicKey": "x",
-        "adminRanges": ["0.0.0.0/0"], "addressSpace": "172.16.0.0/12", "nodesRange": "10.1.0.0/33",
-        "headAddress": "head", "joinMinutes": 1, "maxHours": 100, "dev": "no",
+        "owner": "",
+        "hedSize": 1,
+        "location": "West Europe",
+        "headSize": "STANDARD_NC6",
+        "headDiskGib": 8,
+        "cpuImage": "savanna-cpu:latest",
+        "sshPublicKey": "x",
+        "adminRanges": ["0.0.0.0/0"],
+        "addressSpace": "172.16.0.0/12",
+        "nodesRange": "10.1.0.0/33",
+        "headAddress": "head",
+        "joinMinutes": 1,
+        "maxHours": 100,
+        "dev": "no",
         "pools": [{"name": "head", "size": "Standard_D16as_v6", "max": 2, "min": 3, "x": 1}],
-    }  # fmt: skip
+    }
     keys = [line.split(" ")[0] for line in problems(stack="my stack", **together)]
     assert sorted(keys) == sorted(
         [key for key in together if key not in ("pools",)]

@@ -80,9 +80,12 @@ def test_settings_survive_their_label_and_name_their_differences():
     assert Settings.from_label(first.to_label()) == first
     assert first.differences(first) == []
     for change in (
-        {"image_id": "2"}, {"head": Node(3, GIB)}, {"worker": Node(1, 2 * GIB)}, {"port": 2},
+        {"image_id": "2"},
+        {"head": Node(3, GIB)},
+        {"worker": Node(1, 2 * GIB)},
+        {"port": 2},
         {"environment": (("A", "b"),)},
-    ):  # fmt: skip
+    ):
         other = Settings(**base | change)
         assert Settings.from_label(other.to_label()) == other
         (difference,) = first.differences(other)

@@ -126,10 +126,26 @@ def reachable(sockets) -> set[int]:
 def test_training_passes_and_every_port_that_ray_opens_is_known(nodes):
     before = {name: machine.denied() for name, machine in nodes.ray.items()}
     result, seen = during(
-        nodes, "savanna", "train", "cartpole", "--address", HEAD, "--num-env-runners", "2",
-        "--stop", "iterations=1", "--evaluate-episodes", "0", "--no-video", "--no-report",
-        "--storage", "none", "--workers", "2", "--no-checkpoint-at-end",
-    )  # fmt: skip
+        nodes,
+        "savanna",
+        "train",
+        "cartpole",
+        "--address",
+        HEAD,
+        "--num-env-runners",
+        "2",
+        "--stop",
+        "iterations=1",
+        "--evaluate-episodes",
+        "0",
+        "--no-video",
+        "--no-report",
+        "--storage",
+        "none",
+        "--workers",
+        "2",
+        "--no-checkpoint-at-end",
+    )
     assert result.returncode == 0, result.stderr[-2000:]
     for name in nodes.ray:
         # A worker's process took part on every node, and no port is there that nobody named.

@@ -37,10 +37,15 @@ class Verdict:
     def row(self) -> dict[str, str | float]:
         one = self.defect
         return {
-            "name": one.name, "what": one.what, "file": one.file, "needs": one.needs,
-            "result": self.result, "by": self.by, "why": self.why,
+            "name": one.name,
+            "what": one.what,
+            "file": one.file,
+            "needs": one.needs,
+            "result": self.result,
+            "by": self.by,
+            "why": self.why,
             "seconds": round(self.seconds, 1),
-        }  # fmt: skip
+        }
 
 
 def parser() -> argparse.ArgumentParser:
@@ -139,8 +144,11 @@ class Runner:
                 continue
             tell(outcome.said)
             bad = outcome.failed if outcome.failed and not outcome.late else tuple(jobs[job])
-            found |= {one.name for one in defects if any(
-                b.startswith(t) or t.startswith(b) for t in one.tests for b in bad)}  # fmt: skip
+            found |= {
+                one.name
+                for one in defects
+                if any(b.startswith(t) or t.startswith(b) for t in one.tests for b in bad)
+            }
         return found
 
     def verdict(self, defect: Defect) -> Verdict:
@@ -182,8 +190,9 @@ def judge(root: Path, defects: list[Defect], options: argparse.Namespace) -> lis
                 workers = 1 if group is containers else options.workers
                 runner = Runner(root, place, workers, options.limit)
                 red = set() if options.no_clean_run else runner.red(group)
-                verdicts |= {one.name: Verdict(one, "RED WITHOUT IT") for one in group
-                             if one.name in red}  # fmt: skip
+                verdicts |= {
+                    one.name: Verdict(one, "RED WITHOUT IT") for one in group if one.name in red
+                }
                 todo = [one for one in group if one.name not in red]
                 verdicts |= {v.defect.name: v for v in runner.each(runner.verdict, todo)}
     return [verdicts[one.name] for one in defects]

@@ -61,15 +61,30 @@ def copy_checkout(root: Path, target: Path) -> Path:
 def run_tests(root: Path, tests: list[str], limit: float, *, first: bool = True) -> Outcome:
     """Run tests in the copy at `root`, to the `first` failure; what they leave is killed."""
     mark, temporary = secrets.token_hex(8), root.with_name(f"{root.name}-tmp")
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-n", "0",
-               f"--basetemp={temporary}", *(["-x"] if first else []), *tests]  # fmt: skip
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "-n",
+        "0",
+        f"--basetemp={temporary}",
+        *(["-x"] if first else []),
+        *tests,
+    ]
     began = time.monotonic()
     output = root.with_name(f"{root.name}-output")
     with output.open("w") as file:
         process = subprocess.Popen(
-            command, cwd=root, stdin=subprocess.DEVNULL, stdout=file, stderr=subprocess.STDOUT,
-            env={**os.environ, "PYTHONPATH": str(root), MARK: mark},
-        )  # fmt: skip
+            command,
+            cwd=root,
+            stdin=subprocess.DEVNULL,
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, "PYTHONPATH": f"{root}{os.pathsep}{root / 'training'}", MARK: mark},
+        )
     late = False
     try:
         process.wait(limit)
@@ -88,9 +103,13 @@ def run_tests(root: Path, tests: list[str], limit: float, *, first: bool = True)
     reason = re.search(r"^E +(.*)$", text, re.MULTILINE)
     passed = re.search(r"(\d+) passed", text)
     return Outcome(
-        tuple(failed), reason[1] if reason else "", int(passed[1]) if passed else 0, seconds, late,
+        tuple(failed),
+        reason[1] if reason else "",
+        int(passed[1]) if passed else 0,
+        seconds,
+        late,
         text[-3000:],
-    )  # fmt: skip
+    )
 
 
 def kill_marked(mark: str) -> None:

@@ -2,14 +2,14 @@
 
 from pathlib import Path
 
-from training.cli.main import make_parser
-from training.cli.train import arguments, request_from
-from training.experiments import Machine
-from training.orchestration.checks import check_early
-from training.orchestration.plan import Plan, make_plan
-from training.orchestration.resume import Resumption
-from training.orchestration.saved import with_saved_settings
-from training.run_directory import RunDirectory
+from savanna.cli.main import make_parser
+from savanna.cli.train import arguments, request_from
+from savanna.experiments import Machine
+from savanna.orchestration.checks import check_early
+from savanna.orchestration.plan import Plan, make_plan
+from savanna.orchestration.resume import Resumption
+from savanna.orchestration.saved import with_saved_settings
+from savanna.run_directory import RunDirectory
 
 
 def plan_of(*words, resumed: RunDirectory | None = None, checkpoint: Path | None = None) -> Plan:

@@ -7,9 +7,9 @@ import random
 from pathlib import Path
 from typing import Any
 
-from training.metrics import IterationResult
-from training.recording import MetricsCsv
-from training.run_directory import CheckpointInfo, RunDirectory
+from savanna.metrics import IterationResult
+from savanna.recording import MetricsCsv
+from savanna.run_directory import CheckpointInfo, RunDirectory
 
 STEPS_PER_ITERATION = 8192
 CONFIG: dict[str, Any] = {

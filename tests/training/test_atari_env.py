@@ -6,8 +6,8 @@ import gymnasium as gym
 import numpy as np
 import pytest
 
-from training.envs.atari import is_atari, make_atari_vector_env, parse_atari_id
-from training.errors import UsageError
+from savanna.envs.atari import is_atari, make_atari_vector_env, parse_atari_id
+from savanna.errors import UsageError
 
 gym.register_envs(ale_py)
 
@@ -46,9 +46,12 @@ class PlainGame:
 
 @pytest.mark.parametrize(
     ("env", "size", "steps"),
-    [("PongNoFrameskip-v4", 42, 900), ("PongNoFrameskip-v4", 84, 150),
-     ("BreakoutNoFrameskip-v4", 42, 120)],
-)  # fmt: skip
+    [
+        ("PongNoFrameskip-v4", 42, 900),
+        ("PongNoFrameskip-v4", 84, 150),
+        ("BreakoutNoFrameskip-v4", 42, 120),
+    ],
+)
 def test_frames_rewards_and_ends_equal_the_plain_pipeline(env, size, steps):
     envs = 2
     vector = make_atari_vector_env(env, envs, frame_size=size)

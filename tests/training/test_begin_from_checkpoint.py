@@ -9,11 +9,11 @@ import pytest
 from command import savanna
 from plans import plan_of
 
-from training.errors import SavannaError, UsageError
-from training.evaluation.policy import MODULES, load_policy
-from training.orchestration.resume import Resumption, find_resumption
-from training.orchestration.weights import check_networks, load_networks
-from training.run_directory import RunDirectory
+from savanna.errors import SavannaError, UsageError
+from savanna.evaluation.policy import MODULES, load_policy
+from savanna.orchestration.resume import Resumption, find_resumption
+from savanna.orchestration.weights import check_networks, load_networks
+from savanna.run_directory import RunDirectory
 
 QUICK = ("--evaluate-episodes", "0", "--no-video", "--no-report")
 SMALL = ("--set", "model_config.actor_hiddens=[8]", "--set", "model_config.critic_hiddens=[8]")
@@ -56,19 +56,27 @@ def test_a_named_experiment_fits_with_the_same_settings(spread):
     ("words", "says"),
     [
         (("particle", *SMALL), "discrete there, continuous.* env_config.continuous=False: give"),
-        (("particle", "--actions", "discrete"),
-         r"is 8 x 18 there, 256 x 18 in the run.* model_config.actor_hiddens=\[8\], model_config"),
-        (("particle", "--actions", "discrete", *SMALL, "--num-agents", "5"),
-         "8 x 18 there, 8 x 30 in the run.* has env_config.num_agents=None"),
-        (("particle", "--actions", "discrete", *SMALL, "--set", "num_critics=1"),
-         "critics.1.0.weight of agent_0 is 8 x 69 there, missing in the run.* has num_critics=2"),
-        (("particle", "--actions", "discrete", *SMALL, "--set", "share_parameters=False"),
-         "networks for agent_0, the run for agent_0, agent_1, agent_2.* share_parameters=True"),
+        (
+            ("particle", "--actions", "discrete"),
+            r"is 8 x 18 there, 256 x 18 in the run.* model_config.actor_hiddens=\[8\], ",
+        ),
+        (
+            ("particle", "--actions", "discrete", *SMALL, "--num-agents", "5"),
+            "8 x 18 there, 8 x 30 in the run.* has env_config.num_agents=None",
+        ),
+        (
+            ("particle", "--actions", "discrete", *SMALL, "--set", "num_critics=1"),
+            "critics.1.0.weight of agent_0 is 8 x 69 there, missing in the run.* has num_critics=2",
+        ),
+        (
+            ("particle", "--actions", "discrete", *SMALL, "--set", "share_parameters=False"),
+            "networks for agent_0, the run for agent_0, agent_1, agent_2.* share_parameters=True",
+        ),
         (("particle-ppo",), "missing there.* was trained with MADDPG on simple_spread"),
         (("particle", "--scenario", "simple_tag"), "the run for adversary_0.* on simple_spread"),
         (("cartpole",), "networks for agent_0, the run for default_policy.* on simple_spread"),
     ],
-)  # fmt: skip
+)
 def test_other_networks_are_refused_with_what_they_were_made_with(spread, words, says):
     with pytest.raises(UsageError) as caught:
         check(spread, *words)
@@ -116,9 +124,18 @@ def test_nothing_but_the_networks_is_taken_over(copied):
     old = RunDirectory.find("latest", copied / "runs")
     folder = old.checkpoint_path(old.checkpoints()[-1].number)
     result = savanna(
-        "train", "--resume", folder, "--set", "lr=1e-12", "--stop", "none",
-        "--stop", "iterations=1", *QUICK, cwd=copied,
-    )  # fmt: skip
+        "train",
+        "--resume",
+        folder,
+        "--set",
+        "lr=1e-12",
+        "--stop",
+        "none",
+        "--stop",
+        "iterations=1",
+        *QUICK,
+        cwd=copied,
+    )
     assert result.returncode == 0, result.stderr
     new = RunDirectory.find("latest", copied / "runs")
     assert new.path != old.path and new.metadata["resumed_from"] == str(folder)

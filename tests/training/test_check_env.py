@@ -5,9 +5,9 @@ import textwrap
 
 import pytest
 
-from training.cli import main
-from training.envs.conformance import CHECKS, run_checks
-from training.envs.subject import Subject
+from savanna.cli import main
+from savanna.envs.conformance import CHECKS, run_checks
+from savanna.envs.subject import Subject
 
 GOOD = '''
 import random
@@ -49,173 +49,323 @@ class Env(gym.Env):
 
 # case: (the check that must find it, its verdict, a word of what it says, what is changed)
 BROKEN = {
-    "continuous actions": ("spaces", "wrong", "only Discrete", """
+    "continuous actions": (
+        "spaces",
+        "wrong",
+        "only Discrete",
+        """
         def __init__(self, render_mode=None):
             super().__init__(render_mode)
             self.action_space = gym.spaces.Box(-1, 1, (1,), np.float32)
         def step(self, action):
             return super().step(action[0] > 0)
-        """),
-    "actions from 1": ("spaces", "wrong", "begin at 1", """
+        """,
+    ),
+    "actions from 1": (
+        "spaces",
+        "wrong",
+        "begin at 1",
+        """
         def __init__(self, render_mode=None):
             super().__init__(render_mode)
             self.action_space = gym.spaces.Discrete(2, start=1)
         def step(self, action):
             return super().step(action - 1)
-        """),
-    "observations without a size": ("spaces", "wrong", "no fixed size", """
+        """,
+    ),
+    "observations without a size": (
+        "spaces",
+        "wrong",
+        "no fixed size",
+        """
         def __init__(self, render_mode=None):
             super().__init__(render_mode)
             self.observation_space = gym.spaces.Sequence(gym.spaces.Discrete(9))
         def look(self):
             return (self.place, 1)
-        """),
-    "no spaces": ("spaces", "wrong", "action_space is not set", """
+        """,
+    ),
+    "no spaces": (
+        "spaces",
+        "wrong",
+        "action_space is not set",
+        """
         def __init__(self, render_mode=None):
             super().__init__(render_mode)
             del self.action_space
-        """),
-    "a step raises": ("play", "wrong", "step 5 raised KeyError", """
+        """,
+    ),
+    "a step raises": (
+        "play",
+        "wrong",
+        "step 5 raised KeyError",
+        """
         steps = 0
         def step(self, action):
             self.steps += 1
             if self.steps == 5:
                 raise KeyError("door")
             return super().step(action)
-        """),
-    "a late error": ("play", "wrong", "ZeroDivisionError", """
+        """,
+    ),
+    "a late error": (
+        "play",
+        "wrong",
+        "ZeroDivisionError",
+        """
         steps = 0
         def step(self, action):
             self.steps += 1
             return super().step(action if self.steps < 900 else 1 // 0)
-        """),
-    "no second reset": ("play", "wrong", "reset 2 raised RuntimeError", """
+        """,
+    ),
+    "no second reset": (
+        "play",
+        "wrong",
+        "reset 2 raised RuntimeError",
+        """
         resets = 0
         def reset(self, *, seed=None, options=None):
             self.resets += 1
             if self.resets == 2:
                 raise RuntimeError("used up")
             return super().reset(seed=seed, options=options)
-        """),
-    "four results": ("play", "wrong", "step 1 returned a tuple of 4", """
+        """,
+    ),
+    "four results": (
+        "play",
+        "wrong",
+        "step 1 returned a tuple of 4",
+        """
         def step(self, action):
             look, reward, over, _, info = super().step(action)
             return look, reward, over, info
-        """),
-    "another dtype": ("observations", "wrong", "float64", """
+        """,
+    ),
+    "another dtype": (
+        "observations",
+        "wrong",
+        "float64",
+        """
         def look(self):
             return super().look().astype(float)
-        """),
-    "a list": ("observations", "wrong", "not a NumPy array", """
+        """,
+    ),
+    "a list": (
+        "observations",
+        "wrong",
+        "not a NumPy array",
+        """
         def look(self):
             return super().look().tolist()
-        """),
-    "out of bounds": ("observations", "wrong", "below 0", """
+        """,
+    ),
+    "out of bounds": (
+        "observations",
+        "wrong",
+        "below 0",
+        """
         def look(self):
             return super().look() - np.float32(1 if self.place == 3 else 0)
-        """),
-    "another shape": ("observations", "wrong", "shape", """
+        """,
+    ),
+    "another shape": (
+        "observations",
+        "wrong",
+        "shape",
+        """
         def look(self):
             return super().look()[:1]
-        """),
-    "NaN observed": ("numbers", "wrong", "NaN or infinity", """
+        """,
+    ),
+    "NaN observed": (
+        "numbers",
+        "wrong",
+        "NaN or infinity",
+        """
         def look(self):
             look = super().look()
             look[1] = np.nan if self.place == 2 else look[1]
             return look
-        """),
-    "endless reward": ("numbers", "wrong", "reward is inf", """
+        """,
+    ),
+    "endless reward": (
+        "numbers",
+        "wrong",
+        "reward is inf",
+        """
         def step(self, action):
             look, reward, *rest = super().step(action)
             return look, np.inf if self.place == 2 else reward, *rest
-        """),
-    "reward in words": ("numbers", "wrong", "type str", """
+        """,
+    ),
+    "reward in words": (
+        "numbers",
+        "wrong",
+        "type str",
+        """
         def step(self, action):
             look, reward, *rest = super().step(action)
             return look, str(reward), *rest
-        """),
-    "flags as numbers": ("flags", "wrong", "terminated is 0 of type int", """
+        """,
+    ),
+    "flags as numbers": (
+        "flags",
+        "wrong",
+        "terminated is 0 of type int",
+        """
         def step(self, action):
             look, reward, over, *rest = super().step(action)
             return look, reward, int(over), *rest
-        """),
-    "no end": ("episodes", "warning", "no end in 10,000", """
+        """,
+    ),
+    "no end": (
+        "episodes",
+        "warning",
+        "no end in 10,000",
+        """
         def step(self, action):
             look, _, _, *rest = super().step(action)
             return look, 0.0, False, *rest
-        """),
-    "chance without the seed": ("seeds", "wrong", "another observation", """
+        """,
+    ),
+    "chance without the seed": (
+        "seeds",
+        "wrong",
+        "another observation",
+        """
         def step(self, action):
             look, *rest = super().step(action)
             look[1] = random.random()
             return look, *rest
-        """),
-    "reset forgets something": ("seeds", "wrong", "reset 1 gave another observation", """
+        """,
+    ),
+    "reset forgets something": (
+        "seeds",
+        "wrong",
+        "reset 1 gave another observation",
+        """
         age = 0.0
         def look(self):
             Env.age += 0.001
             return np.asarray([self.place, Env.age % 1], np.float32)
-        """),
-    "state on the class": ("isolation", "wrong", "playing beside it changes it", """
+        """,
+    ),
+    "state on the class": (
+        "isolation",
+        "wrong",
+        "playing beside it changes it",
+        """
         @property
         def place(self):
             return Env.shared
         @place.setter
         def place(self, value):
             Env.shared = value
-        """),
-    "only one": ("isolation", "wrong", "cannot be made", """
+        """,
+    ),
+    "only one": (
+        "isolation",
+        "wrong",
+        "cannot be made",
+        """
         made = 0
         def __init__(self, render_mode=None):
             Env.made += 1
             if Env.made > 1:
                 raise RuntimeError("the port is taken")
             super().__init__(render_mode)
-        """),
-    "a relative file": ("process", "wrong", "level.txt", """
+        """,
+    ),
+    "a relative file": (
+        "process",
+        "wrong",
+        "level.txt",
+        """
         def __init__(self, render_mode=None):
             super().__init__(render_mode)
             Path("level.txt").read_text()
-        """),
-    "pictures of floats": ("films", "wrong", "float64", """
+        """,
+    ),
+    "pictures of floats": (
+        "films",
+        "wrong",
+        "float64",
+        """
         def render(self):
             return super().render() / 255
-        """),
-    "render mode forgotten": ("films", "wrong", "does not become self.render_mode", """
+        """,
+    ),
+    "render mode forgotten": (
+        "films",
+        "wrong",
+        "does not become self.render_mode",
+        """
         def __init__(self, render_mode=None):
             super().__init__(None)
-        """),
-    "no pictures": ("films", "warning", "no rgb_array", """
+        """,
+    ),
+    "no pictures": (
+        "films",
+        "warning",
+        "no rgb_array",
+        """
         metadata = {"render_modes": []}
-        """),
-    "a large picture": ("size", "warning", "65,536 numbers", """
+        """,
+    ),
+    "a large picture": (
+        "size",
+        "warning",
+        "65,536 numbers",
+        """
         def __init__(self, render_mode=None):
             super().__init__(render_mode)
             self.observation_space = gym.spaces.Box(0, 255, (256, 256), np.uint8)
         def look(self):
             return np.full((256, 256), self.place, np.uint8)
-        """),
-    "info is a list": ("gymnasium", "wrong", "not a dictionary", """
+        """,
+    ),
+    "info is a list": (
+        "gymnasium",
+        "wrong",
+        "not a dictionary",
+        """
         def reset(self, *, seed=None, options=None):
             look, _ = super().reset(seed=seed)
             return look, []
-        """),
-    "always the same seed": ("gymnasium", "warning", "should be `None`", """
+        """,
+    ),
+    "always the same seed": (
+        "gymnasium",
+        "warning",
+        "should be `None`",
+        """
         def reset(self, *, seed=5, options=None):
             return super().reset(seed=seed, options=options)
-        """),
-    "closed copies": ("close", "wrong", "OSError", """
+        """,
+    ),
+    "closed copies": (
+        "close",
+        "wrong",
+        "OSError",
+        """
         def close(self):
             raise OSError("no such window")
-        """),
-    "closing twice": ("close", "wrong", "AttributeError", """
+        """,
+    ),
+    "closing twice": (
+        "close",
+        "wrong",
+        "AttributeError",
+        """
         window = 1
         def close(self):
             if self.window is None:
                 raise AttributeError("'NoneType' object has no attribute 'close'")
             self.window = None
-        """),
-}  # fmt: skip
+        """,
+    ),
+}
 
 
 @pytest.fixture

@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from training.cli import main
-from training.cli.values import duration, literal, pairs, stop_rules
-from training.errors import UsageError
+from savanna.cli import main
+from savanna.cli.values import duration, literal, pairs, stop_rules
+from savanna.errors import UsageError
 
 
 @pytest.mark.parametrize(
@@ -25,8 +25,13 @@ def test_bad_durations(text):
 def test_values():
     assert pairs("--set", ["a=1", "b=x=y"]) == {"a": "1", "b": "x=y"}
     assert [literal(t) for t in ("1e-4", "true", "None", "[1, 2]", "small", "'a'")] == [
-        1e-4, True, None, [1, 2], "small", "a",
-    ]  # fmt: skip
+        1e-4,
+        True,
+        None,
+        [1, 2],
+        "small",
+        "a",
+    ]
     assert stop_rules(["return=18", "seconds=60"]) == ({"return": 18.0, "seconds": 60.0}, True)
     assert stop_rules(["none", "iterations=2"]) == ({"iterations": 2.0}, False)
 

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 from command import savanna
 
-from training.cli import main
-from training.envs import single
-from training.envs.custom import find_constructor, is_custom
-from training.envs.single import EPISODE_LIMIT, Creator, make_single_env
-from training.errors import UsageError
-from training.run_directory import RunDirectory
+from savanna.cli import main
+from savanna.envs import single
+from savanna.envs.custom import find_constructor, is_custom
+from savanna.envs.single import EPISODE_LIMIT, Creator, make_single_env
+from savanna.errors import UsageError
+from savanna.run_directory import RunDirectory
 
 PAGE = Path(__file__).parents[2] / "docs" / "using.md"
 QUICK = ("--no-video", "--no-report", "--evaluate-episodes", "0")
@@ -35,10 +35,20 @@ def walked(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("walked")
     (folder / "my_env.py").write_text(documented())
     result = savanna(
-        "train", "gym", "--env", "my_env:Walk", "--set", "env_config.length=5",
-        "--stop", "iterations=2", "--evaluate-episodes", "1", "--no-video",
-        cwd=folder, PYTHONSAFEPATH="1",
-    )  # fmt: skip
+        "train",
+        "gym",
+        "--env",
+        "my_env:Walk",
+        "--set",
+        "env_config.length=5",
+        "--stop",
+        "iterations=2",
+        "--evaluate-episodes",
+        "1",
+        "--no-video",
+        cwd=folder,
+        PYTHONSAFEPATH="1",
+    )
     assert result.returncode == 0, result.stderr
     return folder
 
@@ -63,9 +73,7 @@ def test_a_run_says_what_it_was_trained_on(walked):
 
 
 def test_evaluate_and_export_make_it_again(walked):
-    result = savanna(
-        "evaluate", "--episodes", "3", "--json", cwd=walked, PYTHONSAFEPATH="1"
-    )  # fmt: skip
+    result = savanna("evaluate", "--episodes", "3", "--json", cwd=walked, PYTHONSAFEPATH="1")
     assert result.returncode == 0, result.stderr
     assert json.loads(result.stdout)[0]["returns"] == pytest.approx([0.97] * 3)  # four steps
     result = savanna("export", cwd=walked, PYTHONSAFEPATH="1")
@@ -80,9 +88,15 @@ def test_evaluate_and_export_make_it_again(walked):
 
 def test_resume_goes_on_in_it(walked):
     result = savanna(
-        "train", "--resume", "latest", "--stop", "iterations=3", *QUICK,
-        cwd=walked, PYTHONSAFEPATH="1",
-    )  # fmt: skip
+        "train",
+        "--resume",
+        "latest",
+        "--stop",
+        "iterations=3",
+        *QUICK,
+        cwd=walked,
+        PYTHONSAFEPATH="1",
+    )
     assert result.returncode == 0, result.stderr
     run = RunDirectory.find("latest", walked / "runs")
     assert [row["iteration"] for row in run.metrics()] == [1, 2, 3]
@@ -122,9 +136,18 @@ def make(render_mode=None):
     return env
 """)
     result = savanna(
-        "train", "cartpole", "--env", "worlds.made:make", "--stop", "iterations=1",
-        "--evaluate-episodes", "1", "--no-report", cwd=tmp_path, PYTHONSAFEPATH="1",
-    )  # fmt: skip
+        "train",
+        "cartpole",
+        "--env",
+        "worlds.made:make",
+        "--stop",
+        "iterations=1",
+        "--evaluate-episodes",
+        "1",
+        "--no-report",
+        cwd=tmp_path,
+        PYTHONSAFEPATH="1",
+    )
     assert result.returncode == 0 and "warning" not in result.stderr, result.stderr
     run = RunDirectory.find("latest", tmp_path / "runs")
     assert len(list(run.videos.glob("*.mp4"))) == 1

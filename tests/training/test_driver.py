@@ -15,9 +15,9 @@ from ray.exceptions import (
 from ray.rllib.algorithms.algorithm import Algorithm
 from ray.rllib.utils.actor_manager import ResultOrError
 
-from training.algorithms.episode import Episode
-from training.algorithms.impala.algorithm import Impala
-from training.algorithms.maddpg.algorithm import MADDPG
+from savanna.algorithms.episode import Episode
+from savanna.algorithms.impala.algorithm import Impala
+from savanna.algorithms.maddpg.algorithm import MADDPG
 
 
 def driver(error, restart=True):
@@ -95,9 +95,11 @@ def test_a_slow_learner_learns_from_every_sample_and_none_pile_up(kind, per_batc
         update=lambda episodes, timesteps: learned.extend(episodes)
     )
     algorithm.metrics = SimpleNamespace(
-        log_time=lambda key: contextlib.nullcontext(), peek=lambda key, default: 0,
-        aggregate=lambda results, key: None, log_value=lambda key, value, **how: None,
-    )  # fmt: skip
+        log_time=lambda key: contextlib.nullcontext(),
+        peek=lambda key, default: 0,
+        aggregate=lambda results, key: None,
+        log_value=lambda key, value, **how: None,
+    )
     algorithm.config = SimpleNamespace(num_env_runners=4, fragments_per_batch=per_batch)
     algorithm._fragments, algorithm._episodes = [], deque()
     algorithm._steps_by_node = Counter()

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from training.cli import main
-from training.errors import SavannaError, UsageError
-from training.evaluation import evaluate, load_policy
-from training.evaluation.measure import play, summarize
-from training.evaluation.policy import MODULE
-from training.run_directory import RunDirectory
+from savanna.cli import main
+from savanna.errors import SavannaError, UsageError
+from savanna.evaluation import evaluate, load_policy
+from savanna.evaluation.measure import play, summarize
+from savanna.evaluation.policy import MODULE
+from savanna.run_directory import RunDirectory
 
 
 @pytest.fixture

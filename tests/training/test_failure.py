@@ -7,22 +7,28 @@ import pytest
 import ray
 import ray.util
 
-from training.orchestration import failure
-from training.orchestration.failure import explain_failure
+from savanna.orchestration import failure
+from savanna.orchestration.failure import explain_failure
 
 
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("ray.exceptions.RayTaskError(ValueError): ray::SingleAgentEnvRunner.sample() (pid=12, "
-         "ip=10.0.0.7)\nValueError: bad frame",
-         ["An env runner (process 12) on node 10.0.0.7 failed", "ValueError: bad frame"]),
-        ("ray.exceptions.ActorDiedError: The actor died unexpectedly\n\tpid: 44\n\tip: 10.0.0.9",
-         ["The learner's process", "died", "Nothing in it raised an error"]),
-        ("ray.exceptions.OutOfMemoryError: Task was killed due to the node running low on memory",
-         ["It ran out of memory"]),
+        (
+            "ray.exceptions.RayTaskError(ValueError): ray::SingleAgentEnvRunner.sample() (pid=12, "
+            "ip=10.0.0.7)\nValueError: bad frame",
+            ["An env runner (process 12) on node 10.0.0.7 failed", "ValueError: bad frame"],
+        ),
+        (
+            "ray.exceptions.ActorDiedError: The actor died unexpectedly\n\tpid: 44\n\tip: 10.0.0.9",
+            ["The learner's process", "died", "Nothing in it raised an error"],
+        ),
+        (
+            "ray.exceptions.OutOfMemoryError: Task was killed: the node is running low on memory",
+            ["It ran out of memory"],
+        ),
     ],
-)  # fmt: skip
+)
 def test_failures_are_explained(text, says, monkeypatch):
     monkeypatch.setattr(failure, "LATE_SECONDS", 0)
     cause = explain_failure(None, text, "train.log")

@@ -7,16 +7,16 @@ import numpy as np
 import pytest
 import torch
 
-from training.evaluation.team import team_of
-from training.orchestration.films import Filmer, keep_film
-from training.run_directory import RunDirectory
+from savanna.evaluation.team import team_of
+from savanna.orchestration.films import Filmer, keep_film
+from savanna.run_directory import RunDirectory
 
 
 def test_a_failing_renderer_never_stops_training(monkeypatch, capsys):
     def fail(*arguments):
         raise OSError("no space left\non the device")
 
-    monkeypatch.setattr("training.orchestration.films._make", fail)
+    monkeypatch.setattr("savanna.orchestration.films._make", fail)
 
     class Algorithm:
         class config:
@@ -32,7 +32,7 @@ def test_a_failing_renderer_never_stops_training(monkeypatch, capsys):
 def test_films_are_due_every_so_many_episodes_of_a_world(monkeypatch, tmp_path):
     made = []
     monkeypatch.setattr(
-        "training.orchestration.films._make",
+        "savanna.orchestration.films._make",
         lambda algorithm, episodes, iteration: made.append((episodes, iteration)) or {},
     )
 

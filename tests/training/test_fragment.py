@@ -10,12 +10,12 @@ from ray.rllib.core.rl_module.rl_module import RLModuleSpec
 from ray.rllib.core.rl_module.torch import TorchRLModule
 from ray.rllib.env.single_agent_env_runner import SingleAgentEnvRunner
 
-from training.algorithms.impala import ImpalaConfig
-from training.algorithms.impala.batch import TrainBatch
-from training.algorithms.impala.env_runner import AtariEnvRunner
-from training.algorithms.impala.fragment import stack_indices
-from training.envs.atari import make_atari_vector_env
-from training.errors import UsageError
+from savanna.algorithms.impala import ImpalaConfig
+from savanna.algorithms.impala.batch import TrainBatch
+from savanna.algorithms.impala.env_runner import AtariEnvRunner
+from savanna.algorithms.impala.fragment import stack_indices
+from savanna.envs.atari import make_atari_vector_env
+from savanna.errors import UsageError
 
 ENV = "PongNoFrameskip-v4"
 ENVS, STEPS = 2, 60

@@ -11,12 +11,12 @@ from ray.rllib.core.columns import Columns
 from ray.rllib.core.learner.training_data import TrainingData
 from ray.rllib.utils.metrics import NUM_ENV_STEPS_SAMPLED_LIFETIME
 
-from training.algorithms.impala import ImpalaConfig
-from training.algorithms.impala.batch import TrainBatch
-from training.algorithms.impala.fragment import Fragment
-from training.algorithms.impala.learner import select_rows
-from training.algorithms.impala.loss import Samples, impala_loss
-from training.modules.atari import AtariModule, PixelStandardizer
+from savanna.algorithms.impala import ImpalaConfig
+from savanna.algorithms.impala.batch import TrainBatch
+from savanna.algorithms.impala.fragment import Fragment
+from savanna.algorithms.impala.learner import select_rows
+from savanna.algorithms.impala.loss import Samples, impala_loss
+from savanna.modules.atari import AtariModule, PixelStandardizer
 
 STEPS, ENVS, SIZE = 16, 8, 42
 SPACES = (gym.spaces.Box(0, 255, (4, SIZE, SIZE), np.uint8), gym.spaces.Discrete(6))

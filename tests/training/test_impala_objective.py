@@ -7,15 +7,19 @@ import pytest
 import torch
 from test_impala_learner import make_fragment, make_learner, samples, update, weights
 
-from training.algorithms.impala.loss import impala_loss
+from savanna.algorithms.impala.loss import impala_loss
 
 
 def test_the_bonus_pays_for_entropy():
     logits = torch.tensor([[2.0, 0.0]], requires_grad=True)
     loss, _ = impala_loss(
-        samples([0.0], [0.0]), logits, torch.zeros(1), clip=None, vf_loss_coeff=0.0,
+        samples([0.0], [0.0]),
+        logits,
+        torch.zeros(1),
+        clip=None,
+        vf_loss_coeff=0.0,
         entropy_coeff=0.1,
-    )  # fmt: skip
+    )
     loss.backward()
     unlikely, likely = logits.grad[0, 1], logits.grad[0, 0]
     assert unlikely < 0 < likely, "a step down the gradient makes the choice more even"

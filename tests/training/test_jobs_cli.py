@@ -5,13 +5,13 @@ from dataclasses import replace
 
 import pytest
 
-from training.cli import main
-from training.cli.submit import _split, retry_arguments
-from training.errors import SavannaError, UsageError
-from training.jobs.cluster import find_cluster
-from training.jobs.staging import files_of, staged
-from training.jobs.states import State
-from training.orchestration.nodes import Workers, wait_for_workers
+from savanna.cli import main
+from savanna.cli.submit import _split, retry_arguments
+from savanna.errors import SavannaError, UsageError
+from savanna.jobs.cluster import find_cluster
+from savanna.jobs.staging import files_of, staged
+from savanna.jobs.states import State
+from savanna.orchestration.nodes import Workers, wait_for_workers
 
 
 @pytest.fixture

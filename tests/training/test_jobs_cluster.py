@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from command import ROOT, finish, kill, savanna, savanna_command, started
+from command import IMPORTABLE, finish, kill, savanna, savanna_command, started
 from command import run as run_command
 from waiting import wait_until
 
@@ -50,7 +50,7 @@ def head(tmp_path_factory):
     gcs, dashboard, agent, client = free_ports(4)
     environment = job_environment() | {
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-        "PYTHONPATH": str(ROOT),
+        "PYTHONPATH": IMPORTABLE,
         "RAY_AUTH_MODE": "token",
         "RAY_AUTH_TOKEN_PATH": str(token),
         "RAY_USAGE_STATS_ENABLED": "0",
@@ -60,12 +60,31 @@ def head(tmp_path_factory):
     short.symlink_to(own)
     own.mkdir()
     command = [
-        Path(sys.executable).with_name("ray"), "start", "--head", "--block",
-        "--temp-dir", short, "--port", gcs, "--num-cpus", "3",
-        "--object-store-memory", 200 * 10**6, "--dashboard-host", "127.0.0.1",
-        "--dashboard-port", dashboard, "--ray-client-server-port", client,
-        "--dashboard-agent-listen-port", agent, "--min-worker-port", "0", "--max-worker-port", "0",
-    ]  # fmt: skip
+        Path(sys.executable).with_name("ray"),
+        "start",
+        "--head",
+        "--block",
+        "--temp-dir",
+        short,
+        "--port",
+        gcs,
+        "--num-cpus",
+        "3",
+        "--object-store-memory",
+        200 * 10**6,
+        "--dashboard-host",
+        "127.0.0.1",
+        "--dashboard-port",
+        dashboard,
+        "--ray-client-server-port",
+        client,
+        "--dashboard-agent-listen-port",
+        agent,
+        "--min-worker-port",
+        "0",
+        "--max-worker-port",
+        "0",
+    ]
     with (
         (folder / "head.log").open("w") as log,
         started(command, env=environment, stdout=log, stderr=log, cwd=folder) as process,
@@ -74,9 +93,11 @@ def head(tmp_path_factory):
         assert process.poll() is None, (folder / "head.log").read_text()
         (folder / ".savanna").mkdir()
         cluster = {
-            "name": "test", "address": f"http://127.0.0.1:{dashboard}",
-            "token_file": str(token), "results": str(results),
-        }  # fmt: skip
+            "name": "test",
+            "address": f"http://127.0.0.1:{dashboard}",
+            "token_file": str(token),
+            "results": str(results),
+        }
         (folder / ".savanna/cluster.json").write_text(json.dumps(cluster))
         yield folder
         process.terminate()
@@ -109,7 +130,7 @@ def state_of(run, job):
 def succeeded(head):
     """The id of a job that has succeeded."""
     command = savanna_command("submit", "cartpole", "--stop", "iterations=2", *TINY, "--wait")
-    environment = job_environment() | {"PYTHONPATH": str(ROOT)}
+    environment = job_environment() | {"PYTHONPATH": IMPORTABLE}
     result = run_command(command, check=True, timeout=400, cwd=head, env=environment)
     job, state = result.stdout.split()
     assert state == "succeeded" and "running (cartpole/" in result.stderr
@@ -149,10 +170,23 @@ def test_a_job_from_submit_to_fetch(head, run, succeeded):
 def test_a_killed_job_goes_on_and_a_stopped_one_leaves_a_checkpoint(head, run):
     known = {j["job"] for j in json.loads(run("status", "--json").stdout)}
     command = savanna_command(
-        "submit", "cartpole", "--stop", "none", "--stop", "iterations=100000",
-        "--checkpoint-freq", "1", "--seed", "5", *TINY, "--wait", "--retries", "1", "--json",
-    )  # fmt: skip
-    environment = job_environment() | {"PYTHONPATH": str(ROOT)}
+        "submit",
+        "cartpole",
+        "--stop",
+        "none",
+        "--stop",
+        "iterations=100000",
+        "--checkpoint-freq",
+        "1",
+        "--seed",
+        "5",
+        *TINY,
+        "--wait",
+        "--retries",
+        "1",
+        "--json",
+    )
+    environment = job_environment() | {"PYTHONPATH": IMPORTABLE}
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
 
     def running():
@@ -217,8 +251,8 @@ def test_files_go_along(head, run):
     assert submitted.returncode == 0, submitted.stderr
     job = json.loads(submitted.stdout)["job"]
     run("stop", job)
-    from training.jobs.client import JobExists, JobsClient
-    from training.jobs.cluster import find_cluster
+    from savanna.jobs.client import JobExists, JobsClient
+    from savanna.jobs.cluster import find_cluster
 
     client = JobsClient(find_cluster(head / ".savanna/cluster.json"))
     with pytest.raises(JobExists):
@@ -237,7 +271,7 @@ def test_the_wrong_token_an_unknown_job_and_a_lost_one(head, run):
         unknown = run(command, "nowhere")
         assert unknown.returncode == 2 and "no job 'nowhere'" in unknown.stderr
 
-    from training.jobs.records import Record
+    from savanna.jobs.records import Record
 
     address = json.loads((head / ".savanna/cluster.json").read_text())["address"]
     record = Record("pong-lost", address, "pong", "savanna train", "2026-11-21T06:55:00+00:00")

@@ -4,12 +4,12 @@ from types import SimpleNamespace
 
 import pytest
 
-from training.cli import main
-from training.errors import SavannaError, UsageError
-from training.jobs.client import JobExists, UnknownJob, Unreachable
-from training.jobs.follow import follow, wait
-from training.jobs.jobs import Jobs
-from training.jobs.records import Record
+from savanna.cli import main
+from savanna.errors import SavannaError, UsageError
+from savanna.jobs.client import JobExists, UnknownJob, Unreachable
+from savanna.jobs.follow import follow, wait
+from savanna.jobs.jobs import Jobs
+from savanna.jobs.records import Record
 
 PHASE = '::savanna {"phase": "running", "run": "pong/1", "checkpoint": true}\n'
 DONE = '::savanna {"phase": "succeeded"}\n'
@@ -30,9 +30,15 @@ class FakeClient:
             raise entry
         status, self.log = entry
         return SimpleNamespace(
-            submission_id=job, status=status, message="", driver_exit_code=None, entrypoint="x",
-            metadata={"savanna": "job", "experiment": "pong"}, start_time=1000, end_time=3000,
-        )  # fmt: skip
+            submission_id=job,
+            status=status,
+            message="",
+            driver_exit_code=None,
+            entrypoint="x",
+            metadata={"savanna": "job", "experiment": "pong"},
+            start_time=1000,
+            end_time=3000,
+        )
 
     def get_job_logs(self, job):
         if isinstance(self.log, Exception):
@@ -45,7 +51,7 @@ class FakeClient:
 
 @pytest.fixture(autouse=True)
 def no_pauses(monkeypatch):
-    monkeypatch.setattr("training.jobs.follow.polling", lambda job: 0.0)
+    monkeypatch.setattr("savanna.jobs.follow.polling", lambda job: 0.0)
 
 
 def jobs_of(folder, *script):
@@ -71,9 +77,7 @@ def test_following_writes_every_line_once_whatever_happens(tmp_path):
     assert "".join(written) == "one\ntwo\nthree\nno newline"
     assert all(text.endswith("\n") for text in written[:-1])
     assert job.state.name == "succeeded"
-    assert [s.split(".")[0] for s in said] == [
-        "cannot be reached", "The cluster answers again",
-    ] * 2  # fmt: skip
+    assert [s.split(".")[0] for s in said] == ["cannot be reached", "The cluster answers again"] * 2
 
 
 def test_waiting_outlives_a_short_loss_of_the_connection(tmp_path):
@@ -139,7 +143,7 @@ def test_a_job_that_was_not_taken_leaves_no_record(tmp_path):
 
 
 def test_a_job_that_arrived_though_its_answer_got_lost_is_one_job(tmp_path, monkeypatch):
-    monkeypatch.setattr("training.jobs.watch.time.sleep", lambda _: None)
+    monkeypatch.setattr("savanna.jobs.watch.time.sleep", lambda _: None)
     jobs, ids = jobs_of(tmp_path, ("RUNNING", "")), []
 
     def lose_the_answer(submission_id, **options):
@@ -152,7 +156,7 @@ def test_a_job_that_arrived_though_its_answer_got_lost_is_one_job(tmp_path, monk
 
 def test_a_job_lost_with_its_head_is_submitted_again(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("training.jobs.watch.time.sleep", lambda _: None)
+    monkeypatch.setattr("savanna.jobs.watch.time.sleep", lambda _: None)
     jobs = jobs_of(
         tmp_path,
         ("RUNNING", PHASE),
@@ -161,7 +165,7 @@ def test_a_job_lost_with_its_head_is_submitted_again(tmp_path, monkeypatch, caps
         ("RUNNING", ""),
         ("SUCCEEDED", f"{PHASE}{DONE}"),
     )
-    monkeypatch.setattr("training.cli.submit.open_jobs", lambda options: jobs)
+    monkeypatch.setattr("savanna.cli.submit.open_jobs", lambda options: jobs)
     assert main(["submit", "pong", "--seed", "1", "--wait", "--retries", "3"]) == 0
     first, second = (sent["entrypoint"] for sent in jobs.client.submitted)
     assert first == "savanna train pong --seed 1 --runs-root /results"
@@ -174,7 +178,7 @@ def test_a_job_lost_with_its_head_is_submitted_again(tmp_path, monkeypatch, caps
 def test_ctrl_c_leaves_the_job_alone(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     jobs = jobs_of(tmp_path, ("RUNNING", PHASE), KeyboardInterrupt())
-    monkeypatch.setattr("training.cli.jobs.open_jobs", lambda options: jobs)
+    monkeypatch.setattr("savanna.cli.jobs.open_jobs", lambda options: jobs)
     original = jobs.client.get_job_info
 
     def interrupted(job):

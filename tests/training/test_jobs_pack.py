@@ -5,8 +5,8 @@ import tarfile
 
 import pytest
 
-from training.errors import SavannaError, UsageError
-from training.jobs.pack import DATA, LINE_BYTES, main, pack, unpack
+from savanna.errors import SavannaError, UsageError
+from savanna.jobs.pack import DATA, LINE_BYTES, main, pack, unpack
 
 
 @pytest.fixture

@@ -5,10 +5,10 @@ import signal
 
 import pytest
 
-from training.errors import SavannaError, UsageError
-from training.jobs.states import LOST, state_of
-from training.orchestration import phases
-from training.orchestration.stopping import Interrupted
+from savanna.errors import SavannaError, UsageError
+from savanna.jobs.states import LOST, state_of
+from savanna.orchestration import phases
+from savanna.orchestration.stopping import Interrupted
 
 STARTING = {"phase": "starting"}
 RUNNING = {"phase": "running", "run": "pong/1", "checkpoint": False}
@@ -73,8 +73,9 @@ def test_the_run_and_whether_it_can_go_on():
     assert state_of(None, [SAVED]).run == "pong/1"
     other = {"phase": "running", "run": "pong/2", "checkpoint": False}
     assert (state_of("RUNNING", [SAVED, other]).run, state_of("RUNNING", [other]).resumable) == (
-        "pong/2", False,
-    )  # fmt: skip
+        "pong/2",
+        False,
+    )
 
 
 def ended(error, capfd):

@@ -9,15 +9,22 @@ import pytest
 from command import finish, ours, savanna, savanna_command, started
 from waiting import wait_until
 
-from training.run_directory import RunDirectory
+from savanna.run_directory import RunDirectory
 
 RANDOM_RETURN = -20.7
 QUICK = ("--evaluate-episodes", "0", "--no-video", "--no-report")
 SMALL = (
-    "--set", "num_envs_per_env_runner=4", "--set", "rollout_fragment_length=64",
-    "--set", "train_batch_size_per_learner=256", "--set", "minibatch_size=128",
-    "--set", "min_sample_timesteps_per_iteration=1000",
-)  # fmt: skip
+    "--set",
+    "num_envs_per_env_runner=4",
+    "--set",
+    "rollout_fragment_length=64",
+    "--set",
+    "train_batch_size_per_learner=256",
+    "--set",
+    "minibatch_size=128",
+    "--set",
+    "min_sample_timesteps_per_iteration=1000",
+)
 
 
 pytestmark = pytest.mark.timeout(900)
@@ -27,9 +34,16 @@ pytestmark = pytest.mark.timeout(900)
 def learned(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("pong")
     result = savanna(
-        "train", "pong", "--stop", "return=-19.5", "--stop", "agent_steps=500000",
-        *QUICK, cwd=folder, timeout=600,
-    )  # fmt: skip
+        "train",
+        "pong",
+        "--stop",
+        "return=-19.5",
+        "--stop",
+        "agent_steps=500000",
+        *QUICK,
+        cwd=folder,
+        timeout=600,
+    )
     assert result.returncode == 0, result.stderr
     return folder
 
@@ -57,9 +71,16 @@ def test_resuming_keeps_what_was_learned(learned):
     before = run.metrics()[-1]
     steps = int(before["agent_steps"]) + 15_000
     result = savanna(
-        "train", "--resume", "latest", "--stop", "none", "--stop", f"agent_steps={steps}", *QUICK,
+        "train",
+        "--resume",
+        "latest",
+        "--stop",
+        "none",
+        "--stop",
+        f"agent_steps={steps}",
+        *QUICK,
         cwd=learned,
-    )  # fmt: skip
+    )
     assert result.returncode == 0, result.stderr
     rows = [r for r in run.metrics() if r["iteration"] > before["iteration"]]
     assert rows[0]["iteration"] == before["iteration"] + 1
@@ -91,8 +112,9 @@ def training(folder, *options):
     with started(command, cwd=folder, stderr=subprocess.PIPE, env=ours()) as process:
         wait_until(
             lambda: any(RunDirectory(p).checkpoints() for p in folder.glob("runs/pong/*")),
-            "a run lists a checkpoint", process=process,
-        )  # fmt: skip
+            "a run lists a checkpoint",
+            process=process,
+        )
         yield process
 
 
@@ -103,8 +125,7 @@ def processes(command, name):
 
 
 @pytest.mark.parametrize(
-    ("process", "options"),
-    [("ray::AtariEnvRunner", ()), ("ray::Impala", ("--max-failures", "1"))],
+    ("process", "options"), [("ray::AtariEnvRunner", ()), ("ray::Impala", ("--max-failures", "1"))]
 )
 def test_a_killed_process_does_not_end_the_run(tmp_path, process, options):
     """A lost env runner is replaced; a lost trial goes on from its last checkpoint."""

@@ -2,39 +2,92 @@
 
 import pytest
 
-from training.cli.legacy import translate
-from training.errors import UsageError
+from savanna.cli.legacy import translate
+from savanna.errors import UsageError
 
 PONG = ["--env", "PongNoFrameskip-v4"]
 
 
 def test_the_later_articles_command_line():
     new, lines = translate(
-        ["--run", "IMPALA", "--env", "PongNoFrameskip-v4",
-         "--config", '{"num_gpus": 1, "num_workers": 13}',
-         "--stop", '{"episode_reward_mean": 18, "time_total_s": 3600}',
-         "--checkpoint-freq", "20", "--checkpoint-at-end", "--local-dir", "./logs",
-         "--restore", "PATH", "--ray-address", "auto"]
-    )  # fmt: skip
+        [
+            "--run",
+            "IMPALA",
+            "--env",
+            "PongNoFrameskip-v4",
+            "--config",
+            '{"num_gpus": 1, "num_workers": 13}',
+            "--stop",
+            '{"episode_reward_mean": 18, "time_total_s": 3600}',
+            "--checkpoint-freq",
+            "20",
+            "--checkpoint-at-end",
+            "--local-dir",
+            "./logs",
+            "--restore",
+            "PATH",
+            "--ray-address",
+            "auto",
+        ]
+    )
     assert new == [
-        "pong", "--num-gpus", "1", "--num-env-runners", "13", "--stop", "return=18",
-        "--stop", "seconds=3600", "--runs-root", "./logs", "--resume", "PATH",
-        "--address", "auto", "--checkpoint-freq", "20", "--checkpoint-at-end",
-    ]  # fmt: skip
+        "pong",
+        "--num-gpus",
+        "1",
+        "--num-env-runners",
+        "13",
+        "--stop",
+        "return=18",
+        "--stop",
+        "seconds=3600",
+        "--runs-root",
+        "./logs",
+        "--resume",
+        "PATH",
+        "--address",
+        "auto",
+        "--checkpoint-freq",
+        "20",
+        "--checkpoint-at-end",
+    ]
     assert len(lines) == 8 and all(" -> " in line for line in lines)
 
 
 def test_the_first_articles_command_line():
     new, lines = translate(
-        ["--algorithm", "IMPALA", "--config__env", "PongNoFrameskip-v4", "--config__num_gpus", "1",
-         "--config__num_workers", "13", "--stop__episode_reward_mean", "18",
-         "--stop__time_total_s", "3600", "--checkpoint__frequency", "20",
-         "--checkpoint__at_end", "True"]
-    )  # fmt: skip
+        [
+            "--algorithm",
+            "IMPALA",
+            "--config__env",
+            "PongNoFrameskip-v4",
+            "--config__num_gpus",
+            "1",
+            "--config__num_workers",
+            "13",
+            "--stop__episode_reward_mean",
+            "18",
+            "--stop__time_total_s",
+            "3600",
+            "--checkpoint__frequency",
+            "20",
+            "--checkpoint__at_end",
+            "True",
+        ]
+    )
     assert new == [
-        "pong", "--num-gpus", "1", "--num-env-runners", "13", "--stop", "return=18",
-        "--stop", "seconds=3600", "--checkpoint-freq", "20", "--checkpoint-at-end",
-    ]  # fmt: skip
+        "pong",
+        "--num-gpus",
+        "1",
+        "--num-env-runners",
+        "13",
+        "--stop",
+        "return=18",
+        "--stop",
+        "seconds=3600",
+        "--checkpoint-freq",
+        "20",
+        "--checkpoint-at-end",
+    ]
     assert len(lines) == 7
 
 
@@ -46,8 +99,10 @@ def test_the_first_articles_command_line():
         (["--run", "IMPALA"], ["pong"]),
         (["--config", '{"model": {"dim": 84}}'], ["--set", "env_config.frame_size=84"]),
         (["--config", '{"train_batch_size": 100}'], ["--set", "train_batch_size_per_learner=100"]),
-        (["--config", '{"num_sgd_iter": 2, "lr": 0.0005}'],
-         ["--set", "num_epochs=2", "--set", "lr=0.0005"]),
+        (
+            ["--config", '{"num_sgd_iter": 2, "lr": 0.0005}'],
+            ["--set", "num_epochs=2", "--set", "lr=0.0005"],
+        ),
         (["--config", '{"sample_batch_size": 50}'], ["--set", "rollout_fragment_length=50"]),
         (["--config__lr", "1e-4"], ["--set", "lr=0.0001"]),
         (["--config__seed", "4"], ["--seed", "4"]),
@@ -61,14 +116,20 @@ def test_the_first_articles_command_line():
         (["--config", '{"env": "CartPole-v1"}'], ["cartpole"]),
         (["--env", "CartPole-v1", "--config__env", "CartPole-v1"], ["cartpole"]),
         (["--local-dir", "a", "--dry-run", "pong"], ["pong", "--runs-root", "a", "--dry-run"]),
-        (["atari", "--env", "ALE/Pong-v5", "--restore", "x"],
-         ["atari", "--env", "ALE/Pong-v5", "--resume", "x"]),
-        (["--seed", "2", "--stop__training_iteration", "3", "--stop", "return=4"],
-         ["--stop", "iterations=3", "--seed", "2", "--stop", "return=4"]),
-        (["--config__lr", "1", "--set", "gamma=0.9", "--set=lambda_=1"],
-         ["--set", "lr=1", "--set", "gamma=0.9", "--set=lambda_=1"]),
+        (
+            ["atari", "--env", "ALE/Pong-v5", "--restore", "x"],
+            ["atari", "--env", "ALE/Pong-v5", "--resume", "x"],
+        ),
+        (
+            ["--seed", "2", "--stop__training_iteration", "3", "--stop", "return=4"],
+            ["--stop", "iterations=3", "--seed", "2", "--stop", "return=4"],
+        ),
+        (
+            ["--config__lr", "1", "--set", "gamma=0.9", "--set=lambda_=1"],
+            ["--set", "lr=1", "--set", "gamma=0.9", "--set=lambda_=1"],
+        ),
     ],
-)  # fmt: skip
+)
 def test_every_old_option(old, new):
     assert translate(old)[0] == new
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from training.orchestration import machine
-from training.orchestration.machine import usable_cpus, visible_gpus
+from savanna.orchestration import machine
+from savanna.orchestration.machine import usable_cpus, visible_gpus
 
 
 @pytest.fixture
@@ -34,17 +34,41 @@ V1 = "5:cpuacct:/box\n4:cpu,cpuset:/box\n1:name=systemd:/box\n"
         ({"proc/self/cgroup": "0::/\n", "sys/fs/cgroup/cpu.max": "350000 100000\n"}, 3),
         ({"proc/self/cgroup": "0::/\n", "sys/fs/cgroup/cpu.max": "50000 100000\n"}, 1),
         # The group above has less.
-        ({"proc/self/cgroup": "0::/a/b\n", "sys/fs/cgroup/a/b/cpu.max": "800000 100000\n",
-          "sys/fs/cgroup/a/cpu.max": "200000 100000\n"}, 2),
+        (
+            {
+                "proc/self/cgroup": "0::/a/b\n",
+                "sys/fs/cgroup/a/b/cpu.max": "800000 100000\n",
+                "sys/fs/cgroup/a/cpu.max": "200000 100000\n",
+            },
+            2,
+        ),
         # A container sees its own group at the top, under the name that it has on the host.
-        ({"proc/self/cgroup": V1, "sys/fs/cgroup/cpu/cpu.cfs_quota_us": "400000\n",
-          "sys/fs/cgroup/cpu/cpu.cfs_period_us": "100000\n"}, 4),
-        ({"proc/self/cgroup": V1, "sys/fs/cgroup/cpu/box/cpu.cfs_quota_us": "-1\n",
-          "sys/fs/cgroup/cpu/box/cpu.cfs_period_us": "100000\n"}, 64),
-        ({"proc/self/cgroup": V1, "sys/fs/cgroup/cpu/box/cpu.cfs_quota_us": "100000\n",
-          "sys/fs/cgroup/cpu/box/cpu.cfs_period_us": "50000\n"}, 2),
+        (
+            {
+                "proc/self/cgroup": V1,
+                "sys/fs/cgroup/cpu/cpu.cfs_quota_us": "400000\n",
+                "sys/fs/cgroup/cpu/cpu.cfs_period_us": "100000\n",
+            },
+            4,
+        ),
+        (
+            {
+                "proc/self/cgroup": V1,
+                "sys/fs/cgroup/cpu/box/cpu.cfs_quota_us": "-1\n",
+                "sys/fs/cgroup/cpu/box/cpu.cfs_period_us": "100000\n",
+            },
+            64,
+        ),
+        (
+            {
+                "proc/self/cgroup": V1,
+                "sys/fs/cgroup/cpu/box/cpu.cfs_quota_us": "100000\n",
+                "sys/fs/cgroup/cpu/box/cpu.cfs_period_us": "50000\n",
+            },
+            2,
+        ),
     ],
-)  # fmt: skip
+)
 def test_a_quota_limits_the_cpus(content, cpus, many_cpus, tmp_path):
     assert usable_cpus(files(tmp_path, content)) == cpus
 
@@ -56,9 +80,18 @@ def test_a_task_set_limits_the_cpus(monkeypatch, tmp_path):
 
 @pytest.mark.parametrize(
     ("there", "shown", "gpus"),
-    [(4, None, 4), (4, "0,2", 2), (4, "GPU-1f3a", 1), (1, "0,1,2", 1), (4, "", 0), (4, "-1", 0),
-     (4, "NoDevFiles", 0), (0, "0", 0), (0, None, 0)],
-)  # fmt: skip
+    [
+        (4, None, 4),
+        (4, "0,2", 2),
+        (4, "GPU-1f3a", 1),
+        (1, "0,1,2", 1),
+        (4, "", 0),
+        (4, "-1", 0),
+        (4, "NoDevFiles", 0),
+        (0, "0", 0),
+        (0, None, 0),
+    ],
+)
 def test_hidden_gpus_do_not_count(there, shown, gpus, monkeypatch):
     monkeypatch.setattr(machine, "_count_by_nvml", lambda: there)
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)

@@ -4,12 +4,12 @@ import math
 
 import pytest
 
-from training.algorithms.maddpg import MADDPGConfig
-from training.algorithms.maddpg import checks as checked
-from training.algorithms.particle_ppo import ParticlePPOConfig
-from training.envs.particle.world import make_worlds
-from training.errors import UsageError
-from training.orchestration.overrides import apply_overrides
+from savanna.algorithms.maddpg import MADDPGConfig
+from savanna.algorithms.maddpg import checks as checked
+from savanna.algorithms.particle_ppo import ParticlePPOConfig
+from savanna.envs.particle.world import make_worlds
+from savanna.errors import UsageError
+from savanna.orchestration.overrides import apply_overrides
 
 
 def make_config(env_config=None, **settings):
@@ -28,18 +28,31 @@ def problems(config):
 def test_settings_that_can_work_are_accepted():
     make_config().validate()
     make_config(
-        lr=[[0, 1e-3], (1e6, 0.0)], critic_lr=1e-2, grad_clip=None, gamma=1, tau=1, seed=0,
-        num_critics=2, target_noise=0.2, num_env_runners=0, n_step=25,
-        num_steps_sampled_before_learning_starts=0, world_steps_per_update=0.05,
+        lr=[[0, 1e-3], (1e6, 0.0)],
+        critic_lr=1e-2,
+        grad_clip=None,
+        gamma=1,
+        tau=1,
+        seed=0,
+        num_critics=2,
+        target_noise=0.2,
+        num_env_runners=0,
+        n_step=25,
+        num_steps_sampled_before_learning_starts=0,
+        world_steps_per_update=0.05,
         _model_config={"actor_hiddens": []},
-    ).validate()  # fmt: skip
+    ).validate()
 
 
 def test_everything_that_is_wrong_is_said_at_once():
     wrong = {
-        "good_policy": "ppo", "n_step": 0, "tau": 2.0, "logit_penalty": -1, "lr": -0.1,
+        "good_policy": "ppo",
+        "n_step": 0,
+        "tau": 2.0,
+        "logit_penalty": -1,
+        "lr": -0.1,
         "num_steps_sampled_before_learning_starts": 10**7,
-    }  # fmt: skip
+    }
     lines = problems(make_config(**wrong, _model_config={"actor_hiddens": 64}))
     assert len(lines) == len(wrong) + 1
     for name in (*wrong, "model_config.actor_hiddens"):
@@ -47,15 +60,29 @@ def test_everything_that_is_wrong_is_said_at_once():
 
 
 WHOLE = (
-    "n_step", "policy_delay", "replay_capacity", "train_batch_size_per_learner",
-    "num_steps_sampled_before_learning_starts", "num_env_runners", "num_envs_per_env_runner",
-    "rollout_fragment_length", "max_requests_in_flight_per_env_runner", "num_critics",
+    "n_step",
+    "policy_delay",
+    "replay_capacity",
+    "train_batch_size_per_learner",
+    "num_steps_sampled_before_learning_starts",
+    "num_env_runners",
+    "num_envs_per_env_runner",
+    "rollout_fragment_length",
+    "max_requests_in_flight_per_env_runner",
+    "num_critics",
     "metrics_num_episodes_for_smoothing",
-)  # fmt: skip
+)
 NUMBERS = (
-    "gamma", "tau", "lr", "gumbel_temperature", "world_steps_per_update", "logit_penalty",
-    "target_noise", "target_noise_clip", "exploration_noise",
-)  # fmt: skip
+    "gamma",
+    "tau",
+    "lr",
+    "gumbel_temperature",
+    "world_steps_per_update",
+    "logit_penalty",
+    "target_noise",
+    "target_noise_clip",
+    "exploration_noise",
+)
 
 
 @pytest.mark.parametrize(
@@ -93,18 +120,31 @@ def test_numbers(name, value):
             (name, schedule)
             for name in ("lr", "critic_lr")
             for schedule in (
-                [[0, 1e-3]], [[10, 1e-3], [20, 1e-4]], [[0, 1e-3], [0, 1e-4]], [0, 1e-3],
-                [[0, 1e-3], [100]], [[0, 1e-3], [100, "0"]], [[0, 1e-3], [100, -1]],
-                [[0, math.nan], [100, 1e-3]], "1e-3",
+                [[0, 1e-3]],
+                [[10, 1e-3], [20, 1e-4]],
+                [[0, 1e-3], [0, 1e-4]],
+                [0, 1e-3],
+                [[0, 1e-3], [100]],
+                [[0, 1e-3], [100, "0"]],
+                [[0, 1e-3], [100, -1]],
+                [[0, math.nan], [100, 1e-3]],
+                "1e-3",
             )
         ),
-        ("gamma", 1.01), ("num_critics", 3), ("world_steps_per_update", 1e-6),
-        ("grad_clip", math.nan), ("grad_clip", "1"), ("grad_clip_by", "value"),
-        ("share_parameters", 1), ("seed", -1), ("seed", "x"), ("num_learners", 1),
+        ("gamma", 1.01),
+        ("num_critics", 3),
+        ("world_steps_per_update", 1e-6),
+        ("grad_clip", math.nan),
+        ("grad_clip", "1"),
+        ("grad_clip_by", "value"),
+        ("share_parameters", 1),
+        ("seed", -1),
+        ("seed", "x"),
+        ("num_learners", 1),
         ("adv_policy", None),
     ],
     ids=repr,
-)  # fmt: skip
+)
 def test_what_a_setting_must_not_be(name, value):
     [line] = problems(make_config(**{name: value}))
     assert line.startswith(f"{name} must be ") and line.endswith(f", not {value!r}.")
@@ -125,7 +165,7 @@ def test_layers(name, units):
         ({"n_step": 26}, "n_step"),
         ({"num_envs_per_env_runner": 10**6}, "num_envs_per_env_runner x rollout_fragment_length"),
     ],
-)  # fmt: skip
+)
 def test_what_would_be_lost_or_never_reached(settings, named):
     [line] = problems(make_config(**settings))
     assert line.startswith(named) and "must not be above" in line
@@ -156,9 +196,15 @@ def test_the_worlds_options_are_among_what_is_wrong():
 
 @pytest.mark.parametrize(
     ("option", "value"),
-    [("num_agents", True), ("num_agents", 2.5), ("max_cycles", "25"), ("max_cycles", None),
-     ("local_ratio", "half"), ("local_ratio", True)],
-)  # fmt: skip
+    [
+        ("num_agents", True),
+        ("num_agents", 2.5),
+        ("max_cycles", "25"),
+        ("max_cycles", None),
+        ("local_ratio", "half"),
+        ("local_ratio", True),
+    ],
+)
 def test_options_of_a_world_have_their_types(option, value):
     with pytest.raises(UsageError, match=f"{option} {value!r}: expected a"):
         make_worlds("simple_spread", 2, **{option: value})

@@ -6,8 +6,8 @@ import torch
 from ray.rllib.core.learner.training_data import TrainingData
 from ray.rllib.utils.metrics import NUM_ENV_STEPS_SAMPLED_LIFETIME
 
-from training.algorithms.maddpg import MADDPGConfig
-from training.algorithms.maddpg.env_runner import ParticleEnvRunner, noise_of_worlds
+from savanna.algorithms.maddpg import MADDPGConfig
+from savanna.algorithms.maddpg.env_runner import ParticleEnvRunner, noise_of_worlds
 
 
 def make_config(env="simple_spread", env_config=None, **training):

@@ -5,10 +5,10 @@ import pytest
 from ray.rllib.core.learner.training_data import TrainingData
 from ray.rllib.utils.metrics import NUM_ENV_STEPS_SAMPLED_LIFETIME
 
-from training.algorithms.maddpg import MADDPGConfig
-from training.algorithms.maddpg.env_runner import ParticleEnvRunner
-from training.envs.particle.references import make_player, play
-from training.envs.particle.world import make_worlds
+from savanna.algorithms.maddpg import MADDPGConfig
+from savanna.algorithms.maddpg.env_runner import ParticleEnvRunner
+from savanna.envs.particle.references import make_player, play
+from savanna.envs.particle.world import make_worlds
 
 
 def learn(config: MADDPGConfig, updates: int) -> list[float]:
@@ -40,10 +40,16 @@ def test_it_clearly_beats_random_play(settings):
         .env_runners(num_envs_per_env_runner=64)
         .debugging(seed=2)
         .training(
-            lr=5e-3, gamma=0.9, tau=0.05, share_parameters=True, num_critics=2, policy_delay=2,
-            train_batch_size_per_learner=256, num_steps_sampled_before_learning_starts=12_800,
+            lr=5e-3,
+            gamma=0.9,
+            tau=0.05,
+            share_parameters=True,
+            num_critics=2,
+            policy_delay=2,
+            train_batch_size_per_learner=256,
+            num_steps_sampled_before_learning_starts=12_800,
         )
-    )  # fmt: skip
+    )
     worlds = make_worlds("simple_spread", 300, **settings)
     random = [sum(e.returns) for e in play(worlds, make_player("random", worlds), 300)]
     learned = learn(config, updates=640)

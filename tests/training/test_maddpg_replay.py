@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from training.algorithms.maddpg.fragment import make_rows
-from training.algorithms.maddpg.replay import Replay
+from savanna.algorithms.maddpg.fragment import make_rows
+from savanna.algorithms.maddpg.replay import Replay
 
 
 def rows(*numbers):

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import torch
 
-from training.algorithms.maddpg.layout import Layout
-from training.algorithms.maddpg.learner import clip_each
-from training.algorithms.maddpg.module import MADDPGAgent
-from training.algorithms.maddpg.stack import Ensemble, Stack, mlp
-from training.algorithms.maddpg.update import Settings, Update
+from savanna.algorithms.maddpg.layout import Layout
+from savanna.algorithms.maddpg.learner import clip_each
+from savanna.algorithms.maddpg.module import MADDPGAgent
+from savanna.algorithms.maddpg.stack import Ensemble, Stack, mlp
+from savanna.algorithms.maddpg.update import Settings, Update
 
 OBSERVATIONS, ACTIONS, BATCH = (4, 4, 3), (5, 5, 2), 16
 
@@ -28,10 +28,12 @@ def make_module(agent, layout, *, critics=1, local=False, continuous=False):
         action_space=gym.spaces.Box(0, 1, (width,)) if continuous else gym.spaces.Discrete(width),
         inference_only=False,
         model_config={
-            "actor_hiddens": [8], "critic_hiddens": [8, 6], "critics": critics,
+            "actor_hiddens": [8],
+            "critic_hiddens": [8, 6],
+            "critics": critics,
             "critic_width": layout.critic_width(agent, local),
         },
-    )  # fmt: skip
+    )
 
 
 def make_update(*, critics=1, local=(False,) * 3, continuous=False, shared=False, **settings):
@@ -114,8 +116,10 @@ def test_a_shared_critic_sees_its_agent_then_its_kind_then_all_others_in_one_ord
         return columns[:5]
 
     assert [see(agent, [0, 2, 3]) for agent in (0, 2, 3)] == [
-        [0, 2, 3, 1, 4], [2, 3, 0, 1, 4], [3, 0, 2, 1, 4],
-    ]  # fmt: skip
+        [0, 2, 3, 1, 4],
+        [2, 3, 0, 1, 4],
+        [3, 0, 2, 1, 4],
+    ]
     assert [see(agent, [1, 4]) for agent in (1, 4)] == [[1, 4, 0, 2, 3], [4, 1, 0, 2, 3]]
 
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from training.cli import main
-from training.cli.particle import MAX_TIME
+from savanna.cli import main
+from savanna.cli.particle import MAX_TIME
 
 
 @pytest.mark.parametrize(
@@ -66,7 +66,7 @@ def test_an_empty_value_is_none(words, capsys, tmp_path, monkeypatch):
 def test_what_has_an_option_of_its_own_is_not_set(words, says, tmp_path):
     from plans import plan_of
 
-    from training.errors import UsageError
+    from savanna.errors import UsageError
 
     with pytest.raises(UsageError, match=says):
         plan_of(*words.split())

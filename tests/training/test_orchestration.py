@@ -6,18 +6,17 @@ import os
 import signal
 import subprocess
 import time
-from pathlib import Path
 
 import pytest
-from command import finish, ours, savanna, savanna_command, started
+from command import IMPORTABLE, finish, ours, savanna, savanna_command, started
 from waiting import wait_until
 
-from training.errors import UsageError
-from training.metrics import COLUMNS, IterationResult
-from training.orchestration.resume import find_resumption, rewind
-from training.orchestration.search_space import is_search_space, parse_search_space
-from training.orchestration.stopping import margin, reached
-from training.run_directory import RunDirectory
+from savanna.errors import UsageError
+from savanna.metrics import COLUMNS, IterationResult
+from savanna.orchestration.resume import find_resumption, rewind
+from savanna.orchestration.search_space import is_search_space, parse_search_space
+from savanna.orchestration.stopping import margin, reached
+from savanna.run_directory import RunDirectory
 
 QUICK = ("--evaluate-episodes", "0", "--no-video", "--no-report")
 
@@ -31,12 +30,24 @@ def test_a_run_directory_holds_everything(trained):
     assert (trained / "stdout").read_text().strip() == str(run.path)
     names = {p.name for p in run.path.iterdir()}
     assert names >= {
-        "config.json", "metadata.json", "status.json", "metrics.csv", "checkpoints.json",
-        "evaluations.json", "tensorboard", "videos", "train.log", "report.html", "mlflow.json",
-    }  # fmt: skip
+        "config.json",
+        "metadata.json",
+        "status.json",
+        "metrics.csv",
+        "checkpoints.json",
+        "evaluations.json",
+        "tensorboard",
+        "videos",
+        "train.log",
+        "report.html",
+        "mlflow.json",
+    }
     assert {p.name for p in (trained / "runs").iterdir() if not p.name.startswith(".")} == {
-        "cartpole", "latest", "mlflow.db", "mlartifacts",
-    }  # fmt: skip
+        "cartpole",
+        "latest",
+        "mlflow.db",
+        "mlartifacts",
+    }
     assert [p for p in (trained / "runs" / "cartpole").iterdir()] == [run.path]
     assert run.status["state"] == "succeeded" and "iteration 3" in run.status["reason"]
     assert [r["iteration"] for r in rows(run)] == [1, 2, 3]
@@ -54,8 +65,11 @@ def test_the_configuration_and_metadata_say_what_was_run(trained):
     assert metadata["versions"]["ray"] == "2.60.0"
     assert metadata["hardware"]["cpus"] >= 1 and metadata["git"]["sha"]
     text = json.dumps(metadata)
-    assert not any(value in text for key, value in os.environ.items() if len(value) > 20
-                   and key not in ("PWD", "PYTHONPATH", "OLDPWD", "VIRTUAL_ENV"))  # fmt: skip
+    assert not any(
+        value in text
+        for key, value in os.environ.items()
+        if len(value) > 20 and key not in ("PWD", "PYTHONPATH", "OLDPWD", "VIRTUAL_ENV")
+    )
 
 
 def test_the_terminal_shows_progress_and_the_log_takes_the_noise(trained):
@@ -111,9 +125,15 @@ def test_a_damaged_checkpoint_names_one_that_is_not(copied):
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_leaves_a_checkpoint_and_says_how_to_resume(tmp_path, number, code):
     command = savanna_command(
-        "train", "cartpole", "--stop", "none", "--stop", "iterations=10000",
-        "--checkpoint-freq", "0",
-    )  # fmt: skip
+        "train",
+        "cartpole",
+        "--stop",
+        "none",
+        "--stop",
+        "iterations=10000",
+        "--checkpoint-freq",
+        "0",
+    )
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     with started(command, cwd=tmp_path, env=ours(), **pipes) as process:
         wait_until(lambda: list(tmp_path.glob("runs/cartpole/*/metrics.csv")), process=process)
@@ -129,9 +149,17 @@ def test_a_signal_leaves_a_checkpoint_and_says_how_to_resume(tmp_path, number, c
 
 def test_a_search_makes_one_run_directory_a_sample(tmp_path):
     result = savanna(
-        "train", "cartpole", "--set", "lr=grid(1e-4,1e-3)", "--set", "gamma=0.98",
-        "--stop", "iterations=1", *QUICK, cwd=tmp_path,
-    )  # fmt: skip
+        "train",
+        "cartpole",
+        "--set",
+        "lr=grid(1e-4,1e-3)",
+        "--set",
+        "gamma=0.98",
+        "--stop",
+        "iterations=1",
+        *QUICK,
+        cwd=tmp_path,
+    )
     assert result.returncode == 0, result.stderr
     runs = [RunDirectory(p.parent) for p in sorted(tmp_path.glob("runs/cartpole/*/config.json"))]
     assert [run.config["overrides"]["lr"] for run in runs] == [1e-4, 1e-3]
@@ -142,15 +170,27 @@ def test_a_search_makes_one_run_directory_a_sample(tmp_path):
 def test_storage_gets_checkpoints_and_results(tmp_path):
     storage = tmp_path / "storage"
     result = savanna(
-        "train", "cartpole", "--stop", "iterations=1", "--storage", f"file://{storage}",
-        "--evaluate-episodes", "2", "--no-video", cwd=tmp_path,
-    )  # fmt: skip
+        "train",
+        "cartpole",
+        "--stop",
+        "iterations=1",
+        "--storage",
+        f"file://{storage}",
+        "--evaluate-episodes",
+        "2",
+        "--no-video",
+        cwd=tmp_path,
+    )
     assert result.returncode == 0, result.stderr
     run = RunDirectory.find("latest", tmp_path / "runs")
     copy = storage / "cartpole" / run.id
     assert {p.name for p in copy.iterdir()} >= {
-        "checkpoint_000000", "metrics.csv", "config.json", "status.json", "report.html",
-    }  # fmt: skip
+        "checkpoint_000000",
+        "metrics.csv",
+        "config.json",
+        "status.json",
+        "report.html",
+    }
     assert RunDirectory(copy).status["state"] == "succeeded"
     assert run.checkpoint("best").number == 0
 
@@ -178,9 +218,10 @@ def test_an_error_in_an_environment_is_told_with_its_process(tmp_path):
         "        raise RuntimeError('the wheel fell off')\n"
         "gym.register('Broken-v0', entry_point=Broken)\n"
     )
-    path = f"{tmp_path}{os.pathsep}{Path(__file__).parents[2]}"
-    result = savanna("train", "cartpole", "--env", "Broken-v0", *QUICK, cwd=tmp_path,
-                     fresh=True, PYTHONPATH=path)  # fmt: skip
+    path = f"{tmp_path}{os.pathsep}{IMPORTABLE}"
+    result = savanna(
+        "train", "cartpole", "--env", "Broken-v0", *QUICK, cwd=tmp_path, fresh=True, PYTHONPATH=path
+    )
     assert result.returncode == 1
     [line] = [x for x in result.stderr.splitlines() if x.startswith("savanna:")]
     assert "env runner" in line and "the wheel fell off" in line and "train.log" in line

@@ -5,11 +5,11 @@ import json
 import pytest
 from command import savanna
 
-from training.cli.main import main, make_parser
-from training.cli.particle import MAX_TIME, OWN, RENAMED, is_particle, translate
-from training.cli.train import arguments
-from training.cli.words import options_of
-from training.errors import UsageError
+from savanna.cli.main import main, make_parser
+from savanna.cli.particle import MAX_TIME, OWN, RENAMED, is_particle, translate
+from savanna.cli.train import arguments
+from savanna.cli.words import options_of
+from savanna.errors import UsageError
 
 
 @pytest.fixture(autouse=True)
@@ -47,11 +47,24 @@ OLD = [
 
 
 OF_THE_SCRIPT = (
-    "--scenario", "--final-reward", "--max-episode-len", "--num-adversaries", "--good-policy",
-    "--adv-policy", "--lr", "--gamma", "--sample-batch-size", "--train-batch-size", "--n-step",
-    "--num-units", "--checkpoint-freq", "--restore", "--num-workers", "--num-envs-per-worker",
+    "--scenario",
+    "--final-reward",
+    "--max-episode-len",
+    "--num-adversaries",
+    "--good-policy",
+    "--adv-policy",
+    "--lr",
+    "--gamma",
+    "--sample-batch-size",
+    "--train-batch-size",
+    "--n-step",
+    "--num-units",
+    "--checkpoint-freq",
+    "--restore",
+    "--num-workers",
+    "--num-envs-per-worker",
     "--num-gpus",
-)  # fmt: skip
+)
 
 
 @pytest.mark.parametrize("form", ["{} {}", "{}={}"])
@@ -125,9 +138,13 @@ def test_a_time_that_is_none_is_one_line(monkeypatch, text):
 
 @pytest.mark.parametrize(
     ("algorithm", "experiment"),
-    [("maddpg", "particle"), ("contrib/MADDPG", "particle"), ("ppo", "particle-ppo"),
-     ("ippo", "particle-ippo")],
-)  # fmt: skip
+    [
+        ("maddpg", "particle"),
+        ("contrib/MADDPG", "particle"),
+        ("ppo", "particle-ppo"),
+        ("ippo", "particle-ippo"),
+    ],
+)
 def test_algorithms(algorithm, experiment):
     words, _ = translate(["particle", "--algorithm", algorithm])
     assert words[0] == experiment

@@ -10,19 +10,24 @@ import imageio_ffmpeg
 import numpy as np
 import onnxruntime
 import pytest
-from command import savanna
+from command import IMPORTABLE, savanna
 
-from training.envs.multi_agent import worlds_of
-from training.evaluation import record_video
-from training.evaluation.team import load_team
-from training.evaluation.team_film import film_progress
-from training.run_directory import RunDirectory, film_iteration
+from savanna.envs.multi_agent import worlds_of
+from savanna.evaluation import record_video
+from savanna.evaluation.team import load_team
+from savanna.evaluation.team_film import film_progress
+from savanna.run_directory import RunDirectory, film_iteration
 
 QUICK = (
-    "--set", "num_envs_per_env_runner=16", "--set", "min_sample_timesteps_per_iteration=2000",
-    "--set", "num_steps_sampled_before_learning_starts=2000",
-    "--set", "train_batch_size_per_learner=64",
-)  # fmt: skip
+    "--set",
+    "num_envs_per_env_runner=16",
+    "--set",
+    "min_sample_timesteps_per_iteration=2000",
+    "--set",
+    "num_steps_sampled_before_learning_starts=2000",
+    "--set",
+    "train_batch_size_per_learner=64",
+)
 
 
 @pytest.fixture(scope="module")
@@ -30,9 +35,19 @@ def spread(tmp_path_factory) -> Path:
     """A folder with a short run of simple_spread."""
     folder = tmp_path_factory.mktemp("spread")
     result = savanna(
-        "train", "particle", *QUICK, "--stop", "iterations=4", "--checkpoint-freq", "2",
-        "--film-every", "5", "--evaluate-episodes", "20", cwd=folder,
-    )  # fmt: skip
+        "train",
+        "particle",
+        *QUICK,
+        "--stop",
+        "iterations=4",
+        "--checkpoint-freq",
+        "2",
+        "--film-every",
+        "5",
+        "--evaluate-episodes",
+        "20",
+        cwd=folder,
+    )
     assert result.returncode == 0, result.stderr
     return folder
 
@@ -144,7 +159,7 @@ def test_exported_networks_act_as_the_agents(run, spread, tmp_path):
 LATER_RELEASE = """
 from dataclasses import replace
 from pathlib import Path
-from training.experiments import EXPERIMENTS
+from savanna.experiments import EXPERIMENTS
 Path(__file__).with_name("used").touch()
 before = EXPERIMENTS["particle"]
 def build_config(env, machine):
@@ -163,10 +178,20 @@ def test_resuming_goes_on_as_before_whatever_the_preset_is(spread, tmp_path):
     run = RunDirectory.find("latest", folder / "runs")
     before, earlier = run.metrics()[-1], run.config
     result = savanna(
-        "train", "--resume", "latest", "--stop", "none", "--stop", "iterations=6",
-        "--evaluate-episodes", "0", "--no-report", cwd=folder, fresh=True,
-        PYTHONPATH=f"{tmp_path}{os.pathsep}{Path(__file__).parents[2]}",
-    )  # fmt: skip
+        "train",
+        "--resume",
+        "latest",
+        "--stop",
+        "none",
+        "--stop",
+        "iterations=6",
+        "--evaluate-episodes",
+        "0",
+        "--no-report",
+        cwd=folder,
+        fresh=True,
+        PYTHONPATH=f"{tmp_path}{os.pathsep}{IMPORTABLE}",
+    )
     assert result.returncode == 0, result.stderr
     assert (tmp_path / "used").exists(), "the later release was not in force"
     for name in ("settings", "preset", "env_config"):
@@ -189,16 +214,29 @@ def test_a_new_run_begins_with_a_checkpoints_networks(spread, tmp_path):
     old = RunDirectory.find("latest", tmp_path / "copy/runs")
     number = old.checkpoints()[-1].number
     result = savanna(
-        "train", "--resume", old.checkpoint_path(number), "--stop", "none",
-        "--stop", "iterations=1", "--set", "num_steps_sampled_before_learning_starts=100_000",
-        "--evaluate-episodes", "0", "--no-video", "--no-report", cwd=tmp_path / "copy",
-    )  # fmt: skip
+        "train",
+        "--resume",
+        old.checkpoint_path(number),
+        "--stop",
+        "none",
+        "--stop",
+        "iterations=1",
+        "--set",
+        "num_steps_sampled_before_learning_starts=100_000",
+        "--evaluate-episodes",
+        "0",
+        "--no-video",
+        "--no-report",
+        cwd=tmp_path / "copy",
+    )
     assert result.returncode == 0, result.stderr
     new = RunDirectory.find("latest", tmp_path / "copy/runs")
     assert new.path != old.path and [row["iteration"] for row in new.metrics()] == [1]
     assert new.config["rllib"]["num_envs_per_env_runner"] == 16
-    had, has = (load_team(run.checkpoint_path(n), run.config).policies[0].module.get_state()
-                for run, n in ((old, number), (new, 0)))  # fmt: skip
+    had, has = (
+        load_team(run.checkpoint_path(n), run.config).policies[0].module.get_state()
+        for run, n in ((old, number), (new, 0))
+    )
     assert had.keys() == has.keys()
     for name in had:
         np.testing.assert_array_equal(has[name], had[name])
@@ -207,11 +245,24 @@ def test_a_new_run_begins_with_a_checkpoints_networks(spread, tmp_path):
 @pytest.mark.parametrize(("algorithm", "actions"), [("ppo", "continuous"), ("ippo", "discrete")])
 def test_the_baselines_run_and_are_evaluated(algorithm, actions, tmp_path):
     result = savanna(
-        "train", "particle", "--algorithm", algorithm, "--actions", actions,
-        "--stop", "iterations=1", "--film-every", "1",
-        "--set", "train_batch_size_per_learner=400", "--set", "minibatch_size=100",
-        "--evaluate-episodes", "5", cwd=tmp_path,
-    )  # fmt: skip
+        "train",
+        "particle",
+        "--algorithm",
+        algorithm,
+        "--actions",
+        actions,
+        "--stop",
+        "iterations=1",
+        "--film-every",
+        "1",
+        "--set",
+        "train_batch_size_per_learner=400",
+        "--set",
+        "minibatch_size=100",
+        "--evaluate-episodes",
+        "5",
+        cwd=tmp_path,
+    )
     assert result.returncode == 0, result.stderr
     run = RunDirectory.find("latest", tmp_path / "runs")
     [row] = run.metrics()
@@ -232,11 +283,27 @@ def test_the_baselines_run_and_are_evaluated(algorithm, actions, tmp_path):
 
 def test_mixed_teams_with_ddpg_adversaries(tmp_path):
     result = savanna(
-        "train", "--scenario", "simple_tag", "--num-adversaries", "2", "--num-agents", "3",
-        "--adv-policy", "ddpg", "--actions", "discrete", *QUICK,
-        "--stop", "none", "--stop", "iterations=2",
-        "--evaluate-episodes", "5", "--no-video", cwd=tmp_path,
-    )  # fmt: skip
+        "train",
+        "--scenario",
+        "simple_tag",
+        "--num-adversaries",
+        "2",
+        "--num-agents",
+        "3",
+        "--adv-policy",
+        "ddpg",
+        "--actions",
+        "discrete",
+        *QUICK,
+        "--stop",
+        "none",
+        "--stop",
+        "iterations=2",
+        "--evaluate-episodes",
+        "5",
+        "--no-video",
+        cwd=tmp_path,
+    )
     assert result.returncode == 0, result.stderr
     run = RunDirectory.find("latest", tmp_path / "runs")
     rows = list(csv.DictReader((run.path / "metrics.csv").open()))

@@ -6,8 +6,8 @@ import pytest
 from command import savanna
 from plans import plan_of, saved
 
-from training.cli.particle import MAX_TIME
-from training.errors import UsageError
+from savanna.cli.particle import MAX_TIME
+from savanna.errors import UsageError
 
 
 @pytest.fixture(autouse=True)

@@ -18,9 +18,9 @@ from typing import TextIO
 import pytest
 from sample_run import CONFIG, make_run, result
 
-from training.recording import Console
-from training.recording.progress import measure
-from training.recording.text import clock, compact, sparkline
+from savanna.recording import Console
+from savanna.recording.progress import measure
+from savanna.recording.text import clock, compact, sparkline
 
 STOP = {"return": 18.0, "seconds": 3600.0}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from training.metrics import COLUMNS
+from savanna.metrics import COLUMNS
 
 PAGE = Path(__file__).parents[2] / "docs" / "metrics.md"
 

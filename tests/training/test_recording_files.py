@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from sample_run import CONFIG, result
 
-from training.errors import SavannaError
-from training.metrics import COLUMNS, IterationResult
-from training.recording import Console, MetricsCsv, Recorder, TensorBoardEvents, default_recorders
-from training.run_directory import RunDirectory
+from savanna.errors import SavannaError
+from savanna.metrics import COLUMNS, IterationResult
+from savanna.recording import Console, MetricsCsv, Recorder, TensorBoardEvents, default_recorders
+from savanna.run_directory import RunDirectory
 
 
 @pytest.fixture

@@ -12,17 +12,17 @@ import pytest
 from sample_run import CONFIG, failed, make_run, result, succeeded
 from waiting import PATIENCE, wait_until
 
-from training.metrics import COLUMNS
-from training.recording import MlflowTracking
-from training.recording.mlflow_store import parameters, public_uri
-from training.run_directory import RunDirectory
+from savanna.metrics import COLUMNS
+from savanna.recording import MlflowTracking
+from savanna.recording.mlflow_store import parameters, public_uri
+from savanna.run_directory import RunDirectory
 
 
 @pytest.fixture(autouse=True)
 def no_tracking_server(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     # On a busy machine it would get no time at all.
-    monkeypatch.setattr("training.recording.mlflow_tracking._NICENESS", 0)
+    monkeypatch.setattr("savanna.recording.mlflow_tracking._NICENESS", 0)
 
 
 def track(run: RunDirectory, numbers: range, *, resumed: bool = False, **end: Any) -> list[str]:
@@ -115,7 +115,7 @@ def test_finish_waits_no_longer_than_its_patience(
             time.sleep(0.01)
         raise ConnectionError("too late")
 
-    monkeypatch.setattr("training.recording.mlflow_tracking.open_store", hang)
+    monkeypatch.setattr("savanna.recording.mlflow_tracking.open_store", hang)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     warnings: list[str] = []
     recorder = MlflowTracking(warnings.append, patience=0.1)
@@ -138,7 +138,7 @@ def test_it_yields_to_training_and_no_longer_when_that_has_ended(
         wait_until(lambda: release)
         raise ConnectionError("nothing to track with")
 
-    monkeypatch.setattr("training.recording.mlflow_tracking.open_store", wait)
+    monkeypatch.setattr("savanna.recording.mlflow_tracking.open_store", wait)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     recorder = MlflowTracking(lambda text: None, patience=0.1)
     recorder.start(make_run(tmp_path, 0), CONFIG, False)

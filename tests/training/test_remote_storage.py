@@ -14,12 +14,12 @@ from command import ours, run, savanna
 from one_packet import in_one_packet
 from waiting import gone, wait_until
 
-from training.cli import main
-from training.errors import UsageError
-from training.orchestration.mirror import Mirror
-from training.orchestration.remote_runs import download_run, find_run
-from training.orchestration.storage import chosen_storage, connect, open_storage
-from training.run_directory import RunDirectory
+from savanna.cli import main
+from savanna.errors import UsageError
+from savanna.orchestration.mirror import Mirror
+from savanna.orchestration.remote_runs import download_run, find_run
+from savanna.orchestration.storage import chosen_storage, connect, open_storage
+from savanna.run_directory import RunDirectory
 
 QUICK = ("--evaluate-episodes", "0", "--no-video", "--no-report")
 NOWHERE = f"abfss://box@{ACCOUNT}.dfs.core.windows.net/results"
@@ -54,9 +54,18 @@ def stored(azurite, tmp_path_factory):
     """Folder of a run of three iterations trained into the emulator, and its location there."""
     folder, location = tmp_path_factory.mktemp("stored"), azurite.uri("trained", "team/results")
     result = savanna(
-        "train", "cartpole", "--stop", "iterations=3", "--checkpoint-freq", "1", *QUICK,
-        "--storage", location, cwd=folder, **azurite.environment,
-    )  # fmt: skip
+        "train",
+        "cartpole",
+        "--stop",
+        "iterations=3",
+        "--checkpoint-freq",
+        "1",
+        *QUICK,
+        "--storage",
+        location,
+        cwd=folder,
+        **azurite.environment,
+    )
     assert result.returncode == 0, result.stderr
     return folder, location
 
@@ -86,9 +95,16 @@ def test_a_run_lands_in_azure_and_goes_on_from_there_alone(stored, azurite, tmp_
 
     # Another machine: nothing but the storage, whose location comes from the environment.
     result = savanna(
-        "train", "--resume", "latest", "--stop", "iterations=5", *QUICK, cwd=tmp_path,
-        SAVANNA_STORAGE=location, **azurite.environment,
-    )  # fmt: skip
+        "train",
+        "--resume",
+        "latest",
+        "--stop",
+        "iterations=5",
+        *QUICK,
+        cwd=tmp_path,
+        SAVANNA_STORAGE=location,
+        **azurite.environment,
+    )
     assert result.returncode == 0, result.stderr
     resumed = RunDirectory.find("latest", tmp_path / "runs")
     assert resumed.id == run.id
@@ -113,9 +129,11 @@ def copy_of(stored, azure):
     def put(container: str, name: str = "cartpole/one"):
         storage = connect(azure.uri(container, "results"))
         pyarrow.fs.copy_files(
-            str(run.path), f"{storage.path}/{name}", source_filesystem=pyarrow.fs.LocalFileSystem(),
+            str(run.path),
+            f"{storage.path}/{name}",
+            source_filesystem=pyarrow.fs.LocalFileSystem(),
             destination_filesystem=azure.filesystem,
-        )  # fmt: skip
+        )
         return storage
 
     return put
@@ -160,7 +178,7 @@ def test_half_a_checkpoint_is_left_out_and_said(copy_of, azure, tmp_path):
 
 def test_a_run_is_copied_while_it_grows_and_through_a_failure(azure, tmp_path, monkeypatch):
     storage = open_storage(azure.uri("grows", "results"))
-    monkeypatch.setattr("training.orchestration.mirror.PUSH_SECONDS", 0.2)
+    monkeypatch.setattr("savanna.orchestration.mirror.PUSH_SECONDS", 0.2)
     run = RunDirectory(tmp_path / "runs" / "cartpole" / "one")
     run.path.mkdir(parents=True)
     (run.path / "metrics.csv").write_text("iteration\n1\n")
@@ -208,7 +226,7 @@ def test_results_that_did_not_arrive_are_told(busy, azure, tmp_path, monkeypatch
 def test_the_helper_process_ends_with_its_parent(azure, tmp_path):
     code = (
         "import os, sys\n"
-        "from training.orchestration.storage_process import StorageProcess\n"
+        "from savanna.orchestration.storage_process import StorageProcess\n"
         "process = StorageProcess(sys.argv[1])\n"
         "process.ask({'do': 'check', 'writable': True}, 100)\n"
         "print(process._process.pid, flush=True)\n"
@@ -231,7 +249,7 @@ def test_ray_processes_without_the_key_get_it_while_training(azure, tmp_path):
     """As on another node, whose environment has no key."""
     code = (
         "import os, sys, ray\n"
-        "from training.orchestration.storage import connect, shared_key\n"
+        "from savanna.orchestration.storage import connect, shared_key\n"
         "storage = connect(sys.argv[1])\n"
         "key = os.environ.pop('AZURE_STORAGE_KEY')\n"
         "ray.init(num_cpus=1, include_dashboard=False, log_to_driver=False,\n"
@@ -283,7 +301,7 @@ def test_a_storage_without_credentials_is_one_line(azure, monkeypatch):
 
 
 def test_a_storage_that_never_answers_is_given_up(azure, monkeypatch):
-    monkeypatch.setattr("training.orchestration.storage.CHECK_SECONDS", 2.0)
+    monkeypatch.setattr("savanna.orchestration.storage.CHECK_SECONDS", 2.0)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         endpoint = f"http://127.0.0.1:{silent.getsockname()[1]}"
         monkeypatch.setenv("AZURE_STORAGE_BLOB_ENDPOINT", endpoint)

@@ -14,13 +14,21 @@ import pytest
 from command import run
 from sample_run import CONFIG, failed, make_run
 
-from training.report import write_report
+from savanna.report import write_report
 
 FLAGS = (
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync",
-    "--enable-logging=stderr", "--virtual-time-budget=3000", "--dump-dom",
-)  # fmt: skip
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--enable-logging=stderr",
+    "--virtual-time-budget=3000",
+    "--dump-dom",
+)
 # The page stands in a frame, because a browser window cannot be as narrow as a phone.
 WRAPPER = """<!doctype html>
 <iframe style="border:0;width:%dpx;height:1600px" srcdoc="%s"></iframe>
@@ -69,9 +77,20 @@ def look(page: Path, width: int, selectors: list[str]) -> dict[str, Any]:
 def test_the_report_is_laid_out_without_errors(tmp_path: Path, width: int) -> None:
     config = CONFIG | {"overrides": {"long_name" * 12: "long_value" * 30}}
     selectors = [
-        ".card", "h1", ".sentence", ".tiles > div", "#return svg", ".line", ".band", ".reference",
-        ".checkpoints table", ".three svg", "#configuration table", ".commands code", "summary",
-    ]  # fmt: skip
+        ".card",
+        "h1",
+        ".sentence",
+        ".tiles > div",
+        "#return svg",
+        ".line",
+        ".band",
+        ".reference",
+        ".checkpoints table",
+        ".three svg",
+        "#configuration table",
+        ".commands code",
+        "summary",
+    ]
     seen = look(write_report(make_run(tmp_path, config=config)), width, selectors)
     assert seen["overflow"] <= width  # nothing sticks out sideways
     for selector in selectors:

@@ -9,9 +9,9 @@ from xml.etree import ElementTree
 
 import pytest
 
-from training.report.chart_data import Chart, Mark, Reference, Series, has_data
-from training.report.charts import POINTS, render
-from training.report.scales import labels, number, padded, ticks, time_unit
+from savanna.report.chart_data import Chart, Mark, Reference, Series, has_data
+from savanna.report.charts import POINTS, render
+from savanna.report.scales import labels, number, padded, ticks, time_unit
 
 NAN = math.nan
 

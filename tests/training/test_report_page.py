@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 from sample_run import CONFIG, failed, make_run, succeeded
 
-from training.errors import SavannaError
-from training.report import write_report
-from training.report.film import EMBED_BYTES
-from training.run_directory import RunDirectory
+from savanna.errors import SavannaError
+from savanna.report import write_report
+from savanna.report.film import EMBED_BYTES
+from savanna.run_directory import RunDirectory
 
 VOID = {"meta", "link", "br", "img", "hr", "input"}
 

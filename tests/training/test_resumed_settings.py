@@ -5,19 +5,31 @@ from dataclasses import replace
 import pytest
 from plans import plan_of, saved
 
-from training.errors import UsageError
-from training.experiments import EXPERIMENTS
-from training.orchestration.plan import json_safe
+from savanna.errors import UsageError
+from savanna.experiments import EXPERIMENTS
+from savanna.orchestration.plan import json_safe
 
 ENVS = {"gym": ("--env", "Acrobot-v1")}
 
 
 def test_options_are_kept_unless_given(tmp_path):
     run = saved(
-        tmp_path, "particle", "--film-every", "50", "--no-video", "--no-report", "--keep", "3",
-        "--evaluate-episodes", "4", "--checkpoint-freq", "7", "--no-checkpoint-at-end",
-        "--max-failures", "2",
-    )  # fmt: skip
+        tmp_path,
+        "particle",
+        "--film-every",
+        "50",
+        "--no-video",
+        "--no-report",
+        "--keep",
+        "3",
+        "--evaluate-episodes",
+        "4",
+        "--checkpoint-freq",
+        "7",
+        "--no-checkpoint-at-end",
+        "--max-failures",
+        "2",
+    )
     kept = plan_of("--resume", "x", resumed=run).kept
     assert (kept.film_every, kept.video, kept.report, kept.keep) == (50, False, False, 3)
     assert (kept.evaluate_episodes, kept.checkpoint_freq, kept.max_failures) == (4, 7, 2)
@@ -127,8 +139,20 @@ def test_what_cannot_change_is_refused_unless_equal(words, says, tmp_path):
 
 def test_what_is_equal_may_be_said_again(tmp_path):
     run = saved(tmp_path, "particle", "--algorithm", "ippo", "--scenario", "simple_tag")
-    words = ("--algorithm", "ippo", "--scenario", "simple_tag", "--seed", "0", "--resume", "x",
-             "--num-agents", "4", "--set", "model_config.fcnet_hiddens=[64,64]")  # fmt: skip
+    words = (
+        "--algorithm",
+        "ippo",
+        "--scenario",
+        "simple_tag",
+        "--seed",
+        "0",
+        "--resume",
+        "x",
+        "--num-agents",
+        "4",
+        "--set",
+        "model_config.fcnet_hiddens=[64,64]",
+    )
     assert plan_of(*words, resumed=run).experiment.name == "particle-ippo"
     as_tuple = (*words[:-1], "model_config.fcnet_hiddens=(64,64)")
     assert plan_of(*as_tuple, resumed=run).experiment.name == "particle-ippo"

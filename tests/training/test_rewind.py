@@ -3,10 +3,10 @@
 import pytest
 from command import savanna
 
-from training.evaluation.team_film import early_and_middle
-from training.orchestration.resume import last_number, rewind
-from training.orchestration.upload import Upload
-from training.run_directory import RunDirectory
+from savanna.evaluation.team_film import early_and_middle
+from savanna.orchestration.resume import last_number, rewind
+from savanna.orchestration.upload import Upload
+from savanna.run_directory import RunDirectory
 
 QUICK = ("--evaluate-episodes", "0", "--no-video", "--no-report")
 
@@ -20,10 +20,13 @@ def run(copied) -> RunDirectory:
         entry["mean"] = 10.0 * entry["checkpoint"]
     run.write_json("evaluations.json", entries)
     for name in (
-        "episode-0000000-iteration-000001", "episode-0000200-iteration-000002",
-        "episode-0000400-iteration-000003", "checkpoint-000000", "checkpoint-000002",
+        "episode-0000000-iteration-000001",
+        "episode-0000200-iteration-000002",
+        "episode-0000400-iteration-000003",
+        "checkpoint-000000",
+        "checkpoint-000002",
         "early-middle-final",
-    ):  # fmt: skip
+    ):
         for suffix in (".mp4", ".jpg"):
             (run.videos / f"{name}{suffix}").write_bytes(b"film")
     return run
@@ -80,9 +83,7 @@ def test_the_storage_gets_nothing_of_it(run):
 
 
 def test_a_resumed_run_has_one_branch(run, copied):
-    result = savanna(
-        "train", "--resume", "latest@0", "--stop", "iterations=2", *QUICK, cwd=copied
-    )  # fmt: skip
+    result = savanna("train", "--resume", "latest@0", "--stop", "iterations=2", *QUICK, cwd=copied)
     assert result.returncode == 0, result.stderr
     assert "Checkpoints after 0" in result.stderr
     assert [row["iteration"] for row in run.metrics()] == [1, 2]
@@ -92,10 +93,15 @@ def test_a_resumed_run_has_one_branch(run, copied):
 
 def test_early_and_middle_go_by_iterations(tmp_path):
     """Episodes of a world count back where a run goes on with more env runners."""
-    films = [tmp_path / f"episode-{name}.mp4" for name in (
-        "0000400-iteration-000010", "0000150-iteration-000020", "0000300-iteration-000030",
-        "0000500-iteration-000040",
-    )]  # fmt: skip
+    films = [
+        tmp_path / f"episode-{name}.mp4"
+        for name in (
+            "0000400-iteration-000010",
+            "0000150-iteration-000020",
+            "0000300-iteration-000030",
+            "0000500-iteration-000040",
+        )
+    ]
     for film in films:
         film.touch()
     assert early_and_middle(tmp_path, 40) == films[:2]

@@ -4,9 +4,9 @@ import pytest
 from command import savanna
 from plans import plan_of
 
-from training.errors import UsageError
-from training.orchestration.trainable import DRAWN, _with_drawn
-from training.run_directory import RunDirectory
+from savanna.errors import UsageError
+from savanna.orchestration.trainable import DRAWN, _with_drawn
+from savanna.run_directory import RunDirectory
 
 
 @pytest.mark.parametrize(
@@ -80,12 +80,28 @@ def test_no_setting_is_nan_or_infinite(value):
 
 def test_a_search_over_networks_and_worlds(tmp_path):
     result = savanna(
-        "train", "particle", "--set", "model_config.actor_hiddens=grid([8,8],[16,16])",
-        "--set", "env_config.max_cycles=choice(10)", "--set", "exploration_noise=uniform(0.1,0.2)",
-        "--set", "num_envs_per_env_runner=16", "--set", "min_sample_timesteps_per_iteration=500",
-        "--set", "rollout_fragment_length=10", "--stop", "iterations=1", "--evaluate-episodes", "3",
-        "--no-video", "--no-report", cwd=tmp_path,
-    )  # fmt: skip
+        "train",
+        "particle",
+        "--set",
+        "model_config.actor_hiddens=grid([8,8],[16,16])",
+        "--set",
+        "env_config.max_cycles=choice(10)",
+        "--set",
+        "exploration_noise=uniform(0.1,0.2)",
+        "--set",
+        "num_envs_per_env_runner=16",
+        "--set",
+        "min_sample_timesteps_per_iteration=500",
+        "--set",
+        "rollout_fragment_length=10",
+        "--stop",
+        "iterations=1",
+        "--evaluate-episodes",
+        "3",
+        "--no-video",
+        "--no-report",
+        cwd=tmp_path,
+    )
     assert result.returncode == 0, result.stderr
     assert "no target return" in result.stderr
     runs = [RunDirectory(p.parent) for p in sorted(tmp_path.glob("runs/particle/*/config.json"))]

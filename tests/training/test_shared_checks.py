@@ -4,9 +4,9 @@ import math
 
 import pytest
 
-from training.algorithms.impala import ImpalaConfig
-from training.algorithms.maddpg import MADDPGConfig
-from training.errors import UsageError
+from savanna.algorithms.impala import ImpalaConfig
+from savanna.algorithms.maddpg import MADDPGConfig
+from savanna.errors import UsageError
 
 CONFIGS = {
     "Impala": lambda: ImpalaConfig().environment("PongNoFrameskip-v4"),

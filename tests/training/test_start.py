@@ -12,10 +12,10 @@ import pytest
 from command import ours, run, savanna, started
 from waiting import gone, wait_until
 
-from training.cli import main
-from training.forks.start import context_of, is_plain
-from training.orchestration.startup import PHASES, Startup, TrialStartup, as_text
-from training.run_directory import RunDirectory
+from savanna.cli import main
+from savanna.forks.start import context_of, is_plain
+from savanna.orchestration.startup import PHASES, Startup, TrialStartup, as_text
+from savanna.run_directory import RunDirectory
 
 
 @pytest.fixture
@@ -71,9 +71,19 @@ def test_a_run_says_where_its_start_took_how_long(trained):
 
 def test_debug_shows_where_the_start_took_how_long(tmp_path):
     result = savanna(
-        "train", "cartpole", "--debug", "--stop", "iterations=1", "--num-env-runners", "0",
-        "--evaluate-episodes", "0", "--no-video", "--no-report", cwd=tmp_path,
-    )  # fmt: skip
+        "train",
+        "cartpole",
+        "--debug",
+        "--stop",
+        "iterations=1",
+        "--num-env-runners",
+        "0",
+        "--evaluate-episodes",
+        "0",
+        "--no-video",
+        "--no-report",
+        cwd=tmp_path,
+    )
     assert result.returncode == 0, result.stderr
     told = RunDirectory.find("latest", tmp_path / "runs").metadata["startup"]
     [line] = [x for x in result.stderr.splitlines() if x.startswith("first update")]
@@ -103,8 +113,8 @@ def test_the_first_update_is_noted_once():
 
 ACTORS = """
 import os, sys
-from training.experiments import Machine
-from training.orchestration.cluster import own_ray, prepare
+from savanna.experiments import Machine
+from savanna.orchestration.cluster import own_ray, prepare
 prepare("PPO", None)
 with own_ray(Machine(cpus=2, gpus=0), fork=True):
     import ray
@@ -158,7 +168,7 @@ def test_no_fork_is_left_where_the_command_is_killed():
 
 DRAWN = """
 import sys
-from training.forks.template import draws_differ, import_ray
+from savanna.forks.template import draws_differ, import_ray
 import_ray()
 import ray
 if sys.argv[1] == "before":
@@ -177,15 +187,25 @@ def test_forks_that_would_name_things_alike_are_found_out(before, differ):
     assert result.stdout.strip() == differ
 
 
-CONTEXT = {"command_prefix": [], "env_vars": {"A": "1"}, "py_executable": sys.executable,
-           "override_worker_entrypoint": None, "java_jars": []}  # fmt: skip
+CONTEXT = {
+    "command_prefix": [],
+    "env_vars": {"A": "1"},
+    "py_executable": sys.executable,
+    "override_worker_entrypoint": None,
+    "java_jars": [],
+}
 
 
 @pytest.mark.parametrize(
     ("change", "plain"),
-    [({}, True), ({"py_executable": "/other/python"}, False), ({"env_vars": {}}, True),
-     ({"command_prefix": ["cd", "x", "&&"]}, False), ({"override_worker_entrypoint": "x"}, False)],
-)  # fmt: skip
+    [
+        ({}, True),
+        ({"py_executable": "/other/python"}, False),
+        ({"env_vars": {}}, True),
+        ({"command_prefix": ["cd", "x", "&&"]}, False),
+        ({"override_worker_entrypoint": "x"}, False),
+    ],
+)
 def test_who_wants_more_is_no_fork(change, plain):
     word = f"--serialized-runtime-env-context={json.dumps(CONTEXT | change)}"
     assert is_plain(context_of(["worker.py", word, "--language=PYTHON"])) == plain
@@ -193,7 +213,7 @@ def test_who_wants_more_is_no_fork(change, plain):
 
 
 def test_the_script_that_ray_runs_is_there():
-    from training.forks import template
+    from savanna.forks import template
 
     assert Path(template.__file__).with_name("start.py") == template._START
     assert template._START.is_file()

@@ -6,14 +6,14 @@ import pytest
 import torch
 from ray.rllib.utils.spaces.space_utils import unsquash_action
 
-from training.algorithms.maddpg import MADDPGConfig
-from training.algorithms.maddpg.env_runner import ParticleEnvRunner
-from training.envs.particle.world import make_worlds
-from training.envs.rllib_world import RLlibWorld
-from training.evaluation.measure import summarize_episodes
-from training.evaluation.policy import Policy
-from training.evaluation.team import Team, episode_seeds, play_worlds
-from training.evaluation.team_film import play_filmed
+from savanna.algorithms.maddpg import MADDPGConfig
+from savanna.algorithms.maddpg.env_runner import ParticleEnvRunner
+from savanna.envs.particle.world import make_worlds
+from savanna.envs.rllib_world import RLlibWorld
+from savanna.evaluation.measure import summarize_episodes
+from savanna.evaluation.policy import Policy
+from savanna.evaluation.team import Team, episode_seeds, play_worlds
+from savanna.evaluation.team_film import play_filmed
 
 SEED = 10_000
 

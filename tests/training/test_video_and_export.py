@@ -8,13 +8,13 @@ import numpy as np
 import onnxruntime
 import pytest
 
-from training.cli import main
-from training.errors import SavannaError, UsageError
-from training.evaluation import export, load_policy, record_video
-from training.evaluation import onnx_export as onnx_module
-from training.evaluation.policy import MODULE
-from training.modules.atari import AtariModule
-from training.run_directory import CheckpointInfo, RunDirectory
+from savanna.cli import main
+from savanna.errors import SavannaError, UsageError
+from savanna.evaluation import export, load_policy, record_video
+from savanna.evaluation import onnx_export as onnx_module
+from savanna.evaluation.policy import MODULE
+from savanna.modules.atari import AtariModule
+from savanna.run_directory import CheckpointInfo, RunDirectory
 
 
 @pytest.fixture
@@ -28,8 +28,7 @@ def pong(tmp_path_factory) -> RunDirectory:
     run = RunDirectory.create(tmp_path_factory.mktemp("runs"), "pong", seed=0)
     settings = {"frame_size": 42, "frame_stack": 4}
     run.write_json(
-        "config.json",
-        {"experiment": "pong", "env": "PongNoFrameskip-v4", "env_config": settings},
+        "config.json", {"experiment": "pong", "env": "PongNoFrameskip-v4", "env_config": settings}
     )
     for number in (0, 1):
         module = AtariModule(
@@ -105,8 +104,10 @@ def test_the_exported_policy_acts_as_the_checkpoint(which, request, tmp_path):
     if which == "pong":
         assert description["preprocessing"]["actions"][:2] == ["NOOP", "FIRE"]
         assert description["input"] == {
-            "name": "observations", "dtype": "uint8", "shape": ["batch", 4, 42, 42],
-        }  # fmt: skip
+            "name": "observations",
+            "dtype": "uint8",
+            "shape": ["batch", 4, 42, 42],
+        }
 
 
 def test_a_model_that_acts_differently_is_refused(pong, tmp_path, monkeypatch):

@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from training.algorithms.impala.vtrace import vtrace
+from savanna.algorithms.impala.vtrace import vtrace
 
 
 def reference(ratios, rewards, values, terminated, truncated, gamma, lambda_, rho_bar, c_bar):

@@ -38,10 +38,22 @@ def build(target):
     """The image of a kind of machine (see the Dockerfile); its name."""
     name = f"savanna-test-{target}"
     run(
-        [docker_command(), "build", "-q", "--target", target, "-t", name,
-         "--build-arg", f"BASE_IMAGE={base_image()}", FOLDER],
-        env={**os.environ, "DOCKER_BUILDKIT": "1"}, check=True, timeout=MACHINE_SECONDS,
-    )  # fmt: skip
+        [
+            docker_command(),
+            "build",
+            "-q",
+            "--target",
+            target,
+            "-t",
+            name,
+            "--build-arg",
+            f"BASE_IMAGE={base_image()}",
+            FOLDER,
+        ],
+        env={**os.environ, "DOCKER_BUILDKIT": "1"},
+        check=True,
+        timeout=MACHINE_SECONDS,
+    )
     return name
 
 
@@ -88,16 +100,40 @@ class Machine:
         daemon = seed / "daemon.json"
         daemon.write_text(json.dumps({"insecure-registries": [registry]}))
         docker(
-            "run", "-d", "--name", self.name, "--label", NAME, "--hostname", role,
-            "--network", NAME, "--ip", self.address,
+            "run",
+            "-d",
+            "--name",
+            self.name,
+            "--label",
+            NAME,
+            "--hostname",
+            role,
+            "--network",
+            NAME,
+            "--ip",
+            self.address,
             *(f"--cap-add={name}" for name in host_capabilities()),
-            "--security-opt", "seccomp=unconfined", "--security-opt", "systempaths=unconfined",
-            "--security-opt", "apparmor=unconfined",
-            "--device-cgroup-rule", "a *:* rwm", "--cgroupns=host",
-            "--tmpfs", "/run", "--tmpfs", "/run/lock", "-v", "/sys/fs/cgroup:/sys/fs/cgroup:rw",
-            "-v", f"{seed}:/var/lib/cloud/seed/nocloud:ro",
-            "-v", f"{daemon}:/etc/docker/daemon.json:ro", image,
-        )  # fmt: skip
+            "--security-opt",
+            "seccomp=unconfined",
+            "--security-opt",
+            "systempaths=unconfined",
+            "--security-opt",
+            "apparmor=unconfined",
+            "--device-cgroup-rule",
+            "a *:* rwm",
+            "--cgroupns=host",
+            "--tmpfs",
+            "/run",
+            "--tmpfs",
+            "/run/lock",
+            "-v",
+            "/sys/fs/cgroup:/sys/fs/cgroup:rw",
+            "-v",
+            f"{seed}:/var/lib/cloud/seed/nocloud:ro",
+            "-v",
+            f"{daemon}:/etc/docker/daemon.json:ro",
+            image,
+        )
 
     def run(self, *command, check=True, timeout=120):
         """A command on the machine; its output."""
@@ -145,17 +181,32 @@ class Registry:
             "http": {"addr": ":5000"},
             "auth": {
                 "token": {
-                    "realm": f"{azure.url}/oauth2/token", "service": self.name, "issuer": "stub",
+                    "realm": f"{azure.url}/oauth2/token",
+                    "service": self.name,
+                    "issuer": "stub",
                     "rootcertbundle": "/config/trusted.pem",
                 }
             },
-        }  # fmt: skip
+        }
         (folder / "config.yml").write_text(yaml.safe_dump(config))
         docker(
-            "run", "-d", "--name", f"{NAME}-registry", "--label", NAME, "--network", NAME,
-            "--ip", f"{SUBNET}.2", "-v", f"{folder}:/config:ro", build("registry"),
-            "docker-registry", "serve", "/config/config.yml",
-        )  # fmt: skip
+            "run",
+            "-d",
+            "--name",
+            f"{NAME}-registry",
+            "--label",
+            NAME,
+            "--network",
+            NAME,
+            "--ip",
+            f"{SUBNET}.2",
+            "-v",
+            f"{folder}:/config:ro",
+            build("registry"),
+            "docker-registry",
+            "serve",
+            "/config/config.yml",
+        )
 
     def push(self, image, repository):
         """`image` from the Docker Engine, layers as they are (compressing them costs a minute);

@@ -27,12 +27,16 @@ def node(azure, tmp_path, monkeypatch):
     """The environment of a node whose Azure is the stub; the folder of its files."""
     settings = {
         **facts(),
-        "METADATA_ENDPOINT": azure.url, "ARM_ENDPOINT": azure.url,
-        "REGISTRY": azure.service, "REGISTRY_ENDPOINT": azure.url,
+        "METADATA_ENDPOINT": azure.url,
+        "ARM_ENDPOINT": azure.url,
+        "REGISTRY": azure.service,
+        "REGISTRY_ENDPOINT": azure.url,
         "BLOB_ENDPOINT": f"{azure.url}/blobs/results/dev",
         "TOKEN_SECRET": f"{azure.url}/vault/secrets/ray-token-test",
-        "IDENTITY_CLIENT_ID": "head-id", "IDLE_MINUTES": "30", "MAX_HOURS": "12",
-    }  # fmt: skip
+        "IDENTITY_CLIENT_ID": "head-id",
+        "IDLE_MINUTES": "30",
+        "MAX_HOURS": "12",
+    }
     for name in ("RUNTIME_DIRECTORY", "LOGS_DIRECTORY"):
         settings[name] = str(tmp_path / name)
         (tmp_path / name).mkdir()
@@ -113,8 +117,10 @@ def test_stopping_drains_keeps_the_logs_and_deallocates_in_this_order(
     monkeypatch.setattr(stop, "drain", drain)
     assert stop.stop_machine("nobody needs it") == 0
     assert [c.what for c in azure.calls if c.what in ("blob", "deallocate")] == [
-        "blob", "blob", "deallocate",
-    ]  # fmt: skip
+        "blob",
+        "blob",
+        "deallocate",
+    ]
     assert [c.detail for c in azure.made("deallocate", "head-id")] == ["head-vm"]
     report, archive = azure.made("blob", "head-id")
     assert report.detail.startswith("results/dev/node-logs/head-vm/") and report.body == b"why"
@@ -125,8 +131,9 @@ def test_stopping_drains_keeps_the_logs_and_deallocates_in_this_order(
     words = [words[:2] for words in commands]
     assert words == [
         ("wall", "savanna: this machine stops: nobody needs it"),
-        ("docker", "stop"), ("systemctl", "poweroff"),
-    ]  # fmt: skip
+        ("docker", "stop"),
+        ("systemctl", "poweroff"),
+    ]
     assert (node / "RUNTIME_DIRECTORY/stopping").exists()
 
 

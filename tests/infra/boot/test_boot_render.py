@@ -116,20 +116,34 @@ def test_every_setting_the_script_uses_is_there(node):
     used = set(re.findall(r"\$\{?([A-Z_]{2,})\b", script))
     assert {"IMAGE", "JOIN_MINUTES", "STOP_TIMEOUT"} <= used
     assert used - set(environment(node)) == {
-        "RUNTIME_DIRECTORY", "LOGS_DIRECTORY", "STATE_DIRECTORY", "SECONDS",
-    }  # fmt: skip
+        "RUNTIME_DIRECTORY",
+        "LOGS_DIRECTORY",
+        "STATE_DIRECTORY",
+        "SECONDS",
+    }
 
 
 def test_all_mistakes_are_told_at_once_and_by_name():
     wrong = replace(
-        HEAD, role="boss", head_address="here", storage="s3://bucket", gpus=-1,
-        token_secret="https://v/secrets/a b", image="other.io/savanna-cpu:1",
-    )  # fmt: skip
+        HEAD,
+        role="boss",
+        head_address="here",
+        storage="s3://bucket",
+        gpus=-1,
+        token_secret="https://v/secrets/a b",
+        image="other.io/savanna-cpu:1",
+    )
     with pytest.raises(ValueError) as error:
         cloud_init(wrong)
     lines = str(error.value).splitlines()
-    for name in ("role 'boss'", "image 'other", "head_address 'here'", "storage 's3", "gpus -1",
-                 "token_secret 'https://v/secrets/a b'"):  # fmt: skip
+    for name in (
+        "role 'boss'",
+        "image 'other",
+        "head_address 'here'",
+        "storage 's3",
+        "gpus -1",
+        "token_secret 'https://v/secrets/a b'",
+    ):
         assert sum(line.startswith(name) for line in lines) == 1, (name, lines)
 
 
@@ -148,9 +162,7 @@ def test_no_setting_can_add_a_line_or_a_command(name, evil):
     st.integers(1, 4000), st.integers(0, 8), st.booleans(), st.integers(1, 500), st.floats(0, 1e4)
 )
 def test_whatever_the_sizes_it_renders_and_fits(shm, gpus, spot, minutes, hours):
-    node = replace(
-        WORKER, shm_gib=shm, gpus=gpus, spot=spot, join_minutes=minutes, max_hours=hours
-    )  # fmt: skip
+    node = replace(WORKER, shm_gib=shm, gpus=gpus, spot=spot, join_minutes=minutes, max_hours=hours)
     assert environment(node)["SHM_GIB"] == str(shm)
     assert len(base64.b64encode(cloud_init(node).encode())) < LIMIT
 
@@ -167,8 +179,14 @@ def machine_image():
     def run(folder, *command):
         folder.chmod(0o755)
         return docker(
-            "run", "--rm", "--network=none", "-v", f"{folder}:/given:ro", image, *command,
+            "run",
+            "--rm",
+            "--network=none",
+            "-v",
+            f"{folder}:/given:ro",
+            image,
+            *command,
             check=False,
-        )  # fmt: skip
+        )
 
     return run

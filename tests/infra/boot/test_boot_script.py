@@ -57,15 +57,21 @@ class Node:
             self.command(name, NOTED)
         (self.fake / "fate").write_text("healthy")
         self.settings = {
-            **facts(), **WORKER.settings(),
+            **facts(),
+            **WORKER.settings(),
             "CONTAINER_UID": str(os.getuid()),
-            "METADATA_ENDPOINT": azure.url, "ARM_ENDPOINT": azure.url,
-            "REGISTRY_ENDPOINT": azure.url, "BLOB_ENDPOINT": f"{azure.url}/blobs/results/dev",
+            "METADATA_ENDPOINT": azure.url,
+            "ARM_ENDPOINT": azure.url,
+            "REGISTRY_ENDPOINT": azure.url,
+            "BLOB_ENDPOINT": f"{azure.url}/blobs/results/dev",
             "TOKEN_SECRET": f"{azure.url}/vault/secrets/ray-token-dev",
-            "RUNTIME_DIRECTORY": str(folder / "run"), "LOGS_DIRECTORY": str(folder / "logs"),
-            "STATE_DIRECTORY": str(folder / "state"), "FAKE": str(self.fake),
-            "PATH": f"{self.bin}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT / "infra/boot"),
-        }  # fmt: skip
+            "RUNTIME_DIRECTORY": str(folder / "run"),
+            "LOGS_DIRECTORY": str(folder / "logs"),
+            "STATE_DIRECTORY": str(folder / "state"),
+            "FAKE": str(self.fake),
+            "PATH": f"{self.bin}:{os.environ['PATH']}",
+            "PYTHONPATH": str(ROOT / "infra/boot"),
+        }
 
     def command(self, name, text):
         (self.bin / name).write_text(text)
@@ -109,12 +115,18 @@ def test_a_node_comes_up(node, azure):
     assert azure.issued[(node.fake / "password").read_text().strip()][1] == "refresh"
     run = node.docker_run()
     for part in (
-        "--network host", "--shm-size 20g", "--cap-drop ALL",
-        "--security-opt no-new-privileges", "RAY_CLOUD_INSTANCE_ID=vm-id-of-vm",
-        "RAY_NODE_TYPE_NAME=cpu-spot", "RAY_NODE_MARKET_TYPE=spot", "HEAD_ADDRESS=10.0.0.4",
-        f"{token}:{facts()['TOKEN_PATH']}:ro", f"logs/ray:{facts()['LOGS_PATH']} ",
+        "--network host",
+        "--shm-size 20g",
+        "--cap-drop ALL",
+        "--security-opt no-new-privileges",
+        "RAY_CLOUD_INSTANCE_ID=vm-id-of-vm",
+        "RAY_NODE_TYPE_NAME=cpu-spot",
+        "RAY_NODE_MARKET_TYPE=spot",
+        "HEAD_ADDRESS=10.0.0.4",
+        f"{token}:{facts()['TOKEN_PATH']}:ro",
+        f"logs/ray:{facts()['LOGS_PATH']} ",
         f"{WORKER.image} worker",
-    ):  # fmt: skip
+    ):
         assert part in run, (part, run)
     assert "--gpus" not in run and "--privileged" not in run
     for secret in (TOKEN, *azure.issued):
@@ -201,11 +213,14 @@ def test_when_the_machine_shuts_down_the_container_is_stopped_in_peace(node):
         (lambda n: n.azure.failures.update(exchange=401), "pull", "oauth2/exchange: 401"),
         (lambda n: None, "pull", "denied: requested access"),
         (lambda n: n.azure.vms.clear(), "know_myself", "400"),
-        (lambda n: ((n.fake / "image").touch(), (n.fake / "fate").write_text("starting")),
-         "join", "the container's last words"),
+        (
+            lambda n: ((n.fake / "image").touch(), (n.fake / "fate").write_text("starting")),
+            "join",
+            "the container's last words",
+        ),
     ],
     ids=["vault", "exchange", "pull", "metadata", "join"],
-)  # fmt: skip
+)
 def test_who_cannot_join_says_why_and_stops(node, azure, break_it, step, says):
     identity = WORKER.identity_client_id
     break_it(node)

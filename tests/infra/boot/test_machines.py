@@ -70,21 +70,36 @@ def site(image, tmp_path_factory):
     with cleaned_up(), AzureStub(make_network()) as azure:
         registry = Registry(azure, folder)
         reference = registry.push(image, "savanna-cpu")
-        azure.vms = [Vm(f"{n}-vm", f"{SUBNET}.{i}", f"{n}-identity") for n, i in
-                     (("head", 10), ("worker", 11), ("stranger", 12))]  # fmt: skip
+        azure.vms = [
+            Vm(f"{n}-vm", f"{SUBNET}.{i}", f"{n}-identity")
+            for n, i in (("head", 10), ("worker", 11), ("stranger", 12))
+        ]
         azure.pullers = {"head-identity", "worker-identity"}  # AcrPull
         azure.secrets = {(vm.identity, "ray-token-test"): TOKEN for vm in azure.vms}
         memory = int(Path("/proc/meminfo").read_text().split()[1]) / 2**20  # GiB
         head = replace(
-            HEAD, image=reference, registry=registry.name, gpus=0, join_minutes=10, idle_minutes=1,
+            HEAD,
+            image=reference,
+            registry=registry.name,
+            gpus=0,
+            join_minutes=10,
+            idle_minutes=1,
             shm_gib=ceil(memory * int(facts()["SHM_PERCENT"]) / 100),
-            head_address=f"{SUBNET}.10", identity_client_id="head-identity",
+            head_address=f"{SUBNET}.10",
+            identity_client_id="head-identity",
             token_secret=f"{azure.url}/vault/secrets/ray-token-test",
-            metadata_endpoint=azure.url, arm_endpoint=azure.url, registry_endpoint=azure.url,
+            metadata_endpoint=azure.url,
+            arm_endpoint=azure.url,
+            registry_endpoint=azure.url,
             blob_endpoint=f"{azure.url}/blobs/results/test",
-        )  # fmt: skip
-        worker = replace(head, role="worker", node_type="cpu-spot", spot=True,
-                         identity_client_id="worker-identity")  # fmt: skip
+        )
+        worker = replace(
+            head,
+            role="worker",
+            node_type="cpu-spot",
+            spot=True,
+            identity_client_id="worker-identity",
+        )
         stranger = replace(worker, identity_client_id="stranger-identity", join_minutes=1)
         with_docker, without_docker = build("machine"), build("bare")
 
@@ -122,8 +137,9 @@ def test_the_head_comes_up_and_wants_the_token(site):
 
 def test_the_worker_joins(site):
     head, worker = site.head, site.worker
-    wait_for("the worker joins", lambda: "joined the cluster as worker" in worker.said(),
-             head, worker)  # fmt: skip
+    wait_for(
+        "the worker joins", lambda: "joined the cluster as worker" in worker.said(), head, worker
+    )
     assert nodes(head) == {head.address: "ALIVE", worker.address: "ALIVE"}
     assert " install docker.io:" in worker.run("cat", "/var/log/dpkg.log")
 
@@ -148,8 +164,7 @@ def test_the_containers_are_ours_and_confined(site):
 def test_a_job_runs_on_both(site):
     ran = f"RAN ON ['{site.head.address}', '{site.worker.address}']"
     path = "/api/jobs/story/logs"
-    wait_for("the job runs", lambda: ran in json.loads(ask(site.head, path)[1])["logs"],
-             site.head)  # fmt: skip
+    wait_for("the job runs", lambda: ran in json.loads(ask(site.head, path)[1])["logs"], site.head)
 
 
 def test_no_secret_lies_about(site):
@@ -160,11 +175,16 @@ def test_no_secret_lies_about(site):
         places = {
             "journal": machine.journal(),
             "commands": machine.run("bash", "-c", "cat /proc/[0-9]*/cmdline | tr '\\0' ' '"),
-            "disk": machine.run("bash", "-c", "cat /etc/savanna/* /var/lib/cloud/instance/*.txt "
-                                "/root/.docker/* /run/savanna/docker/* 2>/dev/null", check=False),
+            "disk": machine.run(
+                "bash",
+                "-c",
+                "cat /etc/savanna/* /var/lib/cloud/instance/*.txt "
+                "/root/.docker/* /run/savanna/docker/* 2>/dev/null",
+                check=False,
+            ),
             "container": machine.run("docker", "inspect", "savanna"),
             "logs": machine.run("bash", "-c", "find /var/log -type f -size -2M | xargs cat"),
-        }  # fmt: skip
+        }
         for place, text in places.items():
             assert len(text) > 50, place
             assert [s for s in given if s in text] == [], f"a secret in the {place}"
@@ -200,8 +220,9 @@ def test_an_eviction_drains_the_worker_then_acknowledges(site):
     worker.run("sed", "-i", "s/^JOIN_MINUTES=.*/JOIN_MINUTES=1/", "/etc/savanna/node.env")
     worker.run("systemctl", "restart", "savanna-node")
     vm.events.clear()
-    wait_for("the worker is back", lambda: worker.said().count("joined the cluster as") == 2,
-             worker)  # fmt: skip
+    wait_for(
+        "the worker is back", lambda: worker.said().count("joined the cluster as") == 2, worker
+    )
 
 
 def test_an_idle_head_keeps_its_logs_and_stops_itself(site):

@@ -25,10 +25,15 @@ def machine(name: str, size: str, address: str, **more: object) -> dict:
     """As `az vm list --show-details` has it."""
     return {
         "id": f"{GROUP}/Microsoft.Compute/virtualMachines/{name}",
-        "name": name, "hardwareProfile": {"vmSize": size}, "powerState": "VM running",
-        "privateIps": address, "priority": None, "tags": TAGS,
-        "timeCreated": "2026-11-21T08:00:00.123456+00:00", **more,
-    }  # fmt: skip
+        "name": name,
+        "hardwareProfile": {"vmSize": size},
+        "powerState": "VM running",
+        "privateIps": address,
+        "priority": None,
+        "tags": TAGS,
+        "timeCreated": "2026-11-21T08:00:00.123456+00:00",
+        **more,
+    }
 
 
 def resource(kind: str, name: str, tags: dict | None = TAGS, group: str = GROUP) -> dict:
@@ -42,8 +47,11 @@ def ray_node(address: str, head: bool = False, state: str = "ALIVE") -> dict:
 
 def usage(name: str, limit: int, used: int = 0) -> dict:
     """As `az vm list-usage` has it: the numbers are texts."""
-    return {"name": {"value": name, "localizedValue": name}, "limit": str(limit),
-            "currentValue": str(used)}  # fmt: skip
+    return {
+        "name": {"value": name, "localizedValue": name},
+        "limit": str(limit),
+        "currentValue": str(used),
+    }
 
 
 def sku(name: str, vcpus: int, memory: float, gpus: int = 0, **more: object) -> dict:
@@ -51,9 +59,12 @@ def sku(name: str, vcpus: int, memory: float, gpus: int = 0, **more: object) -> 
     if gpus:
         capabilities["GPUs"] = gpus
     return {
-        "name": name, "resourceType": "virtualMachines", "restrictions": [],
-        "capabilities": [{"name": k, "value": str(v)} for k, v in capabilities.items()], **more,
-    }  # fmt: skip
+        "name": name,
+        "resourceType": "virtualMachines",
+        "restrictions": [],
+        "capabilities": [{"name": k, "value": str(v)} for k, v in capabilities.items()],
+        **more,
+    }
 
 
 HEAD = machine("savanna-dev-head", "Standard_NC8as_T4_v3", "10.0.0.4")
@@ -216,9 +227,10 @@ class Cloud:
         log = self.folder / "calls.jsonl"
         made = [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
         return [
-            call for call in made
+            call
+            for call in made
             if call[0] == words[0] and call[2 : 1 + len(words)] == list(words[1:])
-        ]  # fmt: skip
+        ]
 
     def everything(self) -> str:
         log = self.folder / "calls.jsonl"

@@ -41,8 +41,7 @@ def settings(monkeypatch) -> dict:
     """The cluster's values, to change."""
     values = dict(EXAMPLE_CLUSTER)
     monkeypatch.setattr(
-        "infra.operate.stack.read_given",
-        lambda name: Given(name, values, EXAMPLE_FOUNDATION),
+        "infra.operate.stack.read_given", lambda name: Given(name, values, EXAMPLE_FOUNDATION)
     )
     return values
 

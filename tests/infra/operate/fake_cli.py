@@ -172,8 +172,9 @@ def dashboard(port: int) -> str:
                 if asked:  # or somebody has only looked whether it listens
                     known = granted in asked.split(b"\r\n")
                     status, body = (b"200 OK", nodes) if known else (b"401 Unauthorized", b"")
-                    client.sendall(b"HTTP/1.0 %b\r\nContent-Length: %d\r\n\r\n%b"
-                                   % (status, len(body), body))  # fmt: skip
+                    client.sendall(
+                        b"HTTP/1.0 %b\r\nContent-Length: %d\r\n\r\n%b" % (status, len(body), body)
+                    )
 
 
 def ssh() -> str:

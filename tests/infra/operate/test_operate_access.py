@@ -16,7 +16,7 @@ from infra.operate import tunnel
 from infra.operate.tools import OperateError, UsageError
 from infra.plan.plan import EXAMPLE_CLUSTER, EXAMPLE_FOUNDATION, Given, make
 from infra.plan.prices import load
-from training.jobs.cluster import find_cluster
+from savanna.jobs.cluster import find_cluster
 
 
 @pytest.fixture
@@ -43,8 +43,7 @@ def test_through_the_tunnel_savanna_submit_finds_the_cluster(stack, cloud):
         found = find_cluster()
         assert found.address == f"http://127.0.0.1:{port}" and found.token() == TOKEN
         request = urllib.request.Request(
-            f"{found.address}/api/v0/nodes",
-            headers={"Authorization": f"Bearer {found.token()}"},
+            f"{found.address}/api/v0/nodes", headers={"Authorization": f"Bearer {found.token()}"}
         )
         assert urllib.request.urlopen(request, timeout=10).status == 200
         file = Path(found.token_file)
@@ -159,8 +158,9 @@ def test_status_shows_machines_and_money(operate, cloud):
     code, out, _ = operate("status", "--json")
     found = json.loads(out)
     assert code == 0 and [node["node"] for node in found["nodes"]] == [
-        "savanna-dev-head", "savanna-dev-cpu_2",
-    ]  # fmt: skip
+        "savanna-dev-head",
+        "savanna-dev-cpu_2",
+    ]
     head, worker = found["nodes"]
     assert head["so_far"] == pytest.approx(head["hourly"], rel=0.01)
     assert worker["so_far"] is None
@@ -204,8 +204,11 @@ def test_workers_scales_the_pool_and_refuses_what_cannot_be(operate, cloud):
     [call] = cloud.calls("az", "vmss", "scale")
     assert call[call.index("--name") + 1] == "savanna-dev-cpu"
     assert call[call.index("--new-capacity") + 1] == "3"
-    for pool, count, says in (("cpu", "5", "may have 0 to 4"), ("gpu", "1", "there are cpu"),
-                              ("cpu", "-1", "may have 0 to 4")):  # fmt: skip
+    for pool, count, says in (
+        ("cpu", "5", "may have 0 to 4"),
+        ("gpu", "1", "there are cpu"),
+        ("cpu", "-1", "may have 0 to 4"),
+    ):
         code, _, err = operate("workers", "--pool", pool, "-n", count)
         assert code == 2 and says in err
     assert len(cloud.calls("az", "vmss", "scale")) == 1

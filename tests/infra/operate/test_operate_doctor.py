@@ -11,8 +11,12 @@ def without(key: str, **where: str) -> list[dict]:
 def test_a_good_subscription_has_no_problem(operate_processes, cloud):
     code, out, _ = operate_processes("doctor")
     assert code == 0 and "PROBLEM" not in out and "warning" not in out
-    for words in ("Research", "region westeurope", "Standard_D16as_v6 is offered as spot",
-                  "Standard NCASv3_T4 Family: 0 of 16 in use, 8 at most"):  # fmt: skip
+    for words in (
+        "Research",
+        "region westeurope",
+        "Standard_D16as_v6 is offered as spot",
+        "Standard NCASv3_T4 Family: 0 of 16 in use, 8 at most",
+    ):
         assert words in out
     assert not cloud.calls("pulumi", "up")
 
@@ -43,40 +47,61 @@ def test_a_good_subscription_has_no_problem(operate_processes, cloud):
             "choose another size",
         ),
         (
-            {"skus": [
-                *without("skus", name="Standard_NC8as_T4_v3"),
-                sku("Standard_NC8as_T4_v3", 8, 56, 1, restrictions=[
-                    {"type": "Location", "reasonCode": "NotAvailableForSubscription"}
-                ]),
-            ]},
+            {
+                "skus": [
+                    *without("skus", name="Standard_NC8as_T4_v3"),
+                    sku(
+                        "Standard_NC8as_T4_v3",
+                        8,
+                        56,
+                        1,
+                        restrictions=[
+                            {"type": "Location", "reasonCode": "NotAvailableForSubscription"}
+                        ],
+                    ),
+                ]
+            },
             "Standard_NC8as_T4_v3 in westeurope: NotAvailableForSubscription",
             "choose another size",
         ),
         (
-            {"skus": [
-                *without("skus", name="Standard_D16as_v6"),
-                {**sku("Standard_D16as_v6", 16, 64), "capabilities": [
-                    {"name": "LowPriorityCapable", "value": "False"}
-                ]},
-            ]},
+            {
+                "skus": [
+                    *without("skus", name="Standard_D16as_v6"),
+                    {
+                        **sku("Standard_D16as_v6", 16, 64),
+                        "capabilities": [{"name": "LowPriorityCapable", "value": "False"}],
+                    },
+                ]
+            },
             "Standard_D16as_v6 is not offered as spot",
             "spot: false",
         ),
         ({"images": []}, "no OS image Canonical:", "az vm image list --all --location westeurope"),
         (
-            {"usage": [usage("cores", 100), usage("lowPriorityCores", 100),
-                       usage("Standard NCASv3_T4 Family", 16, used=12)]},
+            {
+                "usage": [
+                    usage("cores", 100),
+                    usage("lowPriorityCores", 100),
+                    usage("Standard NCASv3_T4 Family", 16, used=12),
+                ]
+            },
             "Standard NCASv3_T4 Family: 4 of 16 free, 8 needed to start",
             "raise it to 20",
         ),
         (
-            {"usage": [usage("cores", 100), usage("lowPriorityCores", 8),
-                       usage("Standard NCASv3_T4 Family", 16)]},
+            {
+                "usage": [
+                    usage("cores", 100),
+                    usage("lowPriorityCores", 8),
+                    usage("Standard NCASv3_T4 Family", 16),
+                ]
+            },
             "Regional spot vCPUs: 8 of 8 free, 16 needed to start",
             "raise it to 64",
         ),
     ],
-)  # fmt: skip
+)
 def test_a_problem_is_named_with_its_fix(operate, cloud, changes, problem, fix, monkeypatch):
     for name in ("PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFIG_PASSPHRASE_FILE"):
         monkeypatch.delenv(name, raising=False)
@@ -91,9 +116,12 @@ def test_a_problem_is_named_with_its_fix(operate, cloud, changes, problem, fix, 
 def test_what_does_not_stop_up_is_a_warning(operate, cloud):
     cloud.save(
         skus=[*without("skus", name="Standard_D16as_v6"), sku("Standard_D16as_v6", 16, 48)],
-        usage=[usage("cores", 100), usage("lowPriorityCores", 20),
-               usage("Standard NCASv3_T4 Family", 16)],
-    )  # fmt: skip
+        usage=[
+            usage("cores", 100),
+            usage("lowPriorityCores", 20),
+            usage("Standard NCASv3_T4 Family", 16),
+        ],
+    )
     code, out, _ = operate("doctor")
     assert code == 0
     assert "memory is 48 and not 64" in out
@@ -151,8 +179,11 @@ def test_images_that_are_named_by_tag_need_what_builds_them(operate, cloud, sett
     cloud.lacks("clean.sh", "")
     code, out, _ = operate("doctor")
     assert code == 1 and out.count("PROBLEM") == 3
-    for words in ("no Docker Engine answers", "no CPU wheel of torch\n         fix: put one there",
-                  "not committed"):  # fmt: skip
+    for words in (
+        "no Docker Engine answers",
+        "no CPU wheel of torch\n         fix: put one there",
+        "not committed",
+    ):
         assert words in out
     digest = "@sha256:" + "ab" * 32
     settings.update(cpuImage=f"savanna-cpu{digest}")

@@ -9,19 +9,20 @@ from infra.facts import ROOT
 from infra.operate.leave import STOP
 from infra.plan.plan import EXAMPLE_FOUNDATION
 
-FOREVER = {
-    "savanna-project": "savanna", "savanna-stack": "dev", "savanna-expires": "never",
-}  # fmt: skip
+FOREVER = {"savanna-project": "savanna", "savanna-stack": "dev", "savanna-expires": "never"}
 KEPT = resource(
-    "Microsoft.Storage/storageAccounts", "savannaacc", FOREVER,
+    "Microsoft.Storage/storageAccounts",
+    "savannaacc",
+    FOREVER,
     GROUP.replace("savanna-dev", "savanna-dev-foundation"),
-)  # fmt: skip
+)
 
 
 def test_down_lists_destroys_and_verifies(operate_processes, cloud):
-    cloud.running(resources=[*RUNNING["resources"], KEPT], when_down={
-        "groups": [], "machines": [], "resources": [KEPT],
-    })  # fmt: skip
+    cloud.running(
+        resources=[*RUNNING["resources"], KEPT],
+        when_down={"groups": [], "machines": [], "resources": [KEPT]},
+    )
     code, _, err = operate_processes("down", "--yes")
     assert code == 0, err
     goes, stays = err.split("\nstays:\n")
@@ -87,9 +88,11 @@ def test_in_a_group_of_others_only_ours_is_looked_at(operate, cloud, settings):
     group = GROUP.replace("savanna-dev", "shared")
     theirs = resource("Microsoft.Compute/disks", "payroll", tags=None, group=group)
     ours = resource("Microsoft.Compute/disks", "savanna-dev-head_OsDisk", tags=None, group=group)
-    cloud.running(groups=["shared"], resources=[theirs, ours], when_down={
-        "groups": ["shared"], "resources": [theirs],
-    })  # fmt: skip
+    cloud.running(
+        groups=["shared"],
+        resources=[theirs, ours],
+        when_down={"groups": ["shared"], "resources": [theirs]},
+    )
     code, _, err = operate("down", "--yes")
     assert code == 0 and "savanna-dev-head_OsDisk" in err and "payroll" not in err
     assert "the resource group shared, which was there before" in err
@@ -158,8 +161,15 @@ def test_purge_leaves_a_registry_that_was_brought_along(operate, cloud, monkeypa
 
 
 def test_purge_spares_a_foundation_that_other_clusters_may_use(operate, cloud):
-    other = resource("x", "other", {"savanna-project": "savanna", "savanna-stack": "prod",
-                                    "savanna-expires": "2099-01-01T00:00Z"})  # fmt: skip
+    other = resource(
+        "x",
+        "other",
+        {
+            "savanna-project": "savanna",
+            "savanna-stack": "prod",
+            "savanna-expires": "2099-01-01T00:00Z",
+        },
+    )
     cloud.save(deployed=["foundation"], resources=[other])
     code, _, err = operate("purge", "--yes", "--confirm", "savanna-dev")
     assert code == 1 and "prod" in err and not cloud.calls("pulumi", "destroy")

@@ -30,8 +30,11 @@ def project(cloud, tmp_path, monkeypatch):
     # Tags of the stack that is made up here.
     unique = "0a1b2c"
     monkeypatch.setattr(e2e.secrets, "token_hex", lambda _n: unique)
-    tags = {"savanna-project": f"savanna-{unique}", "savanna-stack": f"e2e-{unique}",
-            "savanna-expires": "2099-01-01T00:00Z"}  # fmt: skip
+    tags = {
+        "savanna-project": f"savanna-{unique}",
+        "savanna-stack": f"e2e-{unique}",
+        "savanna-expires": "2099-01-01T00:00Z",
+    }
     group = f"savanna-{unique}-e2e-{unique}"
     machines = [{**one, "tags": tags} for one in RUNNING["machines"]]
     cloud.state["when_up"] = {**RUNNING, "machines": machines, "groups": [group], "resources": []}
@@ -53,8 +56,19 @@ def used(cloud, monkeypatch):
 
 
 def end_to_end(project: Path, minutes: float = 0.2) -> int:
-    return main(["e2e", "--owner", "me@example.org", "--location", "westeurope", "--minutes",
-                 str(minutes), "--key", str(project / "key.pub")])  # fmt: skip
+    return main(
+        [
+            "e2e",
+            "--owner",
+            "me@example.org",
+            "--location",
+            "westeurope",
+            "--minutes",
+            str(minutes),
+            "--key",
+            str(project / "key.pub"),
+        ]
+    )
 
 
 def destroyed(cloud) -> list[str]:

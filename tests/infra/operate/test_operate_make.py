@@ -28,9 +28,16 @@ def test_every_verb_is_a_target_with_a_line_of_help():
 @pytest.mark.parametrize("target", VERBS)
 def test_a_target_says_what_the_command_understands(target):
     module, *arguments = command(
-        target, "STACK=prod", "YES=1", "CONFIRM=x", "POOL=cpu", "N=3", "E2E=1", "OWNER=me",
+        target,
+        "STACK=prod",
+        "YES=1",
+        "CONFIRM=x",
+        "POOL=cpu",
+        "N=3",
+        "E2E=1",
+        "OWNER=me",
         "LOCATION=x",
-    )  # fmt: skip
+    )
     options = operate_parser().parse_args(arguments)
     assert module == "infra.operate" and options.verb == target
     assert getattr(options, "stack", "prod") == "prod"
@@ -59,9 +66,12 @@ def test_a_command_on_the_head_may_have_options():
 
 @pytest.mark.parametrize(
     ("arguments", "says"),
-    [(["upp"], "invalid choice: 'upp'"), (["up", "--stak", "x"], "unrecognized arguments: --stak"),
-     (["workers", "--pool", "cpu", "-n", ""], "invalid int value")],
-)  # fmt: skip
+    [
+        (["upp"], "invalid choice: 'upp'"),
+        (["up", "--stak", "x"], "unrecognized arguments: --stak"),
+        (["workers", "--pool", "cpu", "-n", ""], "invalid int value"),
+    ],
+)
 def test_wrong_words_are_refused(arguments, says, capsys):
     with pytest.raises(SystemExit) as ended:
         operate_parser().parse_args(arguments)

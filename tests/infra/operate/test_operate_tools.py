@@ -48,10 +48,12 @@ def test_an_interrupted_command_may_end_in_good_order(tmp_path, sent, when):
     slow.write_text(SLOW)
     slow.chmod(0o755)
     with started(
-        [sys.executable, "-c", CALLER, slow, when], cwd=ROOT, stderr=subprocess.DEVNULL,
+        [sys.executable, "-c", CALLER, slow, when],
+        cwd=ROOT,
+        stderr=subprocess.DEVNULL,
         # Where the tests themselves run in the background, SIGINT is ignored, also by children.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    ) as process:  # fmt: skip
+    ) as process:
         wait_until(Path(f"{slow}.started").exists, process=process)
         # As a terminal does: to the whole group.
         os.killpg(process.pid, sent)

@@ -93,9 +93,13 @@ def test_a_deployment_that_fails_says_so(operate, cloud, by_digest):
 
 def test_a_node_that_does_not_join_is_named(operate, cloud, by_digest):
     late = machine("savanna-dev-cpu_1", "Standard_D16as_v6", "10.0.0.132", priority="Spot")
-    cloud.save(when_up={**RUNNING, "machines": [RUNNING["machines"][0], late],
-                        "ray_nodes": [ray_node("10.0.0.4", head=True),
-                                      ray_node("10.0.0.132", state="DEAD")]})  # fmt: skip
+    cloud.save(
+        when_up={
+            **RUNNING,
+            "machines": [RUNNING["machines"][0], late],
+            "ray_nodes": [ray_node("10.0.0.4", head=True), ray_node("10.0.0.132", state="DEAD")],
+        }
+    )
     code, _, err = operate("up", "--yes", "--minutes", "0.02")
     assert code == 1
     assert "1 of 2 nodes have joined; missing: savanna-dev-cpu_1 10.0.0.132 (VM running)" in err
@@ -104,8 +108,13 @@ def test_a_node_that_does_not_join_is_named(operate, cloud, by_digest):
 
 @pytest.mark.parametrize("made", [0, 1])
 def test_machines_that_azure_has_not_made_are_missing_too(operate, cloud, by_digest, made):
-    cloud.save(when_up={**RUNNING, "machines": RUNNING["machines"][:made],
-                        "ray_nodes": RUNNING["ray_nodes"][:made]})  # fmt: skip
+    cloud.save(
+        when_up={
+            **RUNNING,
+            "machines": RUNNING["machines"][:made],
+            "ray_nodes": RUNNING["ray_nodes"][:made],
+        }
+    )
     code, _, err = operate("up", "--yes", "--minutes", "0.01")
     said = f"{made} of 2 nodes have joined; missing: machines that Azure has not"
     assert code == 1 and said in err
@@ -197,8 +206,9 @@ def test_pulumi_looks_at_the_cluster_before_it_changes_it(operate, cloud, by_dig
     # Or a pool would be reset to the number of machines that Pulumi remembers.
     operate("up", "--yes")
     assert {call[1]: "--refresh" in call for call in cloud.calls("pulumi", "up")} == {
-        "foundation": False, "cluster": True,
-    }  # fmt: skip
+        "foundation": False,
+        "cluster": True,
+    }
 
 
 def expiry(cloud) -> list[str]:
@@ -250,8 +260,7 @@ def test_a_head_that_runs_is_not_replaced_without_a_word_and_takes_its_leave(
     assert "a checkpoint" in err
     made = cloud.everything().splitlines()
     [leave] = [i for i, call in enumerate(made) if "agent stop" in call]
-    [deploy] = [i for i, call in enumerate(made)
-                if '["pulumi", "cluster", "up"' in call]  # fmt: skip
+    [deploy] = [i for i, call in enumerate(made) if '["pulumi", "cluster", "up"' in call]
     [look] = [i for i, call in enumerate(made) if '"preview", "--json"' in call]
     assert look < leave < deploy
 

@@ -136,9 +136,12 @@ def test_a_saved_plan_is_equal_to_itself_and_holds_no_user_data(plan):
 
 def test_a_difference_names_what_is_added_removed_changed_and_the_price(plan):
     other = planned(
-        location="eastus", bastion=False, headDiskGib=256, adminRanges=["10.9.0.0/24"],
+        location="eastus",
+        bastion=False,
+        headDiskGib=256,
+        adminRanges=["10.9.0.0/24"],
         pools="[{name: cpu, size: Standard_D16as_v6, spot: true, min: 1, max: 4}]",
-    )  # fmt: skip
+    )
     found = difference(as_json(plan, NOW), as_json(other, NOW))
     assert any("bastion-host" in key for key in found["removed"])
     assert any("calm" in key for key in found["removed"])
@@ -155,8 +158,9 @@ def test_a_difference_names_what_is_added_removed_changed_and_the_price(plan):
 def test_the_same_settings_later_are_no_difference(plan):
     later = planning.make(
         Given("dev", {**EXAMPLE_CLUSTER, "pools": POOLS, "location": "eastus"}, EXAMPLE_FOUNDATION),
-        datetime(2026, 11, 22, 12, 0, tzinfo=UTC), load(),
-    )  # fmt: skip
+        datetime(2026, 11, 22, 12, 0, tzinfo=UTC),
+        load(),
+    )
     found = difference(as_json(plan, NOW), as_json(later, NOW))
     assert (found["added"], found["removed"], found["changed"]) == ([], [], {})
 

@@ -21,18 +21,28 @@ def elsewhere(tmp_path, monkeypatch):
 def item(**values: object) -> dict:
     """One item of the API, with the fields of its documentation."""
     return {
-        "currencyCode": "USD", "tierMinimumUnits": 0.0, "unitPrice": values["retailPrice"],
-        "armRegionName": "westeurope", "location": "EU West", "isPrimaryMeterRegion": True,
-        "type": "Consumption", "unitOfMeasure": "1 Hour", **values,
-    }  # fmt: skip
+        "currencyCode": "USD",
+        "tierMinimumUnits": 0.0,
+        "unitPrice": values["retailPrice"],
+        "armRegionName": "westeurope",
+        "location": "EU West",
+        "isPrimaryMeterRegion": True,
+        "type": "Consumption",
+        "unitOfMeasure": "1 Hour",
+        **values,
+    }
 
 
 def vm(name: str, price: float, words: str = "", product: str = "Dasv6 Series") -> dict:
     short = name.removeprefix("Standard_").replace("_", " ") + words
     return item(
-        serviceName="Virtual Machines", armSkuName=name, retailPrice=price, skuName=short,
-        meterName=short, productName=f"Virtual Machines {product}",
-    )  # fmt: skip
+        serviceName="Virtual Machines",
+        armSkuName=name,
+        retailPrice=price,
+        skuName=short,
+        meterName=short,
+        productName=f"Virtual Machines {product}",
+    )
 
 
 ITEMS = [
@@ -40,27 +50,75 @@ ITEMS = [
     vm("Standard_D4as_v6", 0.04, " Spot"),
     vm("Standard_D4as_v6", 0.05, " Low Priority"),
     vm("Standard_D4as_v6", 0.39, product="Dasv6 Series Windows"),
-    item(serviceName="Storage", productName="Standard SSD Managed Disks", skuName="E10 LRS",
-         meterName="E10 LRS Disk", retailPrice=10.5, unitOfMeasure="1/Month"),
-    item(serviceName="Storage", productName="Standard SSD Managed Disks", skuName="E10 LRS",
-         meterName="E10 LRS Disk Operations", retailPrice=0.002, unitOfMeasure="10K"),
-    item(serviceName="Storage", productName="Standard SSD Managed Disks", skuName="E10 ZRS",
-         meterName="E10 ZRS Disk", retailPrice=15.5, unitOfMeasure="1/Month"),
-    item(serviceName="NAT Gateway", productName="NAT Gateway", meterName="Standard Gateway",
-         retailPrice=0.045, armRegionName="Global"),
-    item(serviceName="Azure Bastion", productName="Azure Bastion", meterName="Standard Gateway",
-         retailPrice=0.5, armRegionName="Global"),
-    item(serviceName="Azure Bastion", productName="Azure Bastion", meterName="Standard Gateway",
-         retailPrice=0.29),
-    item(serviceName="Container Registry", productName="Container Registry",
-         meterName="Standard Registry Unit", retailPrice=0.6667, unitOfMeasure="1/Day"),
-    item(serviceName="Storage", skuName="Hot LRS", meterName="Hot LRS Data Stored",
-         productName="Azure Data Lake Storage Gen2 Hierarchical Namespace", retailPrice=0.02,
-         unitOfMeasure="1 GB/Month"),
-    item(serviceName="Storage", skuName="Hot LRS", meterName="Hot LRS Data Stored",
-         productName="Azure Data Lake Storage Gen2 Hierarchical Namespace", retailPrice=0.01,
-         unitOfMeasure="1 GB/Month", tierMinimumUnits=51200.0),
-]  # fmt: skip
+    item(
+        serviceName="Storage",
+        productName="Standard SSD Managed Disks",
+        skuName="E10 LRS",
+        meterName="E10 LRS Disk",
+        retailPrice=10.5,
+        unitOfMeasure="1/Month",
+    ),
+    item(
+        serviceName="Storage",
+        productName="Standard SSD Managed Disks",
+        skuName="E10 LRS",
+        meterName="E10 LRS Disk Operations",
+        retailPrice=0.002,
+        unitOfMeasure="10K",
+    ),
+    item(
+        serviceName="Storage",
+        productName="Standard SSD Managed Disks",
+        skuName="E10 ZRS",
+        meterName="E10 ZRS Disk",
+        retailPrice=15.5,
+        unitOfMeasure="1/Month",
+    ),
+    item(
+        serviceName="NAT Gateway",
+        productName="NAT Gateway",
+        meterName="Standard Gateway",
+        retailPrice=0.045,
+        armRegionName="Global",
+    ),
+    item(
+        serviceName="Azure Bastion",
+        productName="Azure Bastion",
+        meterName="Standard Gateway",
+        retailPrice=0.5,
+        armRegionName="Global",
+    ),
+    item(
+        serviceName="Azure Bastion",
+        productName="Azure Bastion",
+        meterName="Standard Gateway",
+        retailPrice=0.29,
+    ),
+    item(
+        serviceName="Container Registry",
+        productName="Container Registry",
+        meterName="Standard Registry Unit",
+        retailPrice=0.6667,
+        unitOfMeasure="1/Day",
+    ),
+    item(
+        serviceName="Storage",
+        skuName="Hot LRS",
+        meterName="Hot LRS Data Stored",
+        productName="Azure Data Lake Storage Gen2 Hierarchical Namespace",
+        retailPrice=0.02,
+        unitOfMeasure="1 GB/Month",
+    ),
+    item(
+        serviceName="Storage",
+        skuName="Hot LRS",
+        meterName="Hot LRS Data Stored",
+        productName="Azure Data Lake Storage Gen2 Hierarchical Namespace",
+        retailPrice=0.01,
+        unitOfMeasure="1 GB/Month",
+        tierMinimumUnits=51200.0,
+    ),
+]
 
 
 class Stub(BaseHTTPRequestHandler):
@@ -75,18 +133,23 @@ class Stub(BaseHTTPRequestHandler):
         wanted.pop("armRegionName", None)
         assert wanted.pop("priceType") == "Consumption"
         found = [
-            one for one in ITEMS
+            one
+            for one in ITEMS
             if one["armRegionName"] in regions
             and all(one.get(key) == value for key, value in wanted.items())
-        ]  # fmt: skip
+        ]
         more = len(found) > skip + 2
         shown = found[skip : skip + 2]
         page = {
-            "BillingCurrency": "USD", "CustomerEntityId": "Default", "Items": shown,
-            "CustomerEntityType": "Retail", "Count": len(shown),
+            "BillingCurrency": "USD",
+            "CustomerEntityId": "Default",
+            "Items": shown,
+            "CustomerEntityType": "Retail",
+            "Count": len(shown),
             "NextPageLink": f"{self.server.url}{self.path.split('&$skip')[0]}&$skip={skip + 2}"
-            if more else None,
-        }  # fmt: skip
+            if more
+            else None,
+        }
         body = b"<html>" if self.server.broken else json.dumps(page).encode()
         self.send_response(200)
         self.end_headers()
@@ -128,10 +191,14 @@ def test_a_region_without_a_price_gets_the_base_regions_and_says_so():
 
 def test_own_prices_go_over_the_table(tmp_path):
     own = tmp_path / "own.json"
-    own.write_text(json.dumps({
-        "as_of": "2026-11-01",
-        "regions": {"eastus": {"nat-gateway": [0.01, "hour", "our contract"]}},
-    }))  # fmt: skip
+    own.write_text(
+        json.dumps(
+            {
+                "as_of": "2026-11-01",
+                "regions": {"eastus": {"nat-gateway": [0.01, "hour", "our contract"]}},
+            }
+        )
+    )
     table = load(own)
     assert table.find("nat-gateway", "eastus").usd == 0.01
     assert table.find("public-ip", "eastus") == load().find("public-ip", "eastus")
@@ -144,10 +211,14 @@ def test_everything_wrong_with_own_prices_is_said_at_once(tmp_path):
     own = tmp_path / "own.json"
     with pytest.raises(PricesError, match=r"own\.json: there is no such file"):
         load(own)
-    own.write_text(json.dumps({
-        "as_of": "lately",
-        "regions": {"eastus": {"nat-gateway": 0.01, "public-ip": [1, "fortnight", "x"]}},
-    }))  # fmt: skip
+    own.write_text(
+        json.dumps(
+            {
+                "as_of": "lately",
+                "regions": {"eastus": {"nat-gateway": 0.01, "public-ip": [1, "fortnight", "x"]}},
+            }
+        )
+    )
     with pytest.raises(PricesError) as caught:
         load(own)
     lines = str(caught.value).splitlines()

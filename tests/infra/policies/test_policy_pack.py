@@ -37,9 +37,11 @@ def engine():
 
 def analyze(engine, type_: str, inputs: dict, name: str = "it") -> list:
     request = analyzer_pb2.AnalyzeRequest(
-        type=type_, name=name, urn=f"urn:pulumi:prod::savanna::{type_}::{name}",
+        type=type_,
+        name=name,
+        urn=f"urn:pulumi:prod::savanna::{type_}::{name}",
         properties=ParseDict(inputs, Struct()),
-    )  # fmt: skip
+    )
     return list(engine.Analyze(request).diagnostics)
 
 
@@ -59,8 +61,10 @@ def test_the_pack_starts_and_lists_every_rule(engine):
 
 
 def test_what_the_foundation_declares_passes_and_a_planted_error_does_not(engine):
-    config = {key: value if isinstance(value, str) else '["team@example.org"]'
-              for key, value in EXAMPLE_FOUNDATION.items()}  # fmt: skip
+    config = {
+        key: value if isinstance(value, str) else '["team@example.org"]'
+        for key, value in EXAMPLE_FOUNDATION.items()
+    }
     foundation = run(ROOT / "infra" / "foundation", "savanna-foundation", "prod", config)
     for resource in foundation.created():
         assert analyze(engine, resource.type, resource.inputs, resource.name) == []

@@ -172,8 +172,13 @@ PLANTED = [
     ("last-rule-denies", "group", "securityRules", []),
     ("no-public-address", "interface", "ipConfigurations", 0, "publicIPAddress", {"id": "x"}),
     (
-        "no-public-address", "pool", VM_PROFILE, "networkProfile",
-        "networkInterfaceConfigurations", 0, "ipConfigurations",
+        "no-public-address",
+        "pool",
+        VM_PROFILE,
+        "networkProfile",
+        "networkInterfaceConfigurations",
+        0,
+        "ipConfigurations",
         [{"publicIPAddressConfiguration": {"name": "public"}}],
     ),
     ("no-default-outbound", "subnet", "defaultOutboundAccess", True),
@@ -198,8 +203,14 @@ PLANTED = [
     ("disks-go-along", "head", "storageProfile", "osDisk", "deleteOption", "Detach"),
     ("disks-go-along", "head", "storageProfile", "dataDisks", [{"lun": 0}]),
     (
-        "disks-go-along", "pool", VM_PROFILE, "networkProfile",
-        "networkInterfaceConfigurations", 0, "deleteOption", None,
+        "disks-go-along",
+        "pool",
+        VM_PROFILE,
+        "networkProfile",
+        "networkInterfaceConfigurations",
+        0,
+        "deleteOption",
+        None,
     ),
     ("images-by-digest", "head", "osProfile", "customData", cloud_init(":latest")),
     ("images-by-digest", "pool", VM_PROFILE, "osProfile", "customData", cloud_init("@sha256:abc")),
@@ -207,11 +218,13 @@ PLANTED = [
     ("owner-and-expiry", "head", "tags", "savanna-expires", None),
     ("owner-and-expiry", "storage", "tags", "savanna-owner", None),
     ("owner-and-expiry", "registry", "tags", None),
+    ("narrow-roles", "role", "permissions", 0, "actions", ["Microsoft.Compute/*"]),
     (
-        "narrow-roles", "role", "permissions", 0, "actions", ["Microsoft.Compute/*"],
-    ),
-    (
-        "narrow-roles", "role", "permissions", 0, "actions",
+        "narrow-roles",
+        "role",
+        "permissions",
+        0,
+        "actions",
         ["Microsoft.Authorization/roleAssignments/write"],
     ),
     *(
@@ -222,7 +235,7 @@ PLANTED = [
             "18d7d88d-d35e-4fb5-a5c3-7773c20a72d9",
         )
     ),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize("planted", PLANTED, ids=lambda p: "-".join(map(str, p))[:70])
@@ -269,9 +282,13 @@ def test_other_spellings_of_a_type_are_the_same_type_and_other_providers_are_lef
 
 def as_pulumi_asks(type_: str, inputs: dict, ignore_changes: list[str]) -> ResourceValidationArgs:
     options = PolicyResourceOptions(
-        protect=False, ignore_changes=ignore_changes, delete_before_replace=None, aliases=[],
-        custom_timeouts=PolicyCustomTimeouts(0, 0, 0), additional_secret_outputs=[],
-    )  # fmt: skip
+        protect=False,
+        ignore_changes=ignore_changes,
+        delete_before_replace=None,
+        aliases=[],
+        custom_timeouts=PolicyCustomTimeouts(0, 0, 0),
+        additional_secret_outputs=[],
+    )
     return ResourceValidationArgs(
         resource_type=type_, props=inputs, urn="urn:x", name="it", opts=options, provider=None
     )

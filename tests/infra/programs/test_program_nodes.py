@@ -90,10 +90,7 @@ def test_nodes_may_do_four_things(known):
             # Storage Blob Data Contributor
             ("ba92f5b4-2d11-453d-a403-e96b0029c9fe", outputs["results_container_id"]),
             # Key Vault Secrets User
-            (
-                "4633458b-17de-408a-b874-0445c86b69e6",
-                f"{outputs['vault_id']}/secrets/{token}",
-            ),
+            ("4633458b-17de-408a-b874-0445c86b69e6", f"{outputs['vault_id']}/secrets/{token}"),
             (stop.inputs["roleDefinitionId"], stop.inputs["scope"]),
         }
         assert all(g.inputs["principalType"] == "ServicePrincipal" for g in grants)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from training.envs.particle.world import make_worlds, old_scale
+from savanna.envs.particle.world import make_worlds, old_scale
 
 
 def old_step(positions, landmarks, size=0.15):

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from training.envs.particle.picture import ADVERSARY, AMBER, FOREST, GOOD, GREEN, GREY, INK
-from training.envs.particle.scenarios import SCENARIOS
-from training.envs.particle.world import make_worlds
+from savanna.envs.particle.picture import ADVERSARY, AMBER, FOREST, GOOD, GREEN, GREY, INK
+from savanna.envs.particle.scenarios import SCENARIOS
+from savanna.envs.particle.world import make_worlds
 
 
 def has(picture, colour, at_least=5):
@@ -31,7 +31,7 @@ def test_every_world_is_drawn_and_moves(scenario, backend):
 
 
 def test_both_backends_draw_the_same():
-    from training.envs.particle.mpe2_worlds import copy_state
+    from savanna.envs.particle.mpe2_worlds import copy_state
 
     theirs = make_worlds("simple_world_comm", 1, backend="mpe2")
     theirs.reset(seed=0)

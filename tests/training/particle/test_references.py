@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from training.envs.particle.references import REFERENCES, make_player, play
-from training.envs.particle.world import make_worlds, old_scale
+from savanna.envs.particle.references import REFERENCES, make_player, play
+from savanna.envs.particle.world import make_worlds, old_scale
 
 
 @pytest.mark.parametrize("continuous", [False, True], ids=["discrete", "continuous"])

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from training.envs.particle.scenarios import SCENARIOS
-from training.envs.particle.world import make_worlds
-from training.errors import UsageError
+from savanna.envs.particle.scenarios import SCENARIOS
+from savanna.envs.particle.world import make_worlds
+from savanna.errors import UsageError
 
 OTHERS = ["collect_treasure", "simple_formation", "simple_line"]
 BACKENDS = [

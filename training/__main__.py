@@ -1,7 +1,0 @@
-"""`python -m training` is `savanna`."""
-
-import sys
-
-from training.cli import main
-
-sys.exit(main())

@@ -1,6 +1,0 @@
-"""MADDPG (Lowe et al. 2017) on RLlib's extension points, with batched agents and worlds."""
-
-from training.algorithms.maddpg.algorithm import MADDPG
-from training.algorithms.maddpg.config import MADDPGConfig
-
-__all__ = ["MADDPG", "MADDPGConfig"]

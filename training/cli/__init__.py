@@ -1,5 +1,0 @@
-"""The `savanna` command."""
-
-from training.cli.main import main
-
-__all__ = ["main"]

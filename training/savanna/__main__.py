@@ -1,0 +1,7 @@
+"""`python -m savanna` is `savanna`."""
+
+import sys
+
+from savanna.cli import main
+
+sys.exit(main())

@@ -1,0 +1,159 @@
+"""What our algorithms share: env runners that are kept busy, and exact statistics of episodes."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter, deque
+from typing import Any
+
+import torch
+from ray.exceptions import NodeDiedError, ObjectLostError, RayActorError
+from ray.rllib.algorithms.algorithm import Algorithm
+from ray.rllib.env.env_runner_group import EnvRunnerGroup
+from ray.rllib.utils.metrics import (
+    ENV_RUNNER_RESULTS,
+    EPISODE_LEN_MEAN,
+    EPISODE_RETURN_MAX,
+    EPISODE_RETURN_MEAN,
+    EPISODE_RETURN_MIN,
+    LEARNER_RESULTS,
+    NUM_ENV_STEPS_SAMPLED_LIFETIME,
+    NUM_EPISODES_LIFETIME,
+    SAMPLE_TIMER,
+    TIMERS,
+)
+
+from savanna.algorithms.episode import Episode
+
+WAIT_SECONDS = 0.01
+"""How long an idle driver waits for a fragment before it looks again. RLlib's default of 0 spins,
+which costs the env runners most of a core."""
+
+LOST = (RayActorError, NodeDiedError, ObjectLostError)
+"""What a lost node looks like from here: no env runner, or a fragment that died before it came."""
+
+RESTORE_SECONDS = 5.0
+"""Between two looks whether lost env runners are back."""
+
+SAMPLE = "sample_fragment"
+"""The env runner's method, and the tag of requests for it."""
+
+
+class FragmentDriver(Algorithm):
+    """Asks env runners for fragments without pause and loses none of them.
+
+    A fragment has `episodes`, `node` and a length in steps; the config says how many the learner
+    takes at a time (`fragments_per_batch`). No new ones are asked for while so many wait, and
+    never more at once than `max_requests_in_flight_per_env_runner`, so a slow learner slows the
+    env runners down instead of losing their work.
+    """
+
+    _fragments: list[Any]
+    _episodes: deque[Episode]
+    _steps_by_node: Counter[str]
+
+    def setup(self, config: Any) -> None:
+        self._fragments = []
+        self._episodes = deque(maxlen=config.metrics_num_episodes_for_smoothing)
+        self._steps_by_node = Counter()
+        self._next_restore = 0.0
+        # Env runners share the machine; torch would start a thread for every core.
+        torch.set_num_threads(max(1, config.num_cpus_for_main_process))
+        super().setup(config)
+
+    def training_step(self) -> None:
+        """One update of the learner, or a short wait where there is too little data for it."""
+        needed = self.config.fragments_per_batch
+        with self.metrics.log_time((TIMERS, SAMPLE_TIMER)):
+            if len(self._fragments) < needed:
+                self._collect(WAIT_SECONDS)
+            if len(self._fragments) < needed:
+                return
+        batch, self._fragments = self._fragments[:needed], self._fragments[needed:]
+        sampled = self.metrics.peek((ENV_RUNNER_RESULTS, NUM_ENV_STEPS_SAMPLED_LIFETIME), default=0)
+        results = self.learner_group.update(
+            episodes=batch, timesteps={NUM_ENV_STEPS_SAMPLED_LIFETIME: sampled}
+        )
+        self.metrics.aggregate(results, key=LEARNER_RESULTS)
+        self._log_episodes()
+        # Before the next requests go out: what is sampled during an update is one update old.
+        self.env_runner_group.sync_weights(
+            from_worker_or_learner_group=self.learner_group, inference_only=True
+        )
+
+    def _collect(self, timeout: float) -> None:
+        """Take in finished fragments and ask their env runners for more.
+
+        Without env runners of their own processes one is sampled here.
+        """
+        if self.config.num_env_runners == 0:
+            self._take(self.env_runner.sample())
+            return
+        manager = self.env_runner_group._worker_manager
+        results = manager.fetch_ready_async_reqs(tags=SAMPLE, timeout_seconds=timeout)
+        manager.foreach_actor_async(SAMPLE, tag=SAMPLE)
+        for result in results:
+            if result.ok:
+                self._take(result.get())
+            else:
+                self._tolerate(result.get())
+
+    def _take(self, fragment: Any) -> None:
+        self._fragments.append(fragment)
+        self._episodes.extend(fragment.episodes)
+        self._log(NUM_ENV_STEPS_SAMPLED_LIFETIME, len(fragment), reduce="lifetime_sum")
+        self._log(NUM_EPISODES_LIFETIME, len(fragment.episodes), reduce="lifetime_sum")
+        self._steps_by_node[fragment.node] += len(fragment)
+
+    def restore_env_runners(self, env_runner_group: EnvRunnerGroup) -> list[int]:
+        """RLlib's, but now and then: it asks before every training step, and waits for an answer
+        while a lost env runner has no machine to come back on."""
+        if time.monotonic() < self._next_restore:
+            return []
+        restored: list[int] = super().restore_env_runners(env_runner_group)
+        self._next_restore = time.monotonic() + RESTORE_SECONDS
+        return restored
+
+    def _tolerate(self, error: Exception) -> None:
+        """A lost env runner is restarted by RLlib; an error in one would come again and again."""
+        if not isinstance(error, LOST) or not self.config.restart_failed_env_runners:
+            raise error
+
+    def _log_episodes(self) -> None:
+        """Exact statistics of the last episodes, whichever env runners played them."""
+        if not self._episodes:
+            return
+        returns = [episode.episode_return for episode in self._episodes]
+        lengths = [episode.length for episode in self._episodes]
+        self._log(EPISODE_RETURN_MEAN, sum(returns) / len(returns), window=1)
+        self._log(EPISODE_RETURN_MIN, min(returns), window=1)
+        self._log(EPISODE_RETURN_MAX, max(returns), window=1)
+        self._log(EPISODE_LEN_MEAN, sum(lengths) / len(lengths), window=1)
+
+    def train(self) -> dict[str, Any]:
+        """RLlib's result; also how much each node sampled so far (`agent_steps_by_node`) and the
+        means of what episodes measured besides their return (`episode_metrics`)."""
+        result: dict[str, Any] = super().train()
+        measured = [episode.metrics for episode in self._episodes]
+        means = {
+            name: sum(metrics[name] for metrics in measured) / len(measured)
+            for name in (measured[0] if measured else {})
+        }
+        return result | {"agent_steps_by_node": dict(self._steps_by_node), "episode_metrics": means}
+
+    def _log(self, name: str, value: float, **how: Any) -> None:
+        self.metrics.log_value((ENV_RUNNER_RESULTS, name), value, **how)
+
+    def get_state(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        state: dict[str, Any] = super().get_state(*args, **kwargs)
+        return state | {
+            "episodes": [tuple(episode) for episode in self._episodes],
+            "steps_by_node": dict(self._steps_by_node),
+        }
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        super().set_state(state)
+        # In place of what is there: a retried trial is restored twice.
+        self._episodes.clear()
+        self._episodes.extend(Episode(*episode) for episode in state.get("episodes", ()))
+        self._steps_by_node = Counter(state.get("steps_by_node", {}))

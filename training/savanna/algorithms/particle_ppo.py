@@ -1,0 +1,55 @@
+"""RLlib's PPO on particle worlds: what MADDPG is compared with."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+from ray.rllib.algorithms.algorithm_config import NotProvided
+from ray.rllib.algorithms.ppo import PPOConfig
+from ray.rllib.callbacks.callbacks import RLlibCallback
+
+from savanna.envs.multi_agent import module_names, register_particle, worlds_of
+from savanna.envs.rllib_world import MEASURED
+from savanna.errors import UsageError
+
+
+class EpisodeMetrics(RLlibCallback):
+    """Logs what worlds measure of an episode besides its return, in the mean as RLlib does that."""
+
+    def on_episode_end(
+        self, *, episode: Any, env_runner: Any, metrics_logger: Any, **kwargs: Any
+    ) -> None:
+        window = env_runner.config.metrics_num_episodes_for_smoothing
+        for info in episode.get_infos(-1).values():
+            for name, value in info.get(MEASURED, {}).items():
+                metrics_logger.log_value(("episode_metrics", name), value, window=window)
+
+
+class ParticlePPOConfig(PPOConfig):
+    """PPO with one network for all agents of a kind (`share_parameters`), or one an agent."""
+
+    def __init__(self, algo_class: type | None = None) -> None:
+        super().__init__(algo_class=algo_class)
+        self.share_parameters = True
+        self.callbacks(EpisodeMetrics)
+
+    def training(self, *, share_parameters: bool = NotProvided, **kwargs: Any) -> Self:
+        super().training(**kwargs)
+        if share_parameters is not NotProvided:
+            self.share_parameters = share_parameters
+        return self
+
+    def validate(self) -> None:
+        """The agents follow from the world and its options, which may have been set last."""
+        if not self._is_frozen:
+            agents = worlds_of({"env": self.env, "env_config": self.env_config}, 1).agents
+            names = module_names(agents, shared=self.share_parameters)
+            modules = {agent.name: name for agent, name in zip(agents, names, strict=True)}
+            self.environment(register_particle(str(self.env)))
+            self.multi_agent(
+                policies=set(names),
+                policy_mapping_fn=lambda agent, episode, **kwargs: modules[agent],
+            )
+        if not self.normalize_actions:
+            raise UsageError("normalize_actions must be true: evaluation and export rely on it.")
+        super().validate()

@@ -1,0 +1,5 @@
+"""The `savanna` command."""
+
+from savanna.cli.main import main
+
+__all__ = ["main"]

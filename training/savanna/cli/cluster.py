@@ -1,0 +1,43 @@
+"""The options that say which cluster a command is about."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from savanna.cli.parser import Parser
+
+if TYPE_CHECKING:
+    from savanna.jobs.jobs import Jobs
+
+
+def add_cluster_options(parser: Parser) -> None:
+    group = parser.add_argument_group("cluster")
+    group.add_argument(
+        "--cluster", type=Path, metavar="FILE", help="default: .savanna/cluster.json"
+    )
+    group.add_argument(
+        "--address",
+        metavar="URL",
+        help="of the Jobs API instead, e.g. http://127.0.0.1:8265 (default: "
+        "RAY_API_SERVER_ADDRESS)",
+    )
+    group.add_argument(
+        "--token-file",
+        type=Path,
+        metavar="FILE",
+        help="with the cluster's token (default: RAY_AUTH_TOKEN_PATH)",
+    )
+    group.add_argument("--results", metavar="DIR", help="folder of the run directories on the head")
+
+
+def open_jobs(options: argparse.Namespace) -> Jobs:
+    """The jobs of the cluster that the options name, connected."""
+    from savanna.jobs.cluster import find_cluster
+
+    cluster = find_cluster(options.cluster, options.address, options.token_file, options.results)
+    from savanna.jobs.client import JobsClient
+    from savanna.jobs.jobs import Jobs
+
+    return Jobs(JobsClient(cluster))

@@ -1,0 +1,88 @@
+"""Entry point: parse, run one command, turn errors into one line and an exit code."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import os
+import sys
+import traceback
+from collections.abc import Mapping
+
+from savanna import __version__
+from savanna.cli import check_env, jobs, results, submit, train
+from savanna.cli.parser import Parser
+from savanna.errors import SavannaError, UsageError
+
+
+def make_parser() -> Parser:
+    parser = Parser(
+        prog="savanna",
+        description="Reinforcement learning on Ray RLlib, on one machine or a cluster.",
+    )
+    parser.add_argument("--version", action="version", version=f"savanna {__version__}")
+    parser.add_argument(
+        "--debug",
+        action="store_true",
+        help="show tracebacks of errors; with train: where the time of the start goes",
+    )
+    commands = parser.add_subparsers(
+        dest="command", metavar="COMMAND", required=True, parser_class=Parser
+    )
+    train.add_parser(commands)
+    check_env.add_parser(commands)
+    results.add_parsers(commands)
+    jobs.add_parsers(commands)
+    return parser
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run `savanna` with `argv`; the exit code: 0 ok, 1 failed, 2 wrong usage, 130/143 stopped."""
+    given = list(sys.argv[1:] if argv is None else argv)
+    debug = "--debug" in given
+    given = [word for word in given if word != "--debug"]
+    try:
+        if "train" in given[:1]:
+            given = ["train", *train.arguments(given[1:])]
+        if "submit" in given[:1]:
+            given = ["submit", *submit.arguments(given[1:])]
+        parser = make_parser()
+        options = _parse(parser, given)
+        options.command_line, options.debug = ["savanna", *given], debug
+        code: int = options.run(options)
+        sys.stdout.flush()
+        return code
+    except UsageError as error:
+        return _fail(error, 2, debug)
+    except SavannaError as error:
+        return _fail(error, getattr(error, "exit_code", 1), debug)
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 0
+    except Exception as error:  # a bug, or something nobody foresaw: still one line
+        return _fail(error, 1, debug, hint=" (--debug shows where)")
+
+
+def _parse(parser: Parser, argv: list[str]) -> argparse.Namespace:
+    """Parse with the subcommand's own parser, so that its options are what is suggested."""
+    choices: Mapping[str, Parser] = next(
+        a.choices for a in parser._actions if isinstance(a, argparse._SubParsersAction)
+    )
+    if argv and not argv[0].startswith("-"):
+        if argv[0] not in choices:
+            close = difflib.get_close_matches(argv[0], choices, n=1)
+            hint = f" Did you mean {close[0]!r}?" if close else ""
+            raise UsageError(f"unknown command {argv[0]!r}.{hint} Known: {', '.join(choices)}.")
+        return choices[argv[0]].parse_all(argv[1:])
+    return parser.parse_all(argv)
+
+
+def _fail(error: BaseException, code: int, debug: bool, hint: str = "") -> int:
+    if debug:
+        traceback.print_exception(error, file=sys.stderr)
+    text = str(error) or type(error).__name__
+    for line in text.splitlines() or [text]:
+        print(f"savanna: {line}{hint}", file=sys.stderr)
+    return code

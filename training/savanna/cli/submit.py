@@ -1,0 +1,189 @@
+"""`savanna submit`: the options of `savanna train`, sent to a cluster."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from savanna.cli.cluster import add_cluster_options, open_jobs
+from savanna.cli.job_output import exit_code, leave, say, show_end
+from savanna.cli.parser import Parser
+from savanna.cli.train import add_options, request_from
+from savanna.cli.train import arguments as translated
+from savanna.errors import UsageError
+from savanna.jobs.states import State
+from savanna.orchestration.request import TrainRequest
+from savanna.orchestration.target import OLD_RETURN
+
+EXAMPLES = """examples:
+  savanna submit pong --workers 2
+  savanna submit pong --wait --retries 2
+  savanna submit cartpole --env my_game:MyGame --stop return=100
+  savanna submit --resume pong/20261121T120000Z-s0 --stop return=20"""
+REFUSED = {
+    "--dry-run": "see what a run would be with `savanna train --dry-run`, here",
+    "--runs-root": "on a cluster runs go to its own folder, and come here with `savanna fetch`",
+}
+
+
+def add_submit_parser(commands: Any) -> None:
+    parser: Parser = commands.add_parser(
+        "submit",
+        help="train on a cluster",
+        description="Train on a cluster: check the options here, then start `savanna train` there.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add_options(parser)
+    _add_job_options(parser)
+    parser.set_defaults(run=run)
+
+
+def _add_job_options(parser: Parser) -> None:
+    """The options that are about the job, and not passed on to `savanna train`."""
+    job = parser.add_argument_group("job")
+    job.add_argument("--wait", action="store_true", help="wait until it has ended")
+    job.add_argument(
+        "--retries",
+        type=int,
+        metavar="N",
+        help="with --wait: submit again after a failure, from the last checkpoint, at most N times",
+    )
+    job.add_argument(
+        "--py-modules",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="PATH",
+        help="a .py file or package to send along; that of --env module:Class goes by itself",
+    )
+    job.add_argument("--json", action="store_true", help="print JSON")
+    add_cluster_options(parser)
+
+
+def arguments(argv: list[str]) -> list[str]:
+    """`argv` after `submit` with the retired service's options translated, which is shown."""
+    for word in argv:
+        name = word.partition("=")[0]
+        if name in REFUSED:
+            raise UsageError(f"{name} is not for submit: {REFUSED[name]}.")
+    own, train = _split(argv)
+    return [*translated(train), *own]
+
+
+class _Word(str):
+    """A word of the command line that is itself, even where another one reads the same."""
+
+
+def _split(argv: list[str]) -> tuple[list[str], list[str]]:
+    """The job's options and those of `savanna train`, as they were given."""
+    parser = Parser(prog="savanna submit", add_help=False)
+    _add_job_options(parser)
+    words = [_Word(word) for word in argv]
+    _, rest = parser.parse_known_args(words)
+    train = {id(word) for word in rest}
+    own = [str(word) for word in words if id(word) not in train]
+    return own, [str(word) for word in rest]
+
+
+def run(options: argparse.Namespace) -> int:
+    from savanna.jobs.staging import files_of, staged
+
+    if options.retries is not None and not options.wait:
+        raise UsageError("--retries only works with --wait: this command submits again.")
+    if (options.retries or 0) < 0:
+        raise UsageError(f"--retries {options.retries}: must be at least 0.")
+    check(request_from(options))
+    files = files_of(options.env, options.py_modules, Path.cwd())
+    _, train = _split(options.command_line[2:])
+    name = experiment_of(options)
+
+    from savanna.jobs.follow import wait
+
+    jobs = open_jobs(options)
+    left = options.retries or 0
+    while True:
+        with staged(files) as folder:
+            job = jobs.submit(name, train, folder, say=say)
+        if not options.json:
+            print(job, flush=True)
+        if not options.wait:
+            if options.json:
+                cluster = jobs.client.cluster
+                print(json.dumps({"job": job, "cluster": cluster.name, "address": jobs.address}))
+            print(
+                f"submitted to {jobs.client.cluster.name}\n"
+                f"  look         savanna status {job}\n"
+                f"  follow       savanna logs -f {job}\n"
+                f"  stop         savanna stop {job}\n"
+                f"  fetch        savanna fetch {job}",
+                file=sys.stderr,
+            )
+            return 0
+        try:
+            ended = wait(jobs, job, say)
+        except KeyboardInterrupt:
+            return leave(job)
+        if ended.state.name != "failed" or left == 0:
+            show_end(ended, as_json=options.json)
+            return exit_code(ended)
+        left -= 1
+        say(f"{job} failed: {ended.state.cause}")
+        train = retry_arguments(train, ended.state)
+        start = f"from the last checkpoint of {ended.state.run}" if ended.state.resumable else ""
+        say(f"Submitting again {start or 'from the start'}; retries left after it: {left}.")
+
+
+def retry_arguments(train: list[str], state: State) -> list[str]:
+    """Arguments of `savanna train` that go on with the job's run, instead of what they resumed.
+
+    They wait for as many worker nodes as the job had: after a loss those come back one by one.
+    """
+    if state.workers and not any(w.partition("=")[0] == "--workers" for w in train):
+        train = [*train, "--workers", str(state.workers)]
+    if state.run is None or not state.resumable:
+        return train
+    kept, words = [], list(train)
+    while words:
+        word = words.pop(0)
+        if word == "--resume":
+            words.pop(0)
+        elif not word.startswith("--resume="):
+            kept.append(word)
+    return [*kept, "--resume", state.run]
+
+
+def experiment_of(options: argparse.Namespace) -> str:
+    """The experiment's name for the job's id; a resumed run's is in front of its own."""
+    match = re.fullmatch(r"([\w-]+)/[\w.@-]+", options.resume or "")
+    return options.experiment or (match[1] if match else None) or "pong"
+
+
+def check(request: TrainRequest) -> None:
+    """`UsageError` for whatever can be known here to be wrong; the run itself is on the head."""
+    from savanna.experiments import Machine, get_experiment
+    from savanna.jobs.staging import files_of, module_of
+    from savanna.orchestration.checks import check_early
+    from savanna.orchestration.logs import quiet
+    from savanna.orchestration.plan import make_plan
+
+    if request.resume:  # its world, and with it the old service's scale, is known on the head
+        stop = {rule: limit for rule, limit in request.stop.items() if rule != OLD_RETURN}
+        request = replace(request, stop=stop)
+    experiment = get_experiment(request.experiment)
+    if module_of(request.env) and not files_of(request.env, [], Path.cwd()):
+        # Its module is nowhere but in the cluster's image: check the rest.
+        request = replace(request, env=experiment.env or "CartPole-v1")
+    check_early(request)
+    if (request.overrides or request.search) and not request.resume:
+        runners = request.num_env_runners or 1
+        plain = replace(request, env=request.env or experiment.env)
+        machine = Machine(cpus=runners + 1, gpus=max(1, request.num_gpus or 0))
+        with quiet(Path(os.devnull)):  # RLlib's warnings
+            make_plan(plain, machine)

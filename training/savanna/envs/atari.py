@@ -1,0 +1,109 @@
+"""Atari games on ale-py's native vector environment.
+
+Gymnasium's `PongNoFrameskip-v4` has no vector entry point, so its name is mapped to
+`ale_py.AtariVectorEnv` with the settings that the name stands for. The preprocessing is the
+standard one (Machado et al. 2018, Mnih et al. 2015): up to 30 no-ops, FIRE where a game needs it
+to start, every action repeated for four frames, the pixel-wise maximum of the last two, grey,
+resized, the last four observations stacked. Rewards are the true ones: clipping is the learner's.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from savanna.errors import UsageError
+
+if TYPE_CHECKING:
+    from ale_py.vector_env import AtariVectorEnv
+
+FRAME_SIZES = (42, 84)
+FRAME_SKIP = 4
+"""Emulator frames per agent step."""
+
+_NAME = re.compile(
+    r"^(?P<ale>ALE/)?(?P<game>[A-Za-z0-9]+?)(?P<kind>NoFrameskip)?-(?P<version>v\d)$"
+)
+
+
+@dataclass(frozen=True)
+class AtariGame:
+    """What a Gymnasium id says about the game."""
+
+    rom: str  # snake case, as ale-py names its ROMs
+    repeat_action_probability: float  # "sticky actions"
+
+
+def is_atari(env: str) -> bool:
+    """Whether `env` is written like an Atari id (it may still name no game)."""
+    match = _NAME.match(env)
+    return bool(match and (match["ale"] or match["kind"]))
+
+
+def parse_atari_id(env: str) -> AtariGame:
+    """`PongNoFrameskip-v4` or `ALE/Pong-v5` -> the game; `UsageError` for anything else."""
+    from ale_py import roms
+
+    match = _NAME.match(env)
+    if match is None:
+        raise UsageError(f"{env!r} is not an Atari id; write PongNoFrameskip-v4 or ALE/Pong-v5.")
+    games = {"".join(w.capitalize() for w in rom.split("_")): rom for rom in roms.get_all_rom_ids()}
+    if match["game"] not in games:
+        close = difflib.get_close_matches(match["game"], games, n=1, cutoff=0.5)
+        hint = f" Did you mean {env.replace(match['game'], close[0])!r}?" if close else ""
+        raise UsageError(f"no Atari game {match['game']!r} (environment {env!r}).{hint}")
+    form = ("NoFrameskip" if match["kind"] else "", match["version"])
+    sticky = {("NoFrameskip", "v4"): 0.0, ("NoFrameskip", "v0"): 0.25, ("", "v5"): 0.25}
+    if form not in sticky or bool(match["ale"]) != (match["version"] == "v5"):
+        raise UsageError(
+            f"{env!r} is not supported: the frame skip must be ours to set. "
+            f"Use {match['game']}NoFrameskip-v4 (deterministic) or ALE/{match['game']}-v5 "
+            "(sticky actions)."
+        )
+    return AtariGame(games[match["game"]], sticky[form])
+
+
+def make_atari_vector_env(
+    env: str,
+    num_envs: int,
+    *,
+    frame_size: int = 42,
+    frame_stack: int = 4,
+    num_threads: int = 1,
+    colour: bool = False,
+    episodic_life: bool = False,
+) -> AtariVectorEnv:
+    """`num_envs` copies of the game `env`.
+
+    Observations are uint8 `[num_envs, frame_stack, frame_size, frame_size]`; with `colour` they
+    are full screens `[num_envs, frame_stack, 210, 160, 3]`, for films: the same seeds and actions
+    give the same game. Autoreset is Gymnasium's NEXT_STEP: the step after an episode's end
+    ignores its action, has reward 0 and returns the first observation of the next episode.
+    `episodic_life` ends the episode, for the learner, with every life lost.
+    """
+    from ale_py.vector_env import AtariVectorEnv
+
+    if frame_size not in FRAME_SIZES:
+        raise UsageError(f"frame_size must be one of {FRAME_SIZES}, not {frame_size}.")
+    game = parse_atari_id(env)
+    height, width = (210, 160) if colour else (frame_size, frame_size)
+    return AtariVectorEnv(
+        game.rom,
+        num_envs,
+        num_threads=num_threads,
+        img_height=height,
+        img_width=width,
+        grayscale=not colour,
+        stack_num=frame_stack,
+        frameskip=FRAME_SKIP,
+        maxpool=True,
+        noop_max=30,
+        use_fire_reset=True,
+        repeat_action_probability=game.repeat_action_probability,
+        full_action_space=False,
+        reward_clipping=False,
+        episodic_life=episodic_life,
+        max_num_frames_per_episode=108_000,
+    )

@@ -1,0 +1,137 @@
+"""Environments of the user's own, named `module:Class`.
+
+Every process imports the module by its name, so nothing of it is pickled: Ray's workers find it
+because Ray hands the driver's working folder (or the job's working directory) on to them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import importlib
+import inspect
+import re
+import sys
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from savanna.errors import UsageError
+
+if TYPE_CHECKING:
+    import gymnasium as gym
+
+_NAME = re.compile(r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")
+
+
+def is_custom(env: str) -> bool:
+    """Whether `env` is written `module:Class`; `module:Id-v0` is Gymnasium's own notation."""
+    return bool(_NAME.match(env))
+
+
+def find_constructor(env: str) -> Callable[..., Any]:
+    """What `module:Class` names: a class or a function that makes environments.
+
+    Raises:
+        UsageError: no such module (names the folder searched), the module fails on import, no
+            such attribute, or it cannot be called.
+    """
+    module_name, _, attribute = env.partition(":")
+    with working_folder_importable():
+        importlib.invalidate_caches()
+        try:
+            module = importlib.import_module(module_name)
+        except ModuleNotFoundError as error:
+            if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
+                raise _import_failed(env, module_name, error) from error
+            raise UsageError(
+                f"no module {error.name!r} (environment {env!r}) in {Path.cwd()} or on "
+                f"PYTHONPATH.{_module_hint(error.name)} Run savanna in the folder it lies in."
+            ) from error
+        except Exception as error:  # whatever the user's file raises
+            raise _import_failed(env, module_name, error) from error
+    if not hasattr(module, attribute):
+        public = [name for name, value in vars(module).items() if callable(value)]
+        raise UsageError(f"{module_name!r} has no {attribute!r}.{_hint(attribute, public)}")
+    constructor: Any = getattr(module, attribute)
+    if not callable(constructor):
+        raise UsageError(
+            f"{env} cannot be called (it is of type {type(constructor).__name__}); name a class, "
+            "or a function that returns an environment."
+        )
+    found: Callable[..., Any] = constructor
+    return found
+
+
+def construct(
+    env: str, constructor: Callable[..., Any], keywords: Mapping[str, Any]
+) -> gym.Env[Any, Any]:
+    """Call `constructor(**keywords)`; `UsageError` in one line where it fails."""
+    import gymnasium as gym
+
+    for keyword in keywords:
+        if problem := unknown_keyword(constructor, keyword):
+            raise UsageError(f"env_config.{keyword}: {env} has no such keyword.{problem}")
+    with working_folder_importable():
+        try:
+            made = constructor(**keywords)
+        except Exception as error:  # whatever the user's constructor raises
+            given = ", ".join(f"{k}={v!r}" for k, v in keywords.items())
+            raise UsageError(f"making {env} with ({given}) failed: {_one_line(error)}") from error
+    if not isinstance(made, gym.Env):
+        raise UsageError(
+            f"{env} gives a {type(made).__module__}.{type(made).__qualname__}, not a gymnasium.Env."
+        )
+    return made
+
+
+def unknown_keyword(constructor: Callable[..., Any], keyword: str) -> str | None:
+    """The nearest keywords where `constructor` does not take `keyword`; `None` if it does."""
+    try:
+        parameters = inspect.signature(constructor).parameters
+    except (TypeError, ValueError):  # compiled code may not say
+        return None
+    if any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
+        return None
+    kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    known = [name for name, p in parameters.items() if p.kind in kinds]
+    return None if keyword in known else _hint(keyword, known) or " It takes none."
+
+
+@contextlib.contextmanager
+def working_folder_importable() -> Iterator[None]:
+    """The working folder in front of `sys.path`, as `python file.py` has it; gone afterwards."""
+    folder = str(Path.cwd())
+    sys.path.insert(0, folder)
+    try:
+        yield
+    finally:
+        with contextlib.suppress(ValueError):
+            sys.path.remove(folder)
+
+
+def _import_failed(env: str, module: str, error: Exception) -> UsageError:
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if "importlib" not in f.filename]
+    where = f" ({Path(frames[-1].filename).name}, line {frames[-1].lineno})" if frames else ""
+    if isinstance(error, SyntaxError):
+        where = ""  # its text says
+    return UsageError(f"importing {module!r} for {env} failed: {_one_line(error)}{where}")
+
+
+def _one_line(error: BaseException) -> str:
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def _module_hint(name: str) -> str:
+    here = [p.stem for p in Path.cwd().glob("*.py")]
+    close = difflib.get_close_matches(name, here, n=1)
+    return f" Did you mean {close[0]!r}?" if close else ""
+
+
+def _hint(name: str, known: list[str]) -> str:
+    close = difflib.get_close_matches(name, known, n=1)
+    if close:
+        return f" Did you mean {close[0]!r}?"
+    return f" There are: {', '.join(known)}." if known else ""

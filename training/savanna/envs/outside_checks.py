@@ -1,0 +1,85 @@
+"""Checks of what surrounds playing: other processes, pictures, closing."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from savanna.envs.atari import is_atari
+from savanna.envs.subject import Result, Subject, short
+
+
+def check_process(subject: Subject) -> Result:
+    """Env runners import it in a fresh process, and some work in another folder."""
+    if subject.player.error:
+        return "skipped", "not judged, it does not play here either"
+    program = (
+        "import json, sys\n"
+        "from savanna.envs.subject import Subject\n"
+        "env = Subject(sys.argv[1], json.loads(sys.argv[2])).env\n"
+        "env.reset(seed=0)\n"
+    )
+    paths = os.pathsep.join([str(Path.cwd()), *filter(None, sys.path)])
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            done = subprocess.run(
+                [sys.executable, "-P", "-c", program, subject.name, json.dumps(subject.env_config)],
+                cwd=folder,
+                env={**os.environ, "PYTHONPATH": paths},
+                capture_output=True,
+                text=True,
+                timeout=300,
+            )
+        except subprocess.TimeoutExpired:
+            return "wrong", "a fresh process took over 300 seconds to make it", "Load less."
+    if done.returncode:
+        said = [line for line in done.stderr.splitlines() if line.strip()] or [
+            f"it died with code {done.returncode}"
+        ]
+        fix = "Files beside it: open them by Path(__file__).parent, not by a relative path."
+        return "wrong", f"in a fresh process, in another folder: {short(said[-1])}", fix
+    return "ok", "a fresh process in another folder can make it"
+
+
+def check_close(subject: Subject) -> Result:
+    try:
+        subject.env.close()
+        subject.env.close()
+    except Exception as error:  # whatever the user's code raises
+        return (
+            "wrong",
+            f"close(), called twice, raised {short(error)}",
+            ("Closing what is closed must do nothing."),
+        )
+    return "ok", "closes"
+
+
+def check_films(subject: Subject) -> Result:
+    if is_atari(subject.name):
+        return "ok", "films show the emulator's screen"
+    if subject.player.error or subject.no_copy:
+        return "skipped", "not judged, it does not play or there can be no second one"
+    fix = "Take a keyword render_mode and list 'rgb_array' in metadata['render_modes']."
+    if "rgb_array" not in (subject.env.metadata.get("render_modes") or []):
+        return "warning", "no rgb_array rendering: it trains, but there will be no films", fix
+    try:
+        env = subject.make(render_mode="rgb_array")
+        env.reset(seed=0)
+        picture: Any = env.render()
+    except Exception as error:  # whatever the user's code raises
+        return "wrong", f"rendering failed: {short(error)}", fix
+    if env.render_mode != "rgb_array":
+        return "wrong", "the keyword render_mode does not become self.render_mode", fix
+    shape: tuple[int, ...] = getattr(picture, "shape", ())
+    dtype = getattr(picture, "dtype", type(picture).__name__)
+    if len(shape) != 3 or shape[-1] != 3 or dtype != np.uint8:
+        fix = "Return uint8 [height, width, 3]."
+        return "wrong", f"render() gives {dtype} {list(shape)}", fix
+    return "ok", f"pictures of {shape[1]} x {shape[0]} pixels"

@@ -1,0 +1,168 @@
+"""What a particle world offers to those who learn in it, and `make_worlds`, which makes them.
+
+worlds = make_worlds("simple_spread", 64)
+observations = worlds.reset(seed=0)
+step = worlds.step([np.zeros(64, np.int64) for _ in worlds.agents])
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class AgentSpec:
+    """One agent of a world."""
+
+    name: str  # mpe2's: "agent_0", "adversary_0"
+    team: str  # "good" or "adversary"
+    observation_size: int
+    num_actions: int
+    """Of discrete actions; 0 where they are continuous. One that moves and speaks chooses
+    `5 * word + move`."""
+    action_size: int
+    """Of continuous actions, each in 0..1; 0 where they are discrete."""
+
+
+@dataclass(frozen=True)
+class Episode:
+    """One finished episode of one world."""
+
+    returns: tuple[float, ...]
+    """Per agent the sum of its rewards, on mpe2's scale."""
+    length: int
+    metrics: dict[str, float]
+    """What the scenario counts; `docs/particle.md` explains each."""
+    world: int
+
+    def measured(self, agents: Sequence[AgentSpec]) -> dict[str, float]:
+        """`metrics`, and the returns of both teams where there are two."""
+        teams: dict[str, float] = {}
+        for agent, value in zip(agents, self.returns, strict=True):
+            name = f"{agent.team}_return"
+            teams[name] = teams.get(name, 0.0) + value
+        return self.metrics | (teams if len(teams) > 1 else {})
+
+
+@dataclass(frozen=True)
+class Step:
+    """What every world returned; the arrays are the caller's to keep.
+
+    Worlds begin a new episode in the step that ends one. An end is always a truncation: states at
+    the end of an episode are worth as much as others.
+    """
+
+    observations: list[NDArray[np.float32]]
+    """Per agent [num_worlds, observation_size]; after an end those of the new episode."""
+    rewards: NDArray[np.float32]  # [num_worlds, num_agents], mpe2's scale
+    truncated: NDArray[np.bool_]  # [num_worlds]
+    final_observations: list[NDArray[np.float32]] | None
+    """The true last observations where `truncated`, else those of `observations`; `None` if no
+    world ended."""
+    episodes: list[Episode]
+    """Those that ended in this step."""
+
+
+class VectorWorlds(Protocol):
+    """Worlds of one scenario side by side."""
+
+    scenario: str
+    num_worlds: int
+    max_cycles: int
+    agents: tuple[AgentSpec, ...]
+
+    def reset(self, seed: int | Sequence[int] | None = None) -> list[NDArray[np.float32]]:
+        """Begin new episodes everywhere; a seed makes all that follows repeatable.
+
+        With a seed for every world each begins as it does among any others.
+        """
+
+    def step(self, actions: list[NDArray[Any]]) -> Step:
+        """Act once in every world.
+
+        Args:
+            actions: per agent whole numbers [num_worlds] below its `num_actions`, or floats
+                [num_worlds, action_size], which are cut to 0..1.
+
+        Raises:
+            ValueError: a wrong shape or type, or an action that does not exist.
+        """
+
+    def frame(self, world: int = 0, size: int = 350) -> NDArray[np.uint8]:
+        """A picture [size, size, 3] of one world as it is now."""
+
+
+@dataclass(frozen=True)
+class OldScale:
+    """`factor * (sum over agents and steps of mpe2's reward) + constant`."""
+
+    factor: float
+    constant: float
+
+    def __call__(self, total: float) -> float:
+        return self.factor * total + self.constant
+
+
+def old_scale(
+    scenario: str, num_agents: int | None = None, max_cycles: int = 25, local_ratio: float = 0.5
+) -> OldScale | None:
+    """From mpe2's returns to those of the service this one replaces; `None` where unknown.
+
+    There every agent of simple_spread got the sum of what each had earned: per step and agent the
+    distances to cover and one for every agent it touches, itself included. With G the (negative)
+    sum of distances and P the number of touching pairs, N agents had N(NG - N - 2P) a step; in
+    mpe2 (local ratio 0.5) they have NG/2 - P. For three agents and 25 steps: 6 x sum - 225.
+    """
+    if scenario != "simple_spread" or local_ratio != 0.5:
+        return None
+    agents = 3 if num_agents is None else num_agents
+    return OldScale(2.0 * agents, -float(agents * agents * max_cycles))
+
+
+def make_worlds(
+    scenario: str,
+    num_worlds: int,
+    *,
+    num_agents: int | None = None,
+    num_adversaries: int | None = None,
+    local_ratio: float | None = None,
+    max_cycles: int = 25,
+    continuous: bool = False,
+    backend: str = "auto",
+) -> VectorWorlds:
+    """Worlds of a scenario of mpe2; call `reset` before the first step.
+
+    Args:
+        scenario: mpe2's name without its version.
+        num_agents: all agents, adversaries included; the scenario's own number if None.
+        num_adversaries: how many of them are adversaries; the scenario's own number if None.
+        local_ratio: weight of an agent's own reward against the shared one, 0.5 if None.
+        max_cycles: steps of an episode.
+        backend: "numpy", "mpe2" (slow), or "auto": numpy where the scenario is written in it.
+
+    Raises:
+        UsageError: one line for each argument that is wrong.
+    """
+    from savanna.envs.particle.options import check_options
+
+    check_options(
+        scenario, num_worlds, num_agents, num_adversaries, local_ratio, max_cycles, backend
+    )
+    from savanna.envs.particle.scenarios import SCENARIOS
+
+    kind = None
+    if scenario in SCENARIOS:
+        count = SCENARIOS[scenario].count(num_agents, num_adversaries)
+        kind = SCENARIOS[scenario](count, 0.5 if local_ratio is None else local_ratio)
+    if kind is None or backend == "mpe2":
+        from savanna.envs.particle.mpe2_worlds import Mpe2Worlds
+
+        return Mpe2Worlds(scenario, kind, num_worlds, max_cycles, continuous)
+    from savanna.envs.particle.numpy_worlds import NumpyWorlds
+
+    return NumpyWorlds(kind, num_worlds, max_cycles, continuous)

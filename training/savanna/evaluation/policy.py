@@ -1,0 +1,100 @@
+"""A policy out of a checkpoint, on the CPU and without Ray running."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from ray.rllib.core.columns import Columns
+from ray.rllib.core.rl_module.rl_module import RLModule
+
+from savanna.errors import SavannaError, UsageError
+
+MODULES = "learner_group/learner/rl_module"
+MODULE = f"{MODULES}/default_policy"
+"""Where an RLlib checkpoint keeps the networks, and the one of a single agent."""
+
+
+@dataclass(frozen=True)
+class Policy:
+    """Acts on batches of observations. Continuous actions are in 0..1, as particle worlds want."""
+
+    module: Any  # a TorchRLModule
+    noise: float = 0.0
+    """Standard deviation of exploration where actors give actions, as a part of their range."""
+
+    @property
+    def continuous(self) -> bool:
+        return isinstance(self.module.action_space, gym.spaces.Box)
+
+    def logits(self, observations: NDArray[Any]) -> NDArray[np.float32]:
+        """Observations `[B, ...]` -> unnormalised log-probabilities `[B, actions]`."""
+        logits: NDArray[np.float32] = self._output(observations).numpy()
+        return logits
+
+    def act(
+        self, observations: NDArray[Any], rng: np.random.Generator | None = None
+    ) -> NDArray[Any]:
+        """Observations `[B, ...]` -> the best actions, or with `rng` drawn around them.
+
+        Discrete: whole numbers `[B]`; continuous: floats `[B, size]`.
+        """
+        if self.continuous:
+            mean, deviation = mean_and_deviation(self.module, self._output(observations))
+            action: NDArray[np.float32] = mean.numpy()
+            if rng is not None:
+                width = self.noise if deviation is None else deviation.numpy()
+                noise = rng.normal(size=action.shape) * width
+                action = (action + noise).astype(np.float32)
+            return action.clip(0.0, 1.0)
+        logits = self.logits(observations)
+        if rng is not None:
+            return np.argmax(logits + rng.gumbel(size=logits.shape), axis=1)
+        return np.argmax(logits, axis=1)
+
+    def _output(self, observations: NDArray[Any]) -> torch.Tensor:
+        with torch.inference_mode():
+            output = self.module.forward_inference({Columns.OBS: torch.from_numpy(observations)})
+        distribution: torch.Tensor = output[Columns.ACTION_DIST_INPUTS].float()
+        return distribution
+
+
+def mean_and_deviation(
+    module: Any, output: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """Of continuous actions in 0..1, before they are cut off there; `[B, size]` each.
+
+    Actors of MADDPG give actions, and no deviation. RLlib's networks give means and logarithms of
+    deviations of a Gaussian over -1..1, which RLlib stretches to the range of the actions.
+    """
+    if output.shape[1] == module.action_space.shape[0]:
+        return output, None
+    mean, log_deviation = output.chunk(2, dim=1)
+    return (mean + 1) / 2, log_deviation.exp() / 2
+
+
+def load_policy(checkpoint: Path, module_id: str = "default_policy") -> Policy:
+    """The policy of a checkpoint folder, or one of several.
+
+    RLlib stores weights as NumPy arrays, so where they were trained does not matter.
+
+    Raises:
+        UsageError: there is no such folder.
+        SavannaError: the folder is damaged.
+    """
+    if not checkpoint.is_dir():
+        raise UsageError(f"no checkpoint at {checkpoint}")
+    try:
+        module = RLModule.from_checkpoint(str((checkpoint / MODULES / module_id).resolve()))
+    except Exception as error:  # unpickling a damaged file may raise anything
+        raise SavannaError(
+            f"checkpoint {checkpoint} is damaged or incomplete ({type(error).__name__}: {error})"
+        ) from error
+    module.to("cpu")
+    module.eval()
+    return Policy(module)

@@ -1,0 +1,88 @@
+"""Films of particle worlds: at the end, while training goes on, and of what was learned."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Mapping
+from itertools import zip_longest
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from savanna.envs.multi_agent import old_scale_of, worlds_of
+from savanna.evaluation.film import Picture, read_film, with_caption, write_film
+from savanna.evaluation.team import Team, episode_seeds, load_team
+from savanna.run_directory import RunDirectory, film_iteration
+
+FPS = 8
+SIZE = 350  # pixels
+SEED = 10_000
+"""All films of a run show the same episode, so that they can be compared."""
+
+PROGRESS = "early-middle-final.mp4"
+
+
+def play_filmed(
+    team: Team, config: Mapping[str, Any], seed: int
+) -> Iterator[tuple[Picture, int, float]]:
+    """(picture, steps so far, return so far) before every step and at the end of an episode.
+
+    An ended world has begun anew: the last picture is that of the step before, once more.
+    """
+    worlds = worlds_of(config, 1)
+    observations = worlds.reset(episode_seeds(seed, 1))
+    total, steps = 0.0, 0
+    while True:
+        picture = worlds.frame(0, SIZE)
+        yield picture, steps, total
+        step = worlds.step(team.act(observations))
+        observations, steps = step.observations, steps + 1
+        total += float(step.rewards.sum())
+        if step.episodes:
+            yield picture, steps, total
+            return
+
+
+def film_episode(team: Team, config: Mapping[str, Any], path: Path, label: str) -> None:
+    """Film one greedy episode to `path`, with a poster beside it."""
+    scale = old_scale_of(config)
+    shots = list(play_filmed(team, config, SEED))
+    score = shots[-1][2]
+    text = f"{label}   return {score:.1f}" + (f" (old {scale(score):.0f})" if scale else "")
+    path.parent.mkdir(exist_ok=True)
+    poster = write_film(path, (with_caption(picture, text) for picture, _, _ in shots), FPS)
+    Image.fromarray(poster).save(path.with_suffix(".jpg"), quality=85)
+
+
+def early_and_middle(videos: Path, before: int) -> list[Path]:
+    """The first and the middle film made in training before an iteration, as far as there are."""
+    made = sorted(videos.glob("episode-*.mp4"), key=film_iteration)
+    films = [film for film in made if film_iteration(film) < before]
+    return [films[0], films[len(films) // 2]] if len(films) > 1 else films
+
+
+def film_progress(run: RunDirectory) -> Path | None:
+    """Side by side: the first and the middle film made in training, and what the newest checkpoint
+    plays. None without a film from before that checkpoint."""
+    newest = max(run.checkpoints(), key=lambda checkpoint: checkpoint.iteration)
+    chosen = early_and_middle(run.videos, newest.iteration)
+    if not chosen:
+        return None
+    with tempfile.TemporaryDirectory() as folder:
+        final = Path(folder) / "final.mp4"
+        team = load_team(run.checkpoint_path(newest.number), run.config)
+        film_episode(team, run.config, final, "final")
+        reels = [read_film(film) for film in (*chosen, final)]
+    last = [reel[-1] for reel in reels]
+
+    def frames() -> Iterator[Picture]:
+        for pictures in zip_longest(*reels):
+            shown = [last[i] if p is None else p for i, p in enumerate(pictures)]
+            yield np.concatenate(shown, axis=1)
+
+    path = run.videos / PROGRESS
+    poster = write_film(path, frames(), FPS)
+    Image.fromarray(poster).save(path.with_suffix(".jpg"), quality=85)
+    return path

@@ -1,0 +1,44 @@
+"""What an experiment is: a named, small file that turns a machine into an RLlib config."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What the Ray cluster offers, head and workers together."""
+
+    cpus: int
+    gpus: int
+
+    @property
+    def env_runners(self) -> int:
+        """All CPUs but one, which stays with the learner: 6 + 4 x 2 - 1 = 13, 2 - 1 = 1."""
+        return max(1, self.cpus - 1)
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """One experiment. Build its config with `build_config(env, machine)`.
+
+    `build_config` imports RLlib inside itself, so that listing experiments costs nothing.
+    """
+
+    name: str
+    summary: str  # one line, for --help
+    algorithm: str  # "IMPALA", "PPO" or "MADDPG"
+    env: str  # a Gymnasium id or a particle world; empty: --env must be given
+    build_config: Callable[[str, Machine], AlgorithmConfig]
+    stop: Mapping[str, float]  # default stop rules, keys of savanna.metrics.STOP_RULES
+    checkpoint_frequency: int = 0  # iterations; 0: only at the end
+    random_return: float | None = None  # mean return of random play, for the report
+    particle: bool = False  # its environments are particle worlds
+    film_every: int = 0  # episodes of a world between two films in training; 0: none
+    default_seed: int = 0
+    tags: Mapping[str, str] = field(default_factory=dict)

@@ -1,0 +1,49 @@
+"""CartPole with PPO: the single-machine sample, a minute on a laptop."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from savanna.experiments.base import Experiment, Machine
+
+if TYPE_CHECKING:
+    from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
+
+
+def build_config(env: str, machine: Machine) -> AlgorithmConfig:
+    from ray.rllib.algorithms.ppo import PPOConfig
+    from ray.rllib.core.rl_module.default_model_config import DefaultModelConfig
+
+    from savanna.envs.single import register
+
+    return (
+        PPOConfig()
+        .environment(register(env))
+        .env_runners(num_env_runners=min(machine.env_runners, 4), num_envs_per_env_runner=8)
+        .fault_tolerance(restart_failed_env_runners=False)  # an error in an env is no accident
+        .learners(num_learners=0, num_gpus_per_learner=0)
+        .training(
+            lr=1e-3,
+            gamma=0.99,
+            lambda_=0.95,
+            train_batch_size_per_learner=2048,
+            minibatch_size=256,
+            num_epochs=8,
+            vf_clip_param=10_000.0,
+            entropy_coeff=0.01,
+            grad_clip=0.5,
+        )
+        .rl_module(model_config=DefaultModelConfig(fcnet_hiddens=[64, 64], vf_share_layers=False))
+    )
+
+
+CARTPOLE = Experiment(
+    name="cartpole",
+    summary="CartPole-v1 with PPO, a minute on a laptop",
+    algorithm="PPO",
+    env="CartPole-v1",
+    build_config=build_config,
+    stop={"return": 200, "seconds": 300},
+    checkpoint_frequency=5,
+    random_return=22.0,
+)

@@ -1,0 +1,16 @@
+"""Any Gymnasium environment by `--env`, the user's own too, with PPO."""
+
+from __future__ import annotations
+
+from savanna.experiments.base import Experiment
+from savanna.experiments.cartpole import build_config
+
+GYM = Experiment(
+    name="gym",
+    summary="PPO on any Gymnasium environment, your own too: --env Acrobot-v1 or my_file:MyEnv",
+    algorithm="PPO",
+    env="",  # must be given
+    build_config=build_config,
+    stop={"agent_steps": 1_000_000, "seconds": 3600},
+    checkpoint_frequency=10,
+)

@@ -1,0 +1,214 @@
+"""A process that has imported RLlib, and forks into a worker process whenever Ray wants one.
+
+A worker process that starts as Ray starts it imports Ray twice and RLlib once: four seconds of CPU
+time. A fork has all that at once, and shares the memory.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import json
+import os
+import runpy
+import select
+import signal
+import socket
+import sys
+import tempfile
+import traceback
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NoReturn
+
+from savanna.forks.start import VARIABLE
+
+_START = Path(__file__).with_name("start.py")
+_ready = False
+
+
+def import_ray() -> None:
+    """Import Ray in such a way that forks of this process can be its worker processes.
+
+    Ray's C++ part reads two variables once, when it is imported, and insists on them in a worker
+    process: a job (none yet) and the process without which the worker ends (this one).
+    """
+    global _ready
+    if "ray" in sys.modules:
+        return
+    variables = {"RAY_JOB_ID": "f" * 8, "RAY_RAYLET_PID": str(os.getpid())}
+    os.environ.update(variables)
+    try:
+        import ray.actor
+    finally:
+        for name in variables:
+            os.environ.pop(name, None)
+
+    class Drawn(ray.actor.ActorClassID):
+        """Each class of actors draws an identifier when it is defined, which starts Ray's generator
+        of random numbers: all forks would go on with the same ones, and name objects alike."""
+
+        @classmethod
+        def from_random(cls) -> Any:
+            return ray.ActorClassID(os.urandom(ray.ActorClassID.size()))
+
+    ray.actor.ActorClassID = Drawn
+    _ready = True
+
+
+def draws_differ() -> bool:
+    """Whether forks of this process draw random identifiers of their own."""
+    drawn = []
+    for _ in range(2):
+        reading, writing = os.pipe()
+        process = os.fork()
+        if process == 0:
+            from ray._raylet import UniqueID
+
+            os.write(writing, UniqueID.from_random().binary())
+            os._exit(0)
+        os.close(writing)
+        drawn.append(os.read(reading, 64))
+        os.close(reading)
+        os.waitpid(process, 0)
+    return drawn[0] != drawn[1]
+
+
+@contextlib.contextmanager
+def forked_workers() -> Iterator[None]:
+    """In the block, the worker processes of a Ray that is started here are forks of this process.
+
+    Enter it when all that they need is imported, before `ray.init`. Where `import_ray` was not the
+    first to import Ray, or there is no place for a socket, they start as always.
+    """
+    with contextlib.ExitStack() as stack:
+        listener = stack.enter_context(socket.socket(socket.AF_UNIX))
+        try:
+            # Of this user alone, as every folder of `tempfile`.
+            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="savanna-"))
+            listener.bind(f"{folder}/template")
+        except OSError as error:
+            print(f"workers are not forked: {error}", file=sys.stderr)
+        else:
+            if _ready and draws_differ():
+                stack.enter_context(_template(listener))
+        yield
+
+
+@contextlib.contextmanager
+def _template(listener: socket.socket) -> Iterator[None]:
+    """A fork that answers at `listener`, and a Ray that asks it."""
+    from ray._private import ray_constants
+
+    listener.listen(64)
+    watched, lifeline = os.pipe()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    process = os.fork()
+    if process == 0:
+        _serve(listener, watched)
+    os.close(watched)
+    os.environ[VARIABLE] = str(listener.getsockname())
+    listener.close()  # who asks is to be refused, not to wait, where the fork has died
+    script = ray_constants.SETUP_WORKER_FILENAME
+    # Ray joins it to its own folder, which an absolute path replaces.
+    ray_constants.SETUP_WORKER_FILENAME = str(_START)
+    try:
+        yield
+    finally:
+        ray_constants.SETUP_WORKER_FILENAME = script
+        os.environ.pop(VARIABLE, None)
+        os.close(lifeline)
+        os.waitpid(process, 0)
+
+
+def _serve(listener: socket.socket, watched: int) -> NoReturn:
+    """Fork at every request, until the process at the other end of `watched` is gone."""
+    try:
+        os.setsid()  # Ctrl-C in the terminal is for the process that started us
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.SIG_DFL)
+        signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # no zombies: nobody asks how a worker ended
+        null = os.open(os.devnull, os.O_RDWR)
+        for descriptor in range(3):
+            os.dup2(null, descriptor)
+        _close_others(listener.fileno(), watched)
+        gc.collect()
+        gc.freeze()  # what is here stays shared with the forks
+        workers: dict[int, int] = {}  # descriptor of the process -> its number
+        while True:
+            ready, _, _ = select.select([listener.fileno(), watched, *workers], [], [])
+            for descriptor in workers.keys() & set(ready):  # it has ended
+                del workers[descriptor]
+                os.close(descriptor)
+            if watched in ready:
+                break
+            if listener.fileno() in ready:
+                connection, _ = listener.accept()
+                with connection:
+                    workers |= _answer(connection)
+        for process in workers.values():  # where Ray itself was killed
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process, signal.SIGKILL)
+        os._exit(0)
+    except BaseException:
+        os._exit(1)
+
+
+def _close_others(*kept: int) -> None:
+    """Let go of the terminal, pipes and files that came along: all but 0, 1, 2 and `kept`."""
+    for name in os.listdir("/proc/self/fd"):  # noqa: PTH208 (it must not stay open meanwhile)
+        if int(name) > 2 and int(name) not in kept:
+            with contextlib.suppress(OSError):
+                os.close(int(name))
+
+
+def _answer(connection: socket.socket) -> dict[int, int]:
+    """Fork into the worker that is asked for: a descriptor of its process, and its number."""
+    content, output, _, _ = socket.recv_fds(connection, 1 << 16, 3)
+    while content and not content.endswith(b"\0"):
+        more = connection.recv(1 << 16)
+        content = content + more if more else b""
+    worker = {}
+    if content:
+        process = os.fork()
+        if process == 0:
+            _become(json.loads(content[:-1]), output)
+        with contextlib.suppress(ProcessLookupError):  # it may have ended at once
+            worker[os.pidfd_open(process)] = process
+        connection.sendall(str(process).encode())
+    for descriptor in output:
+        os.close(descriptor)
+    return worker
+
+
+def _become(request: dict[str, Any], output: list[int]) -> NoReturn:
+    """Be the worker process that was asked for, to its end."""
+    code = 1
+    try:
+        os.setsid()
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        for number, descriptor in enumerate(output):
+            os.dup2(descriptor, number)
+        _close_others()
+        os.chdir(request["folder"])
+        os.environ.clear()
+        os.environ.update(request["environment"])
+        import numpy
+        from ray._raylet import Config  # type: ignore[attr-defined]
+
+        Config.initialize("")  # reads the environment again
+        numpy.random.seed()  # all forks would draw the same
+        sys.argv = request["arguments"]
+        sys.path[0] = str(Path(sys.argv[0]).parent)
+        runpy.run_path(sys.argv[0], run_name="__main__")
+        code = 0
+    except SystemExit as error:
+        code = error.code if isinstance(error.code, int) else 1
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        with contextlib.suppress(OSError, ValueError):
+            sys.stdout.flush()
+            sys.stderr.flush()
+        os._exit(code)

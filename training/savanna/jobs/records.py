@@ -1,0 +1,77 @@
+"""What this machine remembers of the jobs it submitted: `.savanna/jobs/<id>.json`.
+
+A head forgets its jobs when it is replaced; the records tell such a job from one that never was.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import secrets
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from savanna.errors import SavannaError, UsageError
+from savanna.jobs.states import State
+
+FOLDER = Path(".savanna/jobs")
+
+
+@dataclass(frozen=True)
+class Record:
+    """One submitted job; `final` is its terminal state once that was seen."""
+
+    id: str
+    cluster: str  # the address of its Jobs API
+    experiment: str
+    entrypoint: str
+    submitted: str  # UTC, ISO 8601
+    run: str | None = None
+    resumable: bool = False
+    workers: int | None = None
+    final: dict[str, Any] | None = None
+
+    def save(self, folder: Path = FOLDER) -> None:
+        """Write the file in one step."""
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            temporary = folder / f".{self.id}.tmp"
+            temporary.write_text(json.dumps(asdict(self), indent=2) + "\n")
+            temporary.replace(folder / f"{self.id}.json")
+        except OSError as error:
+            raise SavannaError(f"cannot write to {folder}: {error.strerror}") from error
+
+    @property
+    def final_state(self) -> State | None:
+        return State(**self.final) if self.final else None
+
+
+def new_id(name: str) -> str:
+    """A job id that people can read: `pong-20261121-065500-ab12`."""
+    return f"{name}-{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+
+
+def load(job: str, folder: Path = FOLDER) -> Record | None:
+    """The record of a job; `None` where it was not submitted from this folder."""
+    if not re.fullmatch(r"[\w.-]+", job):
+        raise UsageError(f"{job!r} is no job id. `savanna status` lists the jobs there are.")
+    file = folder / f"{job}.json"
+    try:
+        return Record(**json.loads(file.read_text()))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, TypeError) as error:
+        raise SavannaError(f"cannot read {file}: {error}") from error
+
+
+def load_all(folder: Path = FOLDER) -> list[Record]:
+    """Every record, unreadable ones left out."""
+    found = []
+    for file in sorted(folder.glob("*.json")):
+        try:
+            found.append(Record(**json.loads(file.read_text())))
+        except (OSError, ValueError, TypeError):
+            continue
+    return found

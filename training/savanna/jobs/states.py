@@ -1,0 +1,106 @@
+"""What is true of a job, from what Ray says of it and what the job said itself."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from savanna.orchestration.phases import FINAL
+
+TERMINAL = FINAL
+LOST = "the cluster no longer knows this job: its head was restarted or replaced"
+
+
+@dataclass(frozen=True)
+class State:
+    """`name`: queued, waiting for nodes, starting, running, stopping, succeeded, failed, stopped.
+
+    `resumable` says that `run` (experiment/id) has a checkpoint to go on from.
+    """
+
+    name: str
+    detail: str = ""  # in words, e.g. which nodes are missing
+    cause: str | None = None  # of a failure or stop, one paragraph
+    node: str | None = None  # where it failed, if that is known
+    run: str | None = None
+    resumable: bool = False
+    workers: int | None = None  # worker nodes it trained with
+    exit_code: int | None = None
+    lost: bool = False
+
+    @property
+    def terminal(self) -> bool:
+        return self.name in TERMINAL
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def state_of(
+    status: str | None,
+    phases: Sequence[dict[str, Any]],
+    *,
+    message: str | None = None,
+    exit_code: int | None = None,
+) -> State:
+    """The state of a job that was submitted.
+
+    `status` is Ray's (PENDING, RUNNING, SUCCEEDED, FAILED, STOPPED), `None` where the cluster
+    does not know the job; `message` and `exit_code` are Ray's too. Only Ray says that a job has
+    ended: a job that reported its end is over when its process is.
+    """
+    run = _last(phases, "run")
+    resumable = any(p.get("checkpoint") for p in phases if p.get("run") == run)
+    last = phases[-1] if phases else {}
+    said = last.get("phase") if last.get("phase") in FINAL else None
+    common: dict[str, Any] = {
+        "run": run,
+        "resumable": resumable,
+        "workers": _last(phases, "workers"),
+        "exit_code": exit_code,
+    }
+    if status is None:
+        return State("failed", cause=LOST, lost=True, **common)
+    if status == "PENDING":
+        return State("queued", "the cluster has not started it yet", **common)
+    if status == "RUNNING":
+        return _going_on([p for p in phases if p.get("phase") not in FINAL], common)
+    if status == "STOPPED" or (status == "FAILED" and said == "stopped"):
+        return State("stopped", cause=last.get("cause") if said == "stopped" else None, **common)
+    if status == "SUCCEEDED":
+        if said == "succeeded":
+            return State("succeeded", **common)
+        what = f"said {said!r}" if said else "ended without saying that it succeeded"
+        return State("failed", cause=f"its command {what}, and ended with exit code 0", **common)
+    cause = last.get("cause") if said == "failed" else None
+    node = last.get("node") if said == "failed" else None
+    return State("failed", cause=cause or _explain(message, exit_code), node=node, **common)
+
+
+def _going_on(phases: Sequence[dict[str, Any]], common: dict[str, Any]) -> State:
+    last = phases[-1] if phases else {"phase": "starting"}
+    if last["phase"] == "waiting":
+        there = ", ".join(last.get("there", [])) or "none"
+        missing = last.get("missing", 0)
+        return State("waiting for nodes", f"there: {there}; missing: {missing}", **common)
+    if any(p["phase"] == "stopping" for p in phases):
+        return State("stopping", **common)
+    if last["phase"] == "running":
+        return State("running", **common)
+    return State("starting", "" if phases else "its command has not spoken yet", **common)
+
+
+def _explain(message: str | None, exit_code: int | None) -> str:
+    """Ray's own message as a paragraph: the command's errors if there are any, or its end."""
+    lines = [line.strip() for line in (message or "").splitlines() if line.strip()]
+    own = [line.removeprefix("savanna: ") for line in lines if line.startswith("savanna: ")]
+    if own:
+        return " ".join(own)
+    if exit_code in (137, -9):
+        return "its process on the head was killed (SIGKILL): the head may have run out of memory"
+    return " ".join(lines)[-500:] or "Ray gives no reason"
+
+
+def _last(phases: Sequence[dict[str, Any]], key: str) -> Any:
+    return next((p[key] for p in reversed(phases) if p.get(key)), None)

@@ -1,0 +1,157 @@
+"""Every metric Savanna records: its name, its meaning, and where RLlib reports it.
+
+This module is the only place that knows RLlib's nested result keys. Console, `metrics.csv`,
+TensorBoard, MLflow, stop rules and the report all use the names below.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+EPISODE_WINDOW = 100
+"""Episodes in the running mean of the return. The `return` stop rule waits for a full window."""
+
+STOP_RULES = {
+    "return": "episode_return_mean",
+    "agent_steps": "agent_steps",
+    "seconds": "seconds",
+    "iterations": "iteration",
+}
+"""Names accepted by `--stop`, and the metric each is compared with (stop when metric >= value)."""
+
+
+@dataclass(frozen=True)
+class IterationResult:
+    """One training iteration, as recorded. `nan` marks a value that does not exist (yet).
+
+    One agent step is one decision of one agent; in Atari it is four emulator frames. Returns of
+    several agents are summed.
+    """
+
+    iteration: int
+    agent_steps: int  # sampled since the run began, resumed parts included
+    seconds: float  # training time since the run began, resumed parts included
+    episode_return_mean: float  # mean of the last 100 finished episodes, true rewards
+    episode_return_min: float
+    episode_return_max: float
+    episode_length_mean: float  # agent steps
+    episodes_total: int
+    agent_steps_trained: int  # each sample counted once however often it is reused
+    sampled_per_second: float  # agent steps, in this iteration
+    trained_per_second: float
+    policy_loss: float
+    value_loss: float
+    entropy: float  # nats
+    kl: float  # behaviour to current policy, nats
+    gradient_norm: float  # before clipping
+    learning_rate: float
+    explained_variance: float  # of the value targets; 1 is perfect
+    policy_lag: float  # updates between acting and learning, mean over the batch
+    cpu_percent: float
+    memory_percent: float
+    old_return_mean: float = math.nan  # the same on the scale of the retired service
+    # Of particle worlds, means of the last 100 episodes; which of them depends on the world.
+    good_return: float = math.nan  # of all agents that are no adversaries
+    adversary_return: float = math.nan
+    landmarks_covered: float = math.nan  # at an episode's end
+    collisions: float = math.nan
+    landmark_distance: float = math.nan
+    goal_distance: float = math.nan
+    agent_distance: float = math.nan
+    adversary_distance: float = math.nan
+    catches: float = math.nan
+    food: float = math.nan
+    bob_right: float = math.nan
+    eve_right: float = math.nan
+
+    @classmethod
+    def from_rllib(
+        cls, result: Mapping[str, Any], previous: IterationResult | None = None
+    ) -> IterationResult:
+        """Read one RLlib result; `previous` is the iteration before, for the two rates."""
+        runners = result.get("env_runners", {})
+        # Of our own algorithms, and of RLlib's.
+        measured = result.get("episode_metrics") or runners.get("episode_metrics", {})
+        learners = result.get("learners", {})
+        policy = learners.get("default_policy") or _mean_of_modules(learners)
+        agents = _agents(result)
+        sampled = agents * int(_number(result, "num_env_steps_sampled_lifetime", 0))
+        everyone = learners.get("__all_modules__", {})
+        trained = int(_number(everyone, "num_env_steps_trained_lifetime", sampled) * agents)
+        # RLlib's own algorithms count a sample in every pass over it; PPO makes several.
+        trained = min(trained, sampled)
+        seconds = float(result["time_total_s"])
+        elapsed = float(result.get("time_this_iter_s", 0.0))
+        if previous is not None and seconds > previous.seconds:
+            elapsed = seconds - previous.seconds
+        new_sampled = sampled - (previous.agent_steps if previous else 0)
+        new_trained = trained - (previous.agent_steps_trained if previous else 0)
+        return cls(
+            iteration=int(result["training_iteration"]),
+            agent_steps=sampled,
+            seconds=seconds,
+            episode_return_mean=_number(runners, "episode_return_mean"),
+            episode_return_min=_number(runners, "episode_return_min"),
+            episode_return_max=_number(runners, "episode_return_max"),
+            episode_length_mean=_number(runners, "episode_len_mean"),
+            episodes_total=int(_number(runners, "num_episodes_lifetime", 0)),
+            agent_steps_trained=trained,
+            sampled_per_second=new_sampled / elapsed if elapsed > 0 else math.nan,
+            trained_per_second=new_trained / elapsed if elapsed > 0 else math.nan,
+            policy_loss=_number(policy, "policy_loss"),
+            value_loss=_number(policy, "vf_loss"),
+            entropy=_number(policy, "entropy"),
+            kl=_number(policy, "mean_kl_loss"),
+            gradient_norm=_number(policy, "gradients_default_optimizer_global_norm"),
+            learning_rate=_number(policy, "default_optimizer_learning_rate"),
+            explained_variance=_number(policy, "vf_explained_var"),
+            policy_lag=_number(policy, "policy_lag"),
+            cpu_percent=_number(result.get("perf", {}), "cpu_util_percent"),
+            memory_percent=_number(result.get("perf", {}), "ram_util_percent"),
+            old_return_mean=_old_scale(result, _number(runners, "episode_return_mean")),
+            **{name: _number(measured, name) for name in EPISODE_METRICS},
+        )
+
+    def as_row(self) -> dict[str, float]:
+        """Column name -> value, in the order of `COLUMNS`."""
+        return {name: getattr(self, name) for name in COLUMNS}
+
+
+COLUMNS: tuple[str, ...] = tuple(field.name for field in fields(IterationResult))
+"""Header of `metrics.csv`; also the metric names in TensorBoard and MLflow."""
+
+EPISODE_METRICS: tuple[str, ...] = COLUMNS[COLUMNS.index("good_return") :]
+"""What particle worlds measure besides the return."""
+
+
+def _number(source: Mapping[str, Any], key: str, default: float = math.nan) -> float:
+    value = source.get(key)
+    return default if value is None else float(value)
+
+
+def _agents(result: Mapping[str, Any]) -> int:
+    """Agents that act in every step of the environment."""
+    per_agent = result.get("env_runners", {}).get("num_agent_steps_sampled_lifetime")
+    counted = len(per_agent) if isinstance(per_agent, Mapping) else 1
+    return int(result.get("num_agents") or max(1, counted))
+
+
+def _mean_of_modules(learners: Mapping[str, Any]) -> dict[str, float]:
+    """Numbers that several networks report, in the mean."""
+    found: dict[str, list[float]] = {}
+    for module, numbers in learners.items():
+        for name, value in numbers.items() if module != "__all_modules__" else ():
+            if isinstance(value, (int, float)) and math.isfinite(value):
+                found.setdefault(name, []).append(float(value))
+    return {name: sum(values) / len(values) for name, values in found.items()}
+
+
+def _old_scale(result: Mapping[str, Any], value: float) -> float:
+    from savanna.envs.multi_agent import old_scale_of
+
+    config = result.get("config") or {}
+    scale = old_scale_of({name: config.get(name) for name in ("env", "env_config")})
+    return math.nan if scale is None else scale(value)

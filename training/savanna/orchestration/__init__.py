@@ -1,0 +1,26 @@
+"""From a request to a finished run, on Ray Tune. Importing this is cheap."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from savanna.orchestration.request import TrainRequest
+
+if TYPE_CHECKING:
+    from savanna.run_directory import RunDirectory
+
+__all__ = ["TrainRequest", "dry_run", "train"]
+
+
+def train(request: TrainRequest) -> RunDirectory:
+    """Run what `request` asks for; see `savanna.orchestration.trainer.train`."""
+    from savanna.orchestration.trainer import train as run
+
+    return run(request)
+
+
+def dry_run(request: TrainRequest) -> dict[str, Any]:
+    """What `train(request)` would do, as the content of `config.json`; trains nothing."""
+    from savanna.orchestration.trainer import dry_run as describe
+
+    return describe(request)

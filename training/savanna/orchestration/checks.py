@@ -1,0 +1,127 @@
+"""What can be known to be wrong with a request before Ray starts."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from savanna.envs.atari import is_atari, parse_atari_id
+from savanna.envs.custom import is_custom
+from savanna.envs.multi_agent import check_world, is_particle
+from savanna.errors import UsageError
+from savanna.experiments import Experiment, get_experiment
+from savanna.orchestration.request import TrainRequest
+from savanna.orchestration.search_space import refused, values_of
+from savanna.orchestration.target import RULES, env_settings, old_return_problem
+
+
+def check_early(request: TrainRequest) -> None:
+    """`UsageError` with a line for everything; of a run yet to be looked at, only the numbers."""
+    problems = [*_stop_rules(request), *_numbers(request), *_workers(request)]
+    if request.max_duration is not None and request.max_duration <= 0:
+        problems.append(f"--max-duration {request.max_duration:g}: must be above 0 seconds.")
+    if not request.unresolved:
+        problems += _world(request)
+    if problems:
+        raise UsageError("\n".join(problems))
+
+
+def _stop_rules(request: TrainRequest) -> list[str]:
+    problems = []
+    for rule, limit in request.stop.items():
+        if rule not in RULES:
+            problems.append(f"--stop {rule}: unknown rule. Known: {', '.join(RULES)}.")
+        elif not math.isfinite(limit):
+            problems.append(f"--stop {rule}={limit:g}: must be finite; --stop none drops rules.")
+        elif limit <= 0 and not rule.endswith("return"):
+            problems.append(f"--stop {rule}={limit:g}: must be above 0.")
+    return problems
+
+
+def _numbers(request: TrainRequest) -> list[str]:
+    return [
+        f"{option} {value}: must be at least {least}."
+        for option, value, least in (
+            ("--keep", request.keep, 1),
+            ("--num-samples", request.num_samples, 1),
+            ("--max-failures", request.max_failures, 0),
+            ("--checkpoint-freq", request.checkpoint_freq, 0),
+            ("--evaluate-episodes", request.evaluate_episodes, 0),
+            ("--film-every", request.film_every, 0),
+            ("--num-env-runners", request.num_env_runners, 0),
+            ("--num-gpus", request.num_gpus, 0),
+            ("--seed", request.seed, 0),
+            ("--workers", request.workers, 0),
+            ("--min-workers", request.min_workers, 0),
+        )
+        if value is not None and value < least
+    ]
+
+
+def _workers(request: TrainRequest) -> list[str]:
+    if request.workers is None and (request.min_workers, request.start_timeout) != (None, None):
+        return ["--min-workers and --start-timeout need --workers: how many are to join."]
+    if (request.min_workers or 0) > (request.workers or 0):
+        return [f"--min-workers {request.min_workers}: more than --workers."]
+    return []
+
+
+def _world(request: TrainRequest) -> list[str]:
+    """What is wrong with the environment and what depends on it."""
+    experiment = get_experiment(request.experiment)
+    env = request.env or experiment.env
+    problems = []
+    if request.film_every and not experiment.particle:
+        problems.append("--film-every: only particle worlds are filmed while they train.")
+    given = dict(request.settings.get("env_config", {})) | env_settings(request.overrides)
+    try:
+        _check_env(experiment, env, given)
+        problems += _searched_worlds(request, experiment, env, given)
+    except UsageError as error:
+        problems.append(str(error))
+    problem = old_return_problem(request.stop, env, given | env_settings(request.search))
+    return problems + ([problem] if problem and not problems else [])
+
+
+def _searched_worlds(
+    request: TrainRequest, experiment: Experiment, env: str, given: Mapping[str, Any]
+) -> list[str]:
+    """A line for each setting of a particle world that a search could draw wrongly."""
+    problems: dict[str, str] = {}
+    for name, text in env_settings(request.search).items() if experiment.particle else ():
+        key = f"env_config.{name}"
+        for value in values_of(key, text):
+            try:
+                _check_env(experiment, env, {**given, name: value})
+            except UsageError as error:
+                problems.setdefault(key, refused(key, text, value, error))
+    return list(problems.values())
+
+
+def _check_env(experiment: Experiment, env: str, given: Mapping[str, Any]) -> None:
+    if not env:
+        raise UsageError(
+            f"the experiment {experiment.name!r} needs an environment: --env with a Gymnasium id "
+            "such as Acrobot-v1, or your own as module:Class."
+        )
+    if experiment.particle:
+        check_world(env, given)
+        return
+    if is_particle(env):
+        raise UsageError(
+            f"{env} is a particle world: train it with `savanna train particle --scenario {env}`."
+        )
+    from savanna.envs.single import check_single_env, is_registered
+
+    impala = experiment.algorithm == "IMPALA"
+    if impala and (is_custom(env) or is_registered(env)):
+        raise UsageError(f"{env} is no Atari game: train it with `savanna train gym --env {env}`.")
+    if is_atari(env) or impala:
+        parse_atari_id(env)
+        if not impala:
+            raise UsageError(
+                f"{env} is an Atari game: train it with `savanna train atari --env {env}`."
+            )
+        return
+    check_single_env(env, given)

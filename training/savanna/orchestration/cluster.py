@@ -1,0 +1,207 @@
+"""Starting Ray on this machine, or joining a cluster."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import importlib
+import logging
+import os
+import socket
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from savanna.errors import SavannaError, UsageError
+from savanna.experiments import Machine
+from savanna.forks.template import forked_workers, import_ray
+
+OBJECT_STORE_BYTES = 512 * 2**20
+"""Of a local Ray. A train batch is 4 to 15 MB and few are under way at once."""
+
+
+def address_of(given: str | None) -> str | None:
+    """The Ray cluster to join; `None` where Ray is started here, and ended with the command.
+
+    It is the one that `given` or the variable `RAY_ADDRESS` names. Without either it is the one
+    that this machine is a node of, as Ray itself does it. "local" means none. What this process
+    has joined or started by itself comes before all.
+    """
+    ray = sys.modules.get("ray")
+    if ray is not None and ray.is_initialized():
+        return str(ray.get_runtime_context().gcs_address)
+    address = given or os.environ.get("RAY_ADDRESS") or running_here()
+    return None if address == "local" else address
+
+
+def prepare(algorithm: str, address: str | None, gpus: int = 0) -> None:
+    """Import RLlib as its processes want it: for a Ray of our own, or a cluster's.
+
+    On a machine without GPUs the worker processes will be forks of this one (see
+    `savanna.forks`); CUDA does not survive a fork, so elsewhere each imports what it needs.
+    """
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    if os.environ.get("RAY_AUTH_TOKEN_PATH") or Path("~/.ray/auth_token").expanduser().is_file():
+        os.environ.setdefault("RAY_AUTH_MODE", "token")  # Ray does so only for a Ray of its own
+    # Set before ray is imported: workers as urgent as this process.
+    os.environ.setdefault("RAY_worker_niceness", "0")
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    if address is None:
+        os.environ.pop("RAY_ADDRESS", None)
+    gc.disable()  # it would look at all that is imported again and again: a fifth of the time
+    try:
+        if address is None and not gpus:
+            import_ray()
+        for module in _modules(algorithm):
+            importlib.import_module(module)
+        gc.freeze()  # what is imported stays
+    finally:
+        gc.enable()
+
+
+@contextlib.contextmanager
+def own_ray(machine: Machine, *, fork: bool) -> Iterator[None]:
+    """Ray on this machine while in the block, with token authentication as is Ray's default.
+
+    With `fork` its worker processes are forks of this one, if `prepare` has made that possible.
+    """
+    import ray
+
+    with contextlib.ExitStack() as stack:
+        if fork:
+            stack.enter_context(forked_workers())
+        stack.callback(_shutdown)
+        try:
+            with _without_api_server():
+                ray.init(
+                    num_cpus=machine.cpus,
+                    num_gpus=machine.gpus,
+                    include_dashboard=False,
+                    log_to_driver=True,
+                    logging_level=logging.ERROR,
+                    object_store_memory=OBJECT_STORE_BYTES,
+                )
+        except (OSError, RuntimeError, ValueError) as error:
+            raise SavannaError(f"could not start Ray: {_first_line(error)}") from error
+        yield
+
+
+@contextlib.contextmanager
+def _without_api_server() -> Iterator[None]:
+    """What is left of Ray's dashboard where none is wanted reports usage, which is off. Ray waits
+    for it, a second or two, and has no option to leave it out."""
+    from ray._private.node import Node
+
+    method = Node.start_api_server
+    Node.start_api_server = lambda self, **options: None
+    try:
+        yield
+    finally:
+        Node.start_api_server = method
+
+
+@contextlib.contextmanager
+def joined_ray(address: str) -> Iterator[None]:
+    """The Ray cluster at `address` while in the block."""
+    import ray
+
+    if ray.is_initialized():
+        yield
+        return
+    try:
+        _probe(address)
+        ray.init(address, log_to_driver=True, logging_level=logging.ERROR)
+    except (OSError, RuntimeError, ValueError) as error:
+        raise _not_joined(address, error) from error
+    try:
+        yield
+    finally:
+        _shutdown()
+
+
+def joined_machine() -> Machine:
+    """What the joined cluster offers now."""
+    import ray
+
+    return _machine([ray.cluster_resources()])
+
+
+def machine_at(address: str) -> Machine:
+    """What the cluster at `address` offers now, without joining it."""
+    from ray.util.state import list_nodes
+    from ray.util.state.exception import RayStateApiException
+
+    try:
+        _probe(address)
+        nodes = list_nodes(address, limit=10_000, detail=True, raise_on_missing_output=False)
+    except (OSError, RuntimeError, ValueError, RayStateApiException) as error:
+        raise _not_joined(address, error) from error
+    return _machine([n["resources_total"] for n in nodes if n["state"] == "ALIVE"])
+
+
+def _machine(resources: Sequence[Mapping[str, float]]) -> Machine:
+    cpus, gpus = (sum(r.get(kind, 0) for r in resources) for kind in ("CPU", "GPU"))
+    return Machine(cpus=int(cpus), gpus=int(gpus))
+
+
+def _not_joined(address: str, error: BaseException) -> UsageError:
+    return UsageError(f"could not join the Ray cluster at {address}: {_first_line(error)}")
+
+
+def _shutdown() -> None:
+    import ray
+
+    # Where another thread collects garbage meanwhile, a reference into Ray that it finds
+    # makes Ray end the whole process.
+    gc.collect()
+    gc.disable()
+    try:
+        ray.shutdown()
+    finally:
+        gc.enable()
+
+
+def check_fits(machine: Machine, env_runners: int, gpus: float, cpus_per_runner: float) -> None:
+    """`UsageError` where Tune would wait for ever for resources that do not exist."""
+    if gpus > machine.gpus:
+        raise UsageError(
+            f"{gpus:g} GPU asked for, {machine.gpus} there. Train on the CPU with --num-gpus 0."
+        )
+    needed = 1 + env_runners * cpus_per_runner
+    if needed > machine.cpus and not (machine.cpus == 1 and env_runners <= 1):
+        most = int((machine.cpus - 1) / cpus_per_runner) if cpus_per_runner else env_runners
+        raise UsageError(
+            f"{env_runners} env runners need {needed:g} CPUs, one of them for the learner; there "
+            f"are {machine.cpus}. Use at most --num-env-runners {max(0, most)}."
+        )
+
+
+def running_here() -> str | None:
+    """The address of the Ray that `ray start` made this machine a node of, if it answers."""
+    file = Path(os.environ.get("RAY_TMPDIR", "/tmp")) / "ray" / "ray_current_cluster"
+    try:
+        address = file.read_text().strip()
+        _probe(address)
+    except OSError:
+        return None
+    return address or None
+
+
+def _probe(address: str) -> None:
+    """`OSError` at once where nothing listens; Ray itself would try for minutes."""
+    host, _, port = address.rpartition(":")
+    if host and port.isdigit() and "/" not in host:
+        socket.create_connection((host, int(port)), timeout=10).close()
+
+
+def _modules(algorithm: str) -> list[str]:
+    own = {
+        "IMPALA": "savanna.algorithms.impala.learner",
+        "MADDPG": "savanna.algorithms.maddpg.learner",
+        "PPO": "ray.rllib.algorithms.ppo",
+    }
+    return ["ray.rllib.algorithms.algorithm", own[algorithm]]
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

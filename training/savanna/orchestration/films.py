@@ -1,0 +1,84 @@
+"""Films while training goes on. They are made where the networks are, and travel in the result."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import tempfile
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from savanna.run_directory import CheckpointInfo, RunDirectory, film_iteration
+
+FILM = "film"
+"""Key of the result: {file name: content}."""
+
+
+class Filmer:
+    """Films every `every`-th episode of the first world; a failing one is a line in the log."""
+
+    def __init__(self, every: int) -> None:
+        self._every, self._done = every, -1
+
+    def film(self, algorithm: Any, result: Mapping[str, Any]) -> dict[str, bytes]:
+        """The film that is due after this iteration, if one is: file names and contents."""
+        config = algorithm.config
+        worlds = config.num_envs_per_env_runner * max(1, config.num_env_runners)
+        episodes = int(result.get("env_runners", {}).get("num_episodes_lifetime", 0)) // worlds
+        due = episodes // self._every
+        if due == self._done:
+            return {}
+        self._done = due
+        try:
+            return _make(algorithm, episodes, int(result["training_iteration"]))
+        except Exception as error:  # training is worth more than a film of it
+            cause = " ".join(str(error).split())  # ffmpeg has several lines to say
+            print(f"no film of episode {episodes}: {cause}", file=sys.stderr, flush=True)
+            return {}
+
+
+def _make(algorithm: Any, episodes: int, iteration: int) -> dict[str, bytes]:
+    from savanna.evaluation.team import team_of
+    from savanna.evaluation.team_film import film_episode
+
+    config = {"env": algorithm.config.env, "env_config": algorithm.config.env_config}
+    with tempfile.TemporaryDirectory() as folder:
+        # Resuming with other env runners, episodes of a world may count back; iterations do not.
+        path = Path(folder) / f"episode-{episodes:07d}-iteration-{iteration:06d}.mp4"
+        film_episode(team_of(algorithm), config, path, f"episode {episodes:,}")
+        return {file.name: file.read_bytes() for file in sorted(Path(folder).iterdir())}
+
+
+def keep_film(run: RunDirectory, result: dict[str, Any]) -> bool:
+    """Move the film of a result into the run directory; whether one is there now.
+
+    A film that cannot be written is a line in the log, and none of its files stay.
+    """
+    files: Mapping[str, bytes] = result.pop(FILM, {})  # Tune keeps and writes results
+    try:
+        for name, content in files.items():
+            run.videos.mkdir(exist_ok=True, parents=True)
+            (run.videos / name).write_bytes(content)
+    except OSError as error:
+        print(f"a film could not be kept: {error}", file=sys.stderr, flush=True)
+        for name in files:
+            with contextlib.suppress(OSError):
+                (run.videos / name).unlink()
+        return False
+    return bool(files)
+
+
+def films_after(run: RunDirectory, to: CheckpointInfo, checkpoints: Iterable[str]) -> list[Path]:
+    """Films and posters of what came after `to`, of the `checkpoints` (folder names) among it, and
+    those that show several states side by side, if there are any of the former."""
+    names = [name.replace("_", "-") for name in checkpoints]  # as `record_video` calls them
+
+    def is_later(file: Path) -> bool:
+        in_training = file.stem.startswith("episode-")
+        return file.stem in names or (in_training and film_iteration(file) > to.iteration)
+
+    files = sorted(run.videos.glob("*")) if run.videos.is_dir() else []
+    later = [file for file in files if is_later(file)]
+    several = [file for file in files if not file.stem.startswith(("episode-", "checkpoint-"))]
+    return later + several if later else []

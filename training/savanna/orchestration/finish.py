@@ -1,0 +1,45 @@
+"""After training: evaluate the kept checkpoints, film the best, write the report."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from savanna.orchestration.request import Kept
+from savanna.run_directory import RunDirectory
+
+
+def finish(run: RunDirectory, kept: Kept, say: Callable[[str], None]) -> None:
+    """Each step may fail without harm to the run or to the next step."""
+
+    def attempt(what: str, step: Callable[[], object]) -> None:
+        say(f"{what} ...")
+        try:
+            step()
+        except Exception as error:
+            say(f"warning: {what[0].lower()}{what[1:]} failed: {error}")
+
+    def evaluate() -> None:
+        from savanna.evaluation import evaluate
+
+        evaluate(run, "all", episodes=kept.evaluate_episodes)
+
+    def video() -> None:
+        from savanna.envs.multi_agent import is_particle
+        from savanna.evaluation import record_video
+        from savanna.evaluation.team_film import film_progress
+
+        record_video(run)
+        if is_particle(run.config.get("env")):
+            film_progress(run)  # the newest: the report shows it
+
+    def report() -> None:
+        from savanna.report import write_report
+
+        write_report(run)
+
+    if run.checkpoints() and kept.evaluate_episodes:
+        attempt("Evaluating the kept checkpoints on the same seeds", evaluate)
+    if run.checkpoints() and kept.video:
+        attempt("Filming the best one", video)
+    if kept.report:
+        attempt("Writing the report", report)

@@ -1,0 +1,130 @@
+"""`--set key=value`: checked against the algorithm's config before it is applied."""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from savanna.envs.atari import is_atari
+from savanna.envs.multi_agent import is_particle
+from savanna.errors import UsageError
+
+if TYPE_CHECKING:
+    from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
+
+NESTED = {"env_config": "env_config", "model_config": "_model_config"}
+"""Settings that are dictionaries, and the config attribute that holds each."""
+
+OPTIONS = {"env": "--env", "seed": "--seed"}
+"""Settings that are more than RLlib's: the option that sets each."""
+
+
+def apply_overrides(config: AlgorithmConfig, overrides: Mapping[str, Any]) -> None:
+    """Set every key on `config`; a `UsageError` that lists all that is wrong, before any is set."""
+    problems = [p for key, value in overrides.items() if (p := problem(config, key, value))]
+    if problems:
+        raise UsageError("\n".join(problems))
+    for key, value in overrides.items():
+        outer, _, inner = key.partition(".")
+        if inner:
+            attribute = NESTED[outer]
+            setattr(config, attribute, {**_dictionary(config, outer), inner: value})
+        else:
+            setattr(config, key, value)
+
+
+def problem(config: AlgorithmConfig, key: str, value: Any) -> str | None:
+    """What is wrong with one setting, in a line; `None` if nothing is."""
+    outer, _, inner = key.partition(".")
+    if outer in NESTED and not inner:
+        return f"--set {key}: give its settings one by one, as --set {outer}.NAME=VALUE."
+    if key in OPTIONS:
+        return f"--set {key}: give it as {OPTIONS[key]}."
+    if not _finite(value):
+        return f"--set {key}={value}: must be finite."
+    if inner:
+        if outer not in NESTED:
+            return f"--set {key}: {outer!r} has no settings inside; {', '.join(NESTED)} have."
+        if outer == "env_config" and _takes_keywords(config.env):
+            from savanna.envs.single import takes
+
+            hint = takes(config.env, inner)  # the environment's own keywords, of any type
+            return None if hint is None else f"--set {key}: unknown setting of {config.env}.{hint}"
+        known = {**(getattr(config, outer, None) or {}), **_dictionary(config, outer)}
+        current = known.get(inner)
+        if inner not in known:
+            return f"--set {key}: unknown setting.{_hint(inner, known, outer + '.')}"
+    else:
+        known = settable(config)
+        if key not in known:
+            return f"--set {key}: unknown setting.{_hint(key, known)}"
+        current = known[key]
+    if not _same_kind(current, value):
+        return (
+            f"--set {key}={value}: expected {_kind(current)} as in {current!r}, not {_kind(value)}."
+        )
+    return None
+
+
+def _takes_keywords(env: object) -> bool:
+    """Whether the environment says itself which settings it takes."""
+    return isinstance(env, str) and not is_atari(env) and not is_particle(env)
+
+
+def settable(config: AlgorithmConfig) -> dict[str, Any]:
+    """The settings that are plain values, by name."""
+    plain = (bool, int, float, str, list, tuple, type(None))
+    known = {_public(config, name): value for name, value in vars(config).items()}
+    return {
+        name: value
+        for name, value in known.items()
+        if not name.startswith("_") and isinstance(value, plain)
+    }
+
+
+def _public(config: AlgorithmConfig, name: str) -> str:
+    """`train_batch_size_per_learner` for `_train_batch_size_per_learner`: RLlib hides a few."""
+    seen = getattr(type(config), name.removeprefix("_"), None)
+    return name.removeprefix("_") if isinstance(seen, property) and seen.fset else name
+
+
+def _dictionary(config: AlgorithmConfig, outer: str) -> dict[str, Any]:
+    import dataclasses
+
+    value = getattr(config, NESTED[outer])
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return dataclasses.asdict(value)
+    return dict(value or {})
+
+
+def _hint(name: str, known: Mapping[str, Any], prefix: str = "") -> str:
+    close = difflib.get_close_matches(name, known, n=1)
+    return f" Did you mean {prefix + close[0]!r}?" if close else ""
+
+
+def _same_kind(current: Any, value: Any) -> bool:
+    if current is None or value is None:
+        return True
+    if isinstance(current, bool) or isinstance(value, bool):
+        return isinstance(current, bool) and isinstance(value, bool)
+    numbers = (int, float)
+    if isinstance(current, int) and isinstance(value, float):
+        return (value.is_integer() is False and current in (0, 1)) or value.is_integer()
+    if isinstance(current, numbers):
+        return isinstance(value, (*numbers, list))  # a list is a schedule
+    if isinstance(current, (list, tuple)):
+        return isinstance(value, (list, tuple, *numbers))
+    return isinstance(value, type(current))
+
+
+def _finite(value: Any) -> bool:
+    if isinstance(value, (list, tuple)):
+        return all(map(_finite, value))
+    return not isinstance(value, float) or math.isfinite(value)
+
+
+def _kind(value: Any) -> str:
+    names = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
+    return names.get(type(value), "a list" if isinstance(value, (list, tuple)) else "a value")

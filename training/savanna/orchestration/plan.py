@@ -1,0 +1,149 @@
+"""Resolving a request: experiment and machine give a config, checked, and what will be written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, is_dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from savanna.errors import UsageError
+from savanna.experiments import Experiment, Machine, get_experiment
+from savanna.orchestration.cluster import check_fits
+from savanna.orchestration.overrides import apply_overrides
+from savanna.orchestration.request import Kept, TrainRequest
+from savanna.orchestration.saved import restore, snapshot
+from savanna.orchestration.search_space import check_values
+from savanna.orchestration.target import converted, default_stop, env_settings, on_both_scales
+
+if TYPE_CHECKING:
+    from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything decided before training starts."""
+
+    experiment: Experiment
+    env: str
+    seed: int
+    stop: Mapping[str, float]
+    kept: Kept
+    config: AlgorithmConfig
+    content: dict[str, Any]  # of config.json
+    notes: list[str] = field(default_factory=list)  # what the user may not expect
+
+    @property
+    def film_every(self) -> int:
+        """Episodes of a world between two films in training; 0: none."""
+        return self.kept.film_every if self.kept.video else 0
+
+    def content_with(self, drawn: Mapping[str, Any]) -> dict[str, Any]:
+        """`content` of one run of a search, which drew these settings."""
+        if not drawn:
+            return self.content
+        config = self.config.copy(copy_frozen=False)
+        apply_overrides(config, drawn)
+        overrides = json_safe({**self.content["overrides"], **drawn})
+        return {**self.content, "overrides": overrides, **_resolved(config)}
+
+    def shown(self) -> dict[str, Any]:
+        """What a dry run shows: `content`, and what follows from it."""
+        world = self.content["env_config"]
+        more: dict[str, Any] = {"target": on_both_scales(self.stop, self.env, world)}
+        if self.experiment.particle:
+            more["actions"] = "continuous" if world.get("continuous") else "discrete"
+            more["film_every"] = self.film_every
+        return {**self.content, **more, "notes": self.notes}
+
+
+def make_plan(request: TrainRequest, machine: Machine) -> Plan:
+    """Build and check the config; `UsageError` lists what is wrong with it."""
+    experiment = get_experiment(request.experiment)
+    env = request.env or experiment.env
+    seed = experiment.default_seed if request.seed is None else request.seed
+    kept = Kept.of(request, experiment)
+    notes: list[str] = []
+
+    if request.num_gpus is not None:
+        check_fits(machine, 0, request.num_gpus, 1)
+        machine = replace(machine, gpus=request.num_gpus)
+    config = experiment.build_config(env, machine)
+    if request.settings:
+        notes += restore(config, request.settings, experiment, env)
+    settings = snapshot(config, experiment, env)
+    preset = _differences(config, type(config)())
+    if request.num_env_runners is not None:
+        config.num_env_runners = request.num_env_runners
+    apply_overrides(config, request.overrides)
+    check_values(config, request.search)
+    config.debugging(seed=seed)
+    # The learner stays on the head: the machine with the GPU, and the one that is not a spot one.
+    config.resources(custom_resources_for_main_process={"node:__internal_head__": 0.001})
+    gpus = float(config.num_gpus_per_learner or 0)
+    check_fits(machine, config.num_env_runners, gpus, float(config.num_cpus_per_env_runner))
+    try:
+        config.validate()
+    except (ValueError, NotImplementedError) as error:
+        raise UsageError(
+            f"the configuration is not valid: {' '.join(str(error).split())}"
+        ) from error
+
+    world = dict(config.env_config) | env_settings(request.search)
+    stop = dict(request.stop)
+    if request.keep_default_stop:
+        default, lines = default_stop(experiment, env, world)
+        stop = {**default, **stop}
+        notes += [] if any(rule.endswith("return") for rule in stop) else lines
+    stop = converted(stop, env, world)
+    content = {
+        "experiment": experiment.name,
+        "algorithm": experiment.algorithm,
+        "env": env,
+        "seed": seed,
+        "stop": stop,
+        "options": {
+            **asdict(kept),
+            "max_duration": request.max_duration,
+            "storage": request.storage,
+            "num_samples": request.num_samples,
+        },
+        "overrides": json_safe({**request.overrides, **request.search}),
+        "resources": {
+            "cpus": machine.cpus,
+            "gpus": machine.gpus,
+            "env_runners": config.num_env_runners,
+            "learner_device": "cuda" if gpus else "cpu",
+        },
+        "preset": preset,
+        "settings": json_safe(settings),
+        **_resolved(config),
+    }
+    return Plan(experiment, env, seed, stop, kept, config, content, notes)
+
+
+def _resolved(config: AlgorithmConfig) -> dict[str, Any]:
+    return {"env_config": json_safe(dict(config.env_config)), "rllib": json_safe(config.to_dict())}
+
+
+def json_safe(value: Any) -> Any:
+    """`value` with everything that JSON lacks as text."""
+    if isinstance(value, Mapping):
+        return {str(k): json_safe(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [json_safe(v) for v in value]
+    if isinstance(value, (bool, int, float, str, type(None))):
+        return value
+    if is_dataclass(value) and not isinstance(value, type):
+        return json_safe(asdict(value))
+    if hasattr(value, "__qualname__"):  # a class or a function
+        return f"{value.__module__}.{value.__qualname__}"
+    return type(value).__name__ if "object at 0x" in repr(value) else str(value)
+
+
+def _differences(config: AlgorithmConfig, plain: AlgorithmConfig) -> dict[str, Any]:
+    mine, theirs = json_safe(config.to_dict()), json_safe(plain.to_dict())
+    return {
+        key: value
+        for key, value in mine.items()
+        if value != theirs.get(key) and key not in ("env", "env_config") and not key.startswith("_")
+    } | {f"model.{k}": v for k, v in json_safe(dict(config.model_config)).items()}

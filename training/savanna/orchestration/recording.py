@@ -1,0 +1,185 @@
+"""Ray Tune's callback: turns its events into what a run directory holds."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ray.tune import Callback
+
+from savanna.errors import SavannaError
+from savanna.metrics import IterationResult
+from savanna.orchestration.failure import explain_failure
+from savanna.orchestration.films import keep_film
+from savanna.orchestration.metadata import now
+from savanna.orchestration.mirror import Mirror
+from savanna.orchestration.startup import STARTUP
+from savanna.orchestration.stopping import StopRequest, reached
+from savanna.recording import MetricsCsv, Recorder
+from savanna.run_directory import CheckpointInfo, RunDirectory
+
+
+@dataclass
+class TrialRecord:
+    """What is known of one trial while it runs."""
+
+    run: RunDirectory
+    recorders: list[Recorder]
+    stop: dict[str, float]
+    mirror: Mirror | None = None
+    last: IterationResult | None = None
+    reason: str | None = None  # why it stopped, where it did not fail
+    copied: set[int] = field(default_factory=set)  # checkpoints got back from remote storage
+    fulfilled: bool = False  # a stop rule was reached
+    told: str = ""  # what `phase` was told of: "", "result", "checkpoint"
+    status: dict[str, Any] = field(default_factory=dict)
+
+    def write_status(self, state: str, reason: str = "", cause: str | None = None) -> None:
+        ended = None if state == "running" else now()
+        self.status |= {"state": state, "reason": reason, "cause": cause, "ended": ended}
+        self.run.write_json("status.json", self.status)
+
+    def each(self, action: Callable[[Recorder], None]) -> None:
+        """Let every recorder act; one that fails is dropped, unless it is `metrics.csv`."""
+        for recorder in list(self.recorders):
+            try:
+                action(recorder)
+            except Exception as error:
+                if isinstance(recorder, MetricsCsv):
+                    raise
+                self.recorders.remove(recorder)
+                print(f"{type(recorder).__name__} failed and is off: {error}", file=sys.stderr)
+
+
+class RunRecording(Callback):
+    """Records every trial of one `tune.run`.
+
+    `open_record(trial)` makes the run directory of a trial and everything in it; `phase` is told
+    of the first result and the first checkpoint of every run, `started` of what a trial says about
+    its start (see `savanna.orchestration.startup`).
+    """
+
+    def __init__(
+        self,
+        open_record: Callable[[Any], TrialRecord],
+        request: StopRequest,
+        phase: Callable[..., None],
+        started: Callable[[TrialRecord, dict[str, float]], None],
+    ) -> None:
+        self._open_record, self._request, self._phase = open_record, request, phase
+        self._started = started
+        self.records: dict[str, TrialRecord] = {}
+
+    def _record(self, trial: Any) -> TrialRecord:
+        if trial.trial_id not in self.records:
+            self.records[trial.trial_id] = self._open_record(trial)
+        return self.records[trial.trial_id]
+
+    def on_trial_start(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
+        self._record(trial)
+
+    def should_stop(self, trial_id: str, result: dict[str, Any]) -> bool:
+        """Tune's question after every result; asked before `on_trial_result` is called."""
+        record = self.records[trial_id]
+        current = IterationResult.from_rllib(result, record.last)
+        rule = reached(current, record.stop)
+        record.fulfilled = rule is not None
+        record.reason = rule or self._request.reason
+        return record.reason is not None
+
+    def on_trial_result(
+        self, iteration: int, trials: Any, trial: Any, result: dict[str, Any], **info: Any
+    ) -> None:
+        record = self._record(trial)
+        if record.last is not None and result["training_iteration"] <= record.last.iteration:
+            record.last = None  # a retry went back to its last checkpoint
+        current = IterationResult.from_rllib(result, record.last)
+        if not record.told:
+            self._tell(record)
+        if STARTUP in result:
+            self._started(record, result[STARTUP])
+        record.last = current
+        record.each(lambda recorder: recorder.record(current))
+        if keep_film(record.run, result):
+            _show(record.run)
+        if "agent_steps_by_node" in result:
+            record.run.write_json("nodes.json", result["agent_steps_by_node"])
+
+    def on_checkpoint(
+        self, iteration: int, trials: Any, trial: Any, checkpoint: Any, **info: Any
+    ) -> None:
+        record = self._record(trial)
+        number = int(checkpoint.path.rpartition("_")[2])
+        local = record.run.checkpoint_path(number)
+        if not local.is_dir():  # remote storage: keep a copy, so that evaluating works here
+            checkpoint.to_directory(str(local))
+        # Tune saves after it has processed the result that the checkpoint belongs to.
+        result = IterationResult.from_rllib(trial.last_result)
+        record.run.add_checkpoint(
+            CheckpointInfo(
+                number=number,
+                iteration=result.iteration,
+                agent_steps=result.agent_steps,
+                seconds=result.seconds,
+                episode_return_mean=result.episode_return_mean,
+            )
+        )
+        if record.told == "result":
+            self._tell(record)
+        if record.mirror is not None:
+            record.copied.add(number)
+            _forget_deleted(record, checkpoint)
+            record.mirror.push_soon()
+
+    def _tell(self, record: TrialRecord) -> None:
+        kept = bool(record.run.checkpoints())
+        record.told = "checkpoint" if kept else "result"
+        name = f"{record.run.experiment}/{record.run.id}"
+        self._phase("running", run=name, checkpoint=kept)
+
+    def on_trial_error(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
+        record = self._record(trial)
+        text = Path(trial.error_file).read_text() if trial.error_file else ""
+        cause = explain_failure(None, text, str(record.run.log))
+        record.write_status("failed", reason="an error ended it", cause=cause)
+
+
+def _show(run: RunDirectory) -> None:
+    """Write the report again, with the newest film; a failing one never stops training."""
+    from savanna.report import write_report
+
+    try:
+        write_report(run)
+    except Exception as error:
+        print(f"the report could not be written: {error}", file=sys.stderr)
+
+
+def _forget_deleted(record: TrialRecord, newest: Any) -> None:
+    """Delete our copies of checkpoints that Tune, keeping the best, has deleted in the storage."""
+    import pyarrow.fs
+
+    parent = newest.path.rpartition("/")[0]
+    with contextlib.suppress(OSError):
+        found = newest.filesystem.get_file_info(pyarrow.fs.FileSelector(parent))
+        there = {Path(f.path).name for f in found}
+        for number in list(record.copied):
+            copy = record.run.checkpoint_path(number)
+            if copy.name not in there:
+                shutil.rmtree(copy, ignore_errors=True)
+                record.copied.discard(number)
+
+
+def raise_for_failures(records: dict[str, TrialRecord]) -> None:
+    """`SavannaError` with the cause where any trial failed."""
+    causes = [
+        r.status["cause"] or r.status["reason"]
+        for r in records.values()
+        if r.status.get("state") == "failed"
+    ]
+    if causes:
+        raise SavannaError("\n".join(causes))

@@ -1,0 +1,187 @@
+"""Getting a run back from the storage, onto a machine that does not have it."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import sys
+import uuid
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from savanna.errors import SavannaError, UsageError
+from savanna.orchestration.resume import Resumption, find_resumption, is_whole
+from savanna.orchestration.storage import Storage, explain, open_storage
+from savanna.orchestration.upload import BACKUP
+from savanna.run_directory import RunDirectory
+
+_READERS = 16  # status files read at a time: each costs a round trip
+_CHECKPOINT = re.compile(r"checkpoint_(\d+)")
+
+
+def _to_stderr(text: str) -> None:
+    print(text, file=sys.stderr)
+
+
+def is_local(reference: str, runs_root: Path) -> bool:
+    """Whether what `--resume` names (`RUN`, `RUN@NUMBER` or a folder) is on this machine."""
+    if (Path(reference) / "rllib_checkpoint.json").is_file():
+        return True
+    try:
+        RunDirectory.find(reference.partition("@")[0], runs_root)
+    except UsageError:
+        return False
+    return True
+
+
+def download_run(
+    storage: Storage, reference: str, runs_root: Path, say: Callable[[str], None] = _to_stderr
+) -> RunDirectory:
+    """Copy a run and its kept checkpoints to `runs_root/EXPERIMENT/ID`.
+
+    `reference` is `experiment/id`, `id`, or `latest`: the one started last. The directory appears
+    when it is complete. Checkpoints that are not whole are left out, which is said.
+
+    Raises:
+        UsageError: there is no such run, or it is on this machine already.
+        SavannaError: the storage failed meanwhile.
+    """
+    try:
+        name = find_run(storage, reference)
+        target = runs_root.resolve() / name
+        if target.exists():
+            raise UsageError(f"{target} exists already; move it away to get the one in the storage")
+        say(f"Getting {name} from {storage.location} ...")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        temporary = target.with_name(f".download-{uuid.uuid4().hex}")
+        try:
+            _download(storage, name, RunDirectory(temporary), say)
+            temporary.rename(target)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+    except OSError as error:
+        reason = explain(str(error), storage.location)
+        raise SavannaError(f"cannot get {reference!r} from {storage.location}: {reason}") from error
+    return RunDirectory(target)
+
+
+def find_run(storage: Storage, reference: str) -> str:
+    """`experiment/id` of the run in the storage that `reference` names; `UsageError` if none."""
+    if reference == "latest":
+        names = _all_runs(storage)
+        with ThreadPoolExecutor(_READERS) as pool:
+            started = dict(zip(names, pool.map(lambda n: _started(storage, n), names), strict=True))
+        if names:
+            return max(names, key=lambda n: (started[n], PurePosixPath(n).name))
+        raise UsageError(f"no runs in {storage.location}")
+    parts = reference.split("/")
+    if len(parts) <= 2 and all(re.fullmatch(r"\w[\w.-]*", part) for part in parts):
+        experiments = parts[:1] if len(parts) == 2 else _folders(storage, storage.path)
+        for experiment in experiments:
+            name = f"{experiment}/{parts[-1]}"
+            if _exists(storage, f"{storage.path}/{name}/config.json"):
+                return name
+    raise UsageError(f"no run {reference!r} here or in {storage.location}")
+
+
+def _download(storage: Storage, name: str, run: RunDirectory, say: Callable[[str], None]) -> None:
+    import pyarrow.fs
+
+    source = f"{storage.path}/{name}"
+    folders = _folders(storage, source)
+
+    def copy(part: str) -> None:
+        pyarrow.fs.copy_files(
+            f"{source}/{part}",
+            str(run.path / part),
+            source_filesystem=storage.filesystem,
+            destination_filesystem=pyarrow.fs.LocalFileSystem(),
+        )
+
+    run.path.mkdir()
+    for file in _listed(storage, source):
+        if file.type == pyarrow.fs.FileType.File:
+            copy(file.base_name)
+    for folder in (f for f in folders if not _CHECKPOINT.fullmatch(f)):
+        (run.path / folder).mkdir()
+        copy(folder)
+    _use_backups(run.path)
+    listed = {int(entry["number"]) for entry in run.read_json("checkpoints.json", [])}
+    there = {int(match[1]) for f in folders if (match := _CHECKPOINT.fullmatch(f))}
+    damaged = {number for number in there - listed if number > max(listed, default=-1)}
+    for number in sorted(there & listed):
+        local = run.checkpoint_path(number)
+        local.mkdir()
+        copy(local.name)
+        if not is_whole(local):
+            shutil.rmtree(local)
+            damaged.add(number)
+    left = [c.number for c in run.checkpoints()]
+    for number in sorted(damaged):
+        say(f"warning: checkpoint {number} of {name} in the storage is not whole: left out")
+    if damaged and left:
+        say(f"The newest whole checkpoint is {left[-1]}.")
+
+
+def _use_backups(folder: Path) -> None:
+    """Replace files that a killed upload left empty by the copies it had made before."""
+    backup = folder / BACKUP
+    for copy in backup.glob("*"):
+        file = folder / copy.name
+        if copy.stat().st_size and (not file.exists() or file.stat().st_size == 0):
+            copy.replace(file)
+    shutil.rmtree(backup, ignore_errors=True)
+
+
+def _all_runs(storage: Storage) -> list[str]:
+    experiments = _folders(storage, storage.path)
+    return [f"{e}/{run}" for e in experiments for run in _folders(storage, f"{storage.path}/{e}")]
+
+
+def _started(storage: Storage, name: str) -> str:
+    """When a run was started; an empty text where its status cannot be read."""
+    for file in ("status.json", f"{BACKUP}/status.json"):
+        try:
+            with storage.filesystem.open_input_stream(f"{storage.path}/{name}/{file}") as stream:
+                return str(json.loads(stream.read())["started"])
+        except (FileNotFoundError, ValueError, KeyError):
+            continue
+    return ""
+
+
+def _folders(storage: Storage, path: str) -> list[str]:
+    import pyarrow.fs
+
+    directory = pyarrow.fs.FileType.Directory
+    return sorted(f.base_name for f in _listed(storage, path) if f.type == directory)
+
+
+def _listed(storage: Storage, path: str) -> list[Any]:
+    import pyarrow.fs
+
+    selector = pyarrow.fs.FileSelector(path, allow_not_found=True)
+    return list(storage.filesystem.get_file_info(selector))
+
+
+def _exists(storage: Storage, path: str) -> bool:
+    import pyarrow.fs
+
+    return bool(storage.filesystem.get_file_info(path).type == pyarrow.fs.FileType.File)
+
+
+def find_anywhere(
+    reference: str, runs_root: Path, location: str | None
+) -> tuple[Resumption, Storage | None]:
+    """What `--resume` names, fetched from the storage at `location` unless it is here.
+
+    The second is that storage, opened, where it was needed.
+    """
+    if location is None or is_local(reference, runs_root):
+        return find_resumption(reference, runs_root), None
+    storage = open_storage(location)
+    name, at, number = reference.partition("@")
+    run = download_run(storage, name, runs_root)
+    return find_resumption(f"{run.path.parent.name}/{run.id}{at}{number}", runs_root), storage

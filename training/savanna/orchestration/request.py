@@ -1,0 +1,75 @@
+"""What the user asked for, before any of it is resolved."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from savanna.experiments import Experiment
+
+
+@dataclass(frozen=True)
+class TrainRequest:
+    """One `savanna train` command. `None` means: as the experiment or the resumed run has it."""
+
+    experiment: str | None = None
+    env: str | None = None
+    seed: int | None = None
+    overrides: dict[str, Any] = field(default_factory=dict)  # RLlib config keys, dots for nesting
+    search: dict[str, str] = field(default_factory=dict)  # key -> search space, as written
+    stop: dict[str, float] = field(default_factory=dict)  # rules of savanna.orchestration.target
+    keep_default_stop: bool = True
+    checkpoint_freq: int | None = None
+    checkpoint_at_end: bool | None = None
+    keep: int | None = None
+    storage: str | None = None  # a location; "none": not even SAVANNA_STORAGE's
+    runs_root: Path = Path("runs")
+    max_duration: float | None = None  # seconds, for the whole command
+    max_failures: int | None = None
+    num_samples: int = 1
+    address: str | None = None  # of a running Ray cluster
+    workers: int | None = None  # nodes of that cluster to wait for, besides the head
+    min_workers: int | None = None  # as many are enough to start
+    start_timeout: float | None = None  # seconds to wait for them
+    resume: str | None = None  # a run, run@checkpoint, or a checkpoint folder
+    num_env_runners: int | None = None
+    num_gpus: int | None = None
+    evaluate_episodes: int | None = None
+    video: bool | None = None
+    film_every: int | None = None
+    report: bool | None = None
+    command: tuple[str, ...] = ()
+    debug: bool = False  # say where the time of the start goes
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    """Of a resumed run: what its config was built with (`savanna.orchestration.saved`)."""
+
+    @property
+    def unresolved(self) -> bool:
+        """Whether experiment and world are those of a run that has not been looked at yet."""
+        return self.resume is not None and self.experiment is None
+
+
+@dataclass(frozen=True)
+class Kept:
+    """Options that a resumed run keeps unless the command gives others."""
+
+    checkpoint_freq: int  # iterations; 0: none on the way
+    film_every: int  # episodes of a world between two films in training; 0: none
+    checkpoint_at_end: bool = True
+    keep: int = 5  # checkpoints
+    max_failures: int = 0
+    evaluate_episodes: int = 10  # of every kept checkpoint after training; 0: none
+    video: bool = True
+    report: bool = True
+
+    @classmethod
+    def of(cls, request: TrainRequest, experiment: Experiment) -> Kept:
+        """Those of `request`, the experiment's where it has none, else the defaults above."""
+        own = {
+            "checkpoint_freq": experiment.checkpoint_frequency,
+            "film_every": experiment.film_every,
+        }
+        given = {f.name: getattr(request, f.name) for f in fields(cls)}
+        return cls(**own | {name: v for name, v in given.items() if v is not None})

@@ -1,0 +1,214 @@
+"""What a run was built with, so that resuming it builds the same, whatever a preset is by then."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, fields, is_dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from savanna.envs.multi_agent import is_particle, task_of
+from savanna.errors import UsageError
+from savanna.experiments import Experiment, Machine
+from savanna.orchestration.overrides import NESTED
+from savanna.orchestration.request import Kept, TrainRequest
+from savanna.orchestration.resume import Resumption
+from savanna.orchestration.storage import chosen_storage
+from savanna.orchestration.target import env_settings, same_task, without_return
+
+if TYPE_CHECKING:
+    from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
+
+_OF_NETWORKS = (
+    "share_parameters",
+    "num_critics",
+    "good_policy",
+    "adv_policy",
+    "env_config.continuous",
+    "env_config.frame_size",
+    "env_config.frame_stack",
+)
+_COUNTS = ("env_config.num_agents", "env_config.num_adversaries")
+_NOT_OURS = ("_is_frozen", "env", "seed")
+
+
+def with_saved_settings(request: TrainRequest, resumption: Resumption | None) -> TrainRequest:
+    """A resumed run keeps its own settings where the command gives none.
+
+    Raises `UsageError` where the command names what cannot change in a run.
+    """
+    if resumption is None or resumption.run is None:
+        request = replace(request, storage=chosen_storage(request.storage))
+        return request if resumption is None else _begun_with(resumption, request)
+    saved = resumption.run.config
+    _check_same(request, resumption.run.id, saved)
+    options = saved.get("options", {})
+    overrides = {**saved.get("overrides", {}), **request.overrides}
+    stop = dict(saved.get("stop", {})) if request.keep_default_stop else {}
+    world = saved.get("env_config", {})
+    if not same_task(saved["env"], world, world | env_settings(request.overrides)):
+        stop = without_return(stop)
+    kept = {f.name: options.get(f.name) for f in fields(Kept) if getattr(request, f.name) is None}
+    return replace(
+        request,
+        experiment=saved["experiment"],
+        env=saved["env"],
+        seed=saved["seed"],
+        overrides=overrides,
+        stop={**stop, **request.stop},
+        keep_default_stop=False,
+        storage=chosen_storage(request.storage, options.get("storage")),
+        settings=saved.get("settings", {}),
+        **kept,
+    )
+
+
+def _begun_with(resumption: Resumption, request: TrainRequest) -> TrainRequest:
+    """A new run that begins with a checkpoint's networks, unless it names an experiment, is built
+    as the run that the checkpoint is of."""
+    if request.experiment is not None:
+        return request
+    folder, origin = resumption.checkpoint, resumption.origin
+    if origin is None:
+        raise UsageError(
+            f"--resume {folder}: begins a new run, of which experiment? Name it, as in "
+            f"`savanna train particle --resume {folder}`."
+        )
+    saved = origin.config
+    if request.env not in (None, saved["env"]):
+        raise UsageError(
+            f"--env {request.env}: the checkpoint is of {saved['env']}. To begin in another "
+            f"environment with its networks, name the experiment: {saved['experiment']}."
+        )
+    return replace(
+        request,
+        experiment=saved["experiment"],
+        env=saved["env"],
+        overrides={**saved.get("overrides", {}), **request.overrides},
+        settings=saved.get("settings", {}),
+    )
+
+
+def settings_of_networks(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Of a `config.json`: the settings that give networks their inputs, sizes and outputs."""
+    rllib = config.get("rllib", {})
+    found = {f"env_config.{name}": value for name, value in config.get("env_config", {}).items()}
+    if isinstance(rllib.get("_model_config"), dict):
+        found |= {f"model_config.{name}": v for name, v in rllib["_model_config"].items()}
+    return {k: v for k, v in found.items() if _gives_size(k) or k in _COUNTS} | {
+        name: rllib[name] for name in _OF_NETWORKS if name in rllib
+    }
+
+
+def _gives_size(key: str) -> bool:
+    return key in _OF_NETWORKS or key.startswith("model_config.")
+
+
+def _check_same(request: TrainRequest, run: str, saved: Mapping[str, Any]) -> None:
+    problems = []
+    for what, option, given in (
+        ("experiment", "the experiment", request.experiment),
+        ("env", "--env", request.env),
+        ("seed", "--seed", request.seed),
+    ):
+        if given not in (None, saved[what]):
+            problems.append(
+                f"{option} {given}: --resume goes on with {run}, which has {saved[what]}. "
+                "Leave it out, or start a new run."
+            )
+    problems += _other_networks(request, run, saved)
+    if request.search or request.num_samples > 1:
+        problems.append(f"--resume goes on with one run, {run}: a search starts new ones.")
+    if problems:
+        raise UsageError("\n".join(problems))
+
+
+def _other_networks(request: TrainRequest, run: str, saved: Mapping[str, Any]) -> list[str]:
+    """A line for each setting that a checkpoint's networks would not fit."""
+    world, env = saved.get("env_config", {}), saved["env"]
+    before = settings_of_networks(saved)
+    changed = {}
+    for key, value in request.overrides.items():
+        if _gives_size(key) and before.get(key, value) not in (value, _as_json(value)):
+            changed[key] = value
+    if is_particle(env):
+        given = env_settings(request.overrides)
+        one, other = task_of(env, world), task_of(env, {**world, **given})
+        if (one.agents, one.adversaries) != (other.agents, other.adversaries):
+            for name, count in (("num_agents", one.agents), ("num_adversaries", one.adversaries)):
+                if name in given:
+                    changed[f"env_config.{name}"] = given[name]
+                    before[f"env_config.{name}"] = count
+    return [
+        f"--set {key}={value}: the networks of {run} were made with {before.get(key)}. "
+        "Leave it out, or start a new run."
+        for key, value in changed.items()
+    ]
+
+
+def _as_json(value: Any) -> Any:
+    """As it is read back from `config.json`: a tuple is a list there."""
+    return json.loads(json.dumps(value, default=str))
+
+
+def snapshot(config: AlgorithmConfig, experiment: Experiment, env: str) -> dict[str, Any]:
+    """All of `config` that JSON can hold, but for what follows from the machine."""
+    ours = _plain(config)
+    for name in _of_the_machine(experiment, env):
+        ours.pop(name, None)
+    return ours | {name: _dictionary(config, attribute) for name, attribute in NESTED.items()}
+
+
+def restore(
+    config: AlgorithmConfig, saved: Mapping[str, Any], experiment: Experiment, env: str
+) -> list[str]:
+    """Make `config`, a preset of today, what `snapshot` had seen; a line for what cannot be.
+
+    Settings that did not exist then are as without a preset.
+    """
+    default = vars(type(config)())
+    machine = _of_the_machine(experiment, env)
+    for name, value in _plain(config).items():
+        if name in saved:
+            old = saved[name]
+            setattr(config, name, tuple(old) if isinstance(value, tuple) else old)
+        elif name not in machine:
+            setattr(config, name, default[name])
+    known = vars(config)
+    config.env_config = dict(saved.get("env_config", {}))
+    config._model_config = dict(saved.get("model_config", {}))
+    return [
+        f"the run's setting {name} = {value} is not known any more: left out"
+        for name, value in saved.items()
+        if name not in known and name not in NESTED
+    ]
+
+
+def _of_the_machine(experiment: Experiment, env: str) -> set[str]:
+    """Names of settings that the preset fits to the machine."""
+    small = _plain(experiment.build_config(env, Machine(cpus=2, gpus=0)))
+    large = _plain(experiment.build_config(env, Machine(cpus=64, gpus=1)))
+    return {name for name in small if small[name] != large[name]} | {"num_env_runners"}
+
+
+def _plain(config: AlgorithmConfig) -> dict[str, Any]:
+    """Attributes that are the same after a way through JSON."""
+    return {
+        name: value
+        for name, value in vars(config).items()
+        if name not in _NOT_OURS and not isinstance(value, dict) and _survives(value)
+    }
+
+
+def _survives(value: Any) -> bool:
+    plain = list(value) if isinstance(value, tuple) else value
+    try:
+        return bool(json.loads(json.dumps(plain)) == plain)
+    except (TypeError, ValueError):
+        return False
+
+
+def _dictionary(config: AlgorithmConfig, attribute: str) -> dict[str, Any]:
+    value = getattr(config, attribute)
+    whole = asdict(value) if is_dataclass(value) and not isinstance(value, type) else value or {}
+    return {name: inner for name, inner in whole.items() if _survives(inner)}

@@ -1,0 +1,102 @@
+"""Search spaces as users write them: `loguniform(1e-4, 1e-3)`, `choice(1, 2)`, `grid(a, b)`."""
+
+from __future__ import annotations
+
+import ast
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from savanna.errors import UsageError
+from savanna.orchestration.overrides import apply_overrides
+
+if TYPE_CHECKING:
+    from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
+
+SPACES = {
+    "uniform": "uniform(low, high)",
+    "loguniform": "loguniform(low, high)",
+    "randint": "randint(low, high), high not included",
+    "choice": "choice(a, b, ...)",
+    "grid": "grid(a, b, ...), every value once",
+}
+
+
+def is_search_space(text: str) -> bool:
+    """Whether `text` is written like a call of one of `SPACES`."""
+    name, parenthesis, _ = text.strip().partition("(")
+    return bool(parenthesis) and name in SPACES and text.strip().endswith(")")
+
+
+def parse_search_space(key: str, text: str) -> Any:
+    """The Ray Tune search space that `text` describes; `UsageError` naming `key` otherwise."""
+    from ray import tune
+
+    name, values = _parse(key, text)
+    if name in ("choice", "grid"):
+        return tune.choice(values) if name == "choice" else tune.grid_search(values)
+    low, high = values
+    return {"uniform": tune.uniform, "loguniform": tune.loguniform, "randint": tune.randint}[name](
+        low, high
+    )
+
+
+def values_of(key: str, text: str) -> list[Any]:
+    """What a space may draw: all values, or the ends of a range and one within."""
+    name, values = _parse(key, text)
+    if name in ("choice", "grid"):
+        return values
+    low, high = values
+    if name == "randint":
+        return [low, high - 1]
+    return [float(low), low + (high - low) / math.pi, float(high)]
+
+
+def refused(key: str, text: str, value: Any, error: Exception) -> str:
+    """The line for a value that cannot be."""
+    said = " ".join(str(error).split())
+    return said if said.startswith("--set") else f"--set {key}={text}: with {value}: {said}"
+
+
+def check_values(config: AlgorithmConfig, search: Mapping[str, str]) -> None:
+    """`UsageError` for every value that `config` would not take."""
+    problems = []
+    for key, text in search.items():
+        for value in values_of(key, text):
+            drawn = config.copy(copy_frozen=False)
+            try:
+                apply_overrides(drawn, {key: value})
+                drawn.validate()
+            except (UsageError, ValueError, NotImplementedError) as error:
+                problems.append(refused(key, text, value, error))
+                break
+    if problems:
+        raise UsageError("\n".join(problems))
+
+
+def _parse(key: str, text: str) -> tuple[str, list[Any]]:
+    """Name and arguments."""
+    known = "; ".join(SPACES.values())
+    try:
+        call = ast.parse(text.strip(), mode="eval").body
+        if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name) or call.keywords:
+            raise ValueError("not a search space")
+        name = call.func.id
+        values = [_value(argument) for argument in call.args]
+        if name in ("choice", "grid"):
+            if not values:
+                raise ValueError("no values")
+            return name, values
+        low, high = values
+        if not low < high or (name == "loguniform" and low <= 0):
+            raise ValueError(f"{low} to {high} is no range")
+        if name == "randint" and not (isinstance(low, int) and isinstance(high, int)):
+            raise ValueError("whole numbers only")
+        return name, values
+    except (SyntaxError, ValueError, KeyError, TypeError) as error:
+        raise UsageError(f"--set {key}={text}: {error}. Known: {known}.") from error
+
+
+def _value(node: ast.expr) -> Any:
+    """A literal, or a bare word as text."""
+    return node.id if isinstance(node, ast.Name) else ast.literal_eval(node)

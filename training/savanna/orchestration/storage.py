@@ -1,0 +1,130 @@
+"""Where results go besides the runs folder: a folder, Azure storage, or what else pyarrow opens."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+from savanna.errors import UsageError
+from savanna.orchestration.storage_process import StorageProcess, StorageProcessError
+
+VARIABLE = "SAVANNA_STORAGE"
+CHECK_SECONDS = 45.0
+"""Longest wait for a storage to show that it can be used."""
+
+_PASSWORD = re.compile(r"://[^/@]*:(?!\d+(?:/|$))[^@]*@")
+_SECRET_PARAMETERS = re.compile(r"key|token|secret|passw|credential|^sig$", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Storage:
+    """An opened location; run directories lie in `path/EXPERIMENT/ID` of `filesystem`."""
+
+    location: str
+    filesystem: Any  # pyarrow.fs.FileSystem
+    path: str
+
+
+def chosen_storage(option: str | None, saved: str | None = None) -> str | None:
+    """The location to use: `--storage`, else `SAVANNA_STORAGE`, else what a resumed run had.
+
+    `none` in the first two means: no storage.
+    """
+    chosen = option or os.environ.get(VARIABLE, "").strip() or saved
+    return None if chosen in (None, "none") else chosen
+
+
+def connect(location: str) -> Storage:
+    """Open `location` without trying whether it works (Amazon's is asked for its region).
+
+    Raises `UsageError` where it is malformed or holds a secret, pyarrow's `OSError` or `ValueError`
+    where it cannot be opened.
+    """
+    import pyarrow.fs
+
+    refuse_secrets(location)
+    if location.startswith(("abfs://", "abfss://")):
+        from savanna.orchestration.azure_storage import open_azure
+
+        return Storage(location, *open_azure(location))
+    location = location if "://" in location else str(Path(location).resolve())
+    return Storage(location, *pyarrow.fs.FileSystem.from_uri(location))
+
+
+def open_storage(location: str, *, writable: bool = True) -> Storage:
+    """Open `location`; `UsageError` unless it can be read (and written to) now.
+
+    The try is made in a process of its own: Azure's library waits for minutes for what does not
+    answer, and ends the process where it finds no credentials.
+    """
+    refuse_secrets(location)
+    what = f"cannot {'write to' if writable else 'read'} the storage {location!r}"
+    azure = connect(location) if location.startswith("abfs") else None  # only looks at its form
+    process = StorageProcess(location)
+    try:
+        process.ask({"do": "check", "writable": writable}, CHECK_SECONDS)
+        return azure or connect(location)
+    except StorageProcessError as error:
+        raise UsageError(f"{what}: {explain(str(error), location)}") from error
+    except (OSError, ValueError, ImportError) as error:  # those of pyarrow are among them
+        raise UsageError(f"{what}: {explain(str(error), location)}") from error
+    finally:
+        process.close()
+
+
+@contextlib.contextmanager
+def shared_key(storage: Storage | None) -> Iterator[None]:
+    """Inside, Ray's processes on every node can open `storage`; Ray must be running."""
+    share = getattr(storage.filesystem, "share_key", None) if storage else None
+    if storage is None or share is None:
+        yield
+        return
+    share()
+    try:
+        yield
+    finally:
+        storage.filesystem.withdraw_key()
+
+
+def refuse_secrets(location: str) -> None:
+    """`UsageError` where `location` holds a password or token; the message does not repeat it."""
+    try:
+        parameters = parse_qsl(urlsplit(location).query, keep_blank_values=True)
+    except ValueError:
+        parameters = []
+    secret = any(_SECRET_PARAMETERS.search(name) for name, _ in parameters)
+    if not secret and not _PASSWORD.search(location):
+        return
+    if location.startswith(("abfs", "az", "http")):
+        instead = "Azure's in AZURE_STORAGE_KEY, or better use a managed identity or `az login`"
+    else:
+        instead = "put it where that service's own tools look for it, such as AWS_ACCESS_KEY_ID"
+    raise UsageError(f"the storage location holds a secret, which others could see: {instead}.")
+
+
+def explain(problem: str, location: str) -> str:
+    """One line for a person from what pyarrow or Azure's library said."""
+    line = (problem.strip() or "unknown error").splitlines()[0]
+    if not location.startswith("abfs"):
+        return line
+    if "DefaultAzureCredential" in problem or "CredentialUnavailable" in problem:
+        return "no Azure credentials found. Use a managed identity, `az login` or AZURE_STORAGE_KEY"
+    if "Bearer token authentication is not permitted" in problem:
+        return "AZURE_STORAGE_KEY is not set, and an http:// endpoint takes nothing else"
+    if "ContainerNotFound" in problem:
+        return "there is no such container. Create it with `az storage container create`"
+    if re.search(r"\] 40[13] |Authorization\w*Failure|AuthenticationFailed", problem):
+        return (
+            "permission denied. The identity needs the role Storage Blob Data Contributor; "
+            "a key in AZURE_STORAGE_KEY must be this account's"
+        )
+    if re.search(r"Fail to get a new connection|[Cc]ould not (connect|resolve)", problem):
+        return "it cannot be reached: is the account's name right, and the network there?"
+    found = re.search(r"Azure Error: (.*)", problem)
+    return found[1] if found else line

@@ -1,0 +1,139 @@
+"""Whether the networks of a checkpoint are those that a run trains, and beginning with them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import gymnasium as gym
+
+from savanna.errors import UsageError
+from savanna.orchestration.resume import Resumption
+from savanna.orchestration.saved import settings_of_networks
+
+if TYPE_CHECKING:
+    from ray.rllib.algorithms.algorithm import Algorithm
+
+    from savanna.orchestration.plan import Plan
+
+_COMPONENT = "learner_group/learner/rl_module"
+
+
+def check_networks(resumption: Resumption, plan: Plan) -> None:
+    """`UsageError` where the checkpoint's networks are not those that `plan` trains.
+
+    RLlib would load what has equal names and leave the rest as it was drawn, or fail in the middle.
+    """
+    found = misfit(resumption.checkpoint, _networks_of(plan))
+    if found is None:
+        return
+    hint = _hint(resumption.origin.config, plan) if resumption.origin else ""
+    if resumption.origin and resumption.run is None:
+        hint += " Without an experiment's name, a new run has all settings of the checkpoint's run."
+    raise UsageError(f"--resume: checkpoint {resumption.checkpoint} does not fit: {found}.{hint}")
+
+
+def _hint(before: Mapping[str, Any], plan: Plan) -> str:
+    """What is other in the run that the checkpoint is of."""
+    of = [(config["algorithm"], config["env"]) for config in (before, plan.content)]
+    if of[0] != of[1]:
+        return f" It was trained with {of[0][0]} on {of[0][1]}."
+    now = settings_of_networks(plan.content)
+    others = [
+        f"{key}={value}"
+        for key, value in settings_of_networks(before).items()
+        if now.get(key, value) != value
+    ]
+    return f" Its run has {', '.join(others)}: give these with --set." if others else ""
+
+
+def load_networks(algorithm: Algorithm, checkpoint: Path) -> None:
+    """Give `algorithm`, and its env runners, the checkpoint's networks and nothing else of it."""
+    module = algorithm.learner_group._learner.module
+    found = misfit(checkpoint, {name: module[name].unwrapped() for name in module.keys()})  # noqa: SIM118 (it is no dictionary)
+    if found is not None:  # what a search draws is not known before
+        raise UsageError(f"checkpoint {checkpoint} does not fit: {found}.")
+    algorithm.restore_from_path(str(checkpoint / _COMPONENT), component=_COMPONENT)
+
+
+def hand_out_networks(algorithm: Algorithm) -> None:
+    """Give all env runners the learner's networks, and wait until they have them.
+
+    RLlib does not wait when it restores: where an env runner is still busy with what it was given
+    at first, RLlib drops the request, and it would sample with a new network.
+    """
+    import ray
+    from ray.rllib.core import COMPONENT_LEARNER, COMPONENT_RL_MODULE
+
+    state = algorithm.learner_group.get_state(
+        components=f"{COMPONENT_LEARNER}/{COMPONENT_RL_MODULE}", inference_only=True
+    )
+    networks = {COMPONENT_RL_MODULE: state[COMPONENT_LEARNER][COMPONENT_RL_MODULE]}
+    algorithm.env_runner_group.foreach_env_runner(
+        "set_state",
+        kwargs={"state": ray.put(networks)},
+        local_env_runner=False,
+        timeout_seconds=None,
+    )
+
+
+def misfit(checkpoint: Path, networks: Mapping[str, Any]) -> str | None:
+    """How the checkpoint's networks differ from `networks` (module ID -> RLModule), if they do."""
+    from savanna.evaluation.policy import MODULES, load_policy
+
+    there = sorted(p.name for p in (checkpoint / MODULES).iterdir() if p.is_dir())
+    if there != sorted(networks):
+        return f"it has networks for {', '.join(there)}, the run for {', '.join(sorted(networks))}"
+    for name, network in networks.items():
+        old = load_policy(checkpoint, name).module
+        kinds = [_kind(module.action_space) for module in (old, network)]
+        if kinds[0] != kinds[1]:
+            return f"the actions of {name} are {kinds[0]} there, {kinds[1]} in the run"
+        before, after = _shapes(old), _shapes(network)
+        for part in dict.fromkeys((*after, *before)):
+            if before.get(part) != after.get(part):
+                return (
+                    f"{part} of {name} is {_text(before.get(part))} there, "
+                    f"{_text(after.get(part))} in the run"
+                )
+    return None
+
+
+def _networks_of(plan: Plan) -> dict[str, Any]:
+    config = plan.config.copy(copy_frozen=False)
+    module = config.get_multi_rl_module_spec(spaces=_spaces_of(plan)).build()
+    return {name: module[name] for name in module.keys()}  # noqa: SIM118 (it is no dictionary)
+
+
+def _spaces_of(plan: Plan) -> dict[str, tuple[Any, Any]]:
+    """Module ID -> its observations and actions."""
+    if plan.experiment.particle:
+        from savanna.envs.multi_agent import module_names, worlds_of
+        from savanna.envs.rllib_world import RLlibWorld
+
+        agents = worlds_of(plan.content, 1).agents
+        world = RLlibWorld(plan.env, plan.content["env_config"])
+        names = module_names(agents, shared=plan.config.share_parameters)
+        return {
+            name: (world.observation_spaces[agent.name], world.action_spaces[agent.name])
+            for name, agent in zip(names, agents, strict=True)
+        }
+    from savanna.evaluation.environments import make_vector_env
+
+    envs = make_vector_env(plan.content, 1)
+    spaces = envs.single_observation_space, envs.single_action_space
+    envs.close()
+    return {"default_policy": spaces}
+
+
+def _shapes(network: Any) -> dict[str, tuple[int, ...]]:
+    return {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
+
+
+def _kind(space: Any) -> str:
+    return "continuous" if isinstance(space, gym.spaces.Box) else "discrete"
+
+
+def _text(shape: tuple[int, ...] | None) -> str:
+    return "missing" if shape is None else " x ".join(map(str, shape)) or "a number"

@@ -1,0 +1,19 @@
+"""The report of a run: `write_report(run)` makes `report.html` from the run directory alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from savanna.run_directory import RunDirectory
+
+__all__ = ["write_report"]
+
+
+def write_report(run: RunDirectory) -> Path:
+    """Write `report.html` into `run`, finished or not, and return its path.
+
+    Raises `SavannaError` where a file of the run is unreadable or the page cannot be written.
+    """
+    from savanna.report import page
+
+    return page.write_report(run)
