@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from pathlib import Path
 
-from savanna.orchestration.metadata import collect_metadata
+from savanna.session.metadata import collect_metadata
 
 PAGE = Path(__file__).parents[1] / "docs" / "performance.md"
 

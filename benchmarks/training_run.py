@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from savanna.errors import SavannaError
-from savanna.run_directory import RunDirectory
+from savanna.runs.directory import RunDirectory
 
 ROOT = Path(__file__).parents[1]
 IMPORTABLE = f"{ROOT}{os.pathsep}{ROOT / 'training'}"

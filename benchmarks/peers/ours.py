@@ -9,7 +9,7 @@ from typing import Any
 from benchmarks.peers.environments import BUILD
 from benchmarks.peers.results import Look, Outcome
 from benchmarks.training_run import end, start
-from savanna.run_directory import CheckpointInfo, RunDirectory
+from savanna.runs.directory import CheckpointInfo, RunDirectory
 
 AGENTS = 3
 CHECKPOINT_FREQUENCY = 10

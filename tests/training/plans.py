@@ -5,11 +5,11 @@ from pathlib import Path
 from savanna.cli.main import make_parser
 from savanna.cli.train import arguments, request_from
 from savanna.experiments import Machine
-from savanna.orchestration.checks import check_early
-from savanna.orchestration.plan import Plan, make_plan
-from savanna.orchestration.resume import Resumption
-from savanna.orchestration.saved import with_saved_settings
-from savanna.run_directory import RunDirectory
+from savanna.runs.directory import RunDirectory
+from savanna.runs.resumption import Resumption
+from savanna.session.checks import check_early
+from savanna.session.plan import Plan, make_plan
+from savanna.session.resumed_settings import with_saved_settings
 
 
 def plan_of(*words, resumed: RunDirectory | None = None, checkpoint: Path | None = None) -> Plan:

@@ -9,7 +9,7 @@ from typing import Any
 
 from savanna.metrics import IterationResult
 from savanna.recording import MetricsCsv
-from savanna.run_directory import CheckpointInfo, RunDirectory
+from savanna.runs.directory import CheckpointInfo, RunDirectory
 
 STEPS_PER_ITERATION = 8192
 CONFIG: dict[str, Any] = {

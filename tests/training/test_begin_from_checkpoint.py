@@ -11,9 +11,9 @@ from plans import plan_of
 
 from savanna.errors import SavannaError, UsageError
 from savanna.evaluation.policy import MODULES, load_policy
-from savanna.orchestration.resume import Resumption, find_resumption
-from savanna.orchestration.weights import check_networks, load_networks
-from savanna.run_directory import RunDirectory
+from savanna.runs.directory import RunDirectory
+from savanna.runs.resumption import Resumption, find_resumption
+from savanna.session.networks import check_networks, load_networks
 
 QUICK = ("--evaluate-episodes", "0", "--no-video", "--no-report")
 SMALL = ("--set", "model_config.actor_hiddens=[8]", "--set", "model_config.critic_hiddens=[8]")

@@ -15,7 +15,7 @@ from savanna.envs import single
 from savanna.envs.custom import find_constructor, is_custom
 from savanna.envs.single import EPISODE_LIMIT, Creator, make_single_env
 from savanna.errors import UsageError
-from savanna.run_directory import RunDirectory
+from savanna.runs.directory import RunDirectory
 
 PAGE = Path(__file__).parents[2] / "docs" / "using.md"
 QUICK = ("--no-video", "--no-report", "--evaluate-episodes", "0")

@@ -13,7 +13,7 @@ from savanna.errors import SavannaError, UsageError
 from savanna.evaluation import evaluate, load_policy
 from savanna.evaluation.measure import play, summarize
 from savanna.evaluation.policy import MODULE
-from savanna.run_directory import RunDirectory
+from savanna.runs.directory import RunDirectory
 
 
 @pytest.fixture

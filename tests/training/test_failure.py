@@ -7,8 +7,8 @@ import pytest
 import ray
 import ray.util
 
-from savanna.orchestration import failure
-from savanna.orchestration.failure import explain_failure
+from savanna.session import failure
+from savanna.session.failure import explain_failure
 
 
 @pytest.mark.parametrize(

@@ -8,15 +8,15 @@ import pytest
 import torch
 
 from savanna.evaluation.team import team_of
-from savanna.orchestration.films import Filmer, keep_film
-from savanna.run_directory import RunDirectory
+from savanna.runs.directory import RunDirectory
+from savanna.session.films import Filmer, keep_film
 
 
 def test_a_failing_renderer_never_stops_training(monkeypatch, capsys):
     def fail(*arguments):
         raise OSError("no space left\non the device")
 
-    monkeypatch.setattr("savanna.orchestration.films._make", fail)
+    monkeypatch.setattr("savanna.session.films._make", fail)
 
     class Algorithm:
         class config:
@@ -32,7 +32,7 @@ def test_a_failing_renderer_never_stops_training(monkeypatch, capsys):
 def test_films_are_due_every_so_many_episodes_of_a_world(monkeypatch, tmp_path):
     made = []
     monkeypatch.setattr(
-        "savanna.orchestration.films._make",
+        "savanna.session.films._make",
         lambda algorithm, episodes, iteration: made.append((episodes, iteration)) or {},
     )
 

@@ -8,10 +8,10 @@ import pytest
 from savanna.cli import main
 from savanna.cli.submit import _split, retry_arguments
 from savanna.errors import SavannaError, UsageError
-from savanna.jobs.cluster import find_cluster
+from savanna.jobs.known_cluster import find_cluster
 from savanna.jobs.staging import files_of, staged
 from savanna.jobs.states import State
-from savanna.orchestration.nodes import Workers, wait_for_workers
+from savanna.session.workers import Workers, wait_for_workers
 
 
 @pytest.fixture

@@ -252,7 +252,7 @@ def test_files_go_along(head, run):
     job = json.loads(submitted.stdout)["job"]
     run("stop", job)
     from savanna.jobs.client import JobExists, JobsClient
-    from savanna.jobs.cluster import find_cluster
+    from savanna.jobs.known_cluster import find_cluster
 
     client = JobsClient(find_cluster(head / ".savanna/cluster.json"))
     with pytest.raises(JobExists):

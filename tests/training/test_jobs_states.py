@@ -5,10 +5,9 @@ import signal
 
 import pytest
 
-from savanna.errors import SavannaError, UsageError
+from savanna.errors import Interrupted, SavannaError, UsageError
+from savanna.jobs import phases
 from savanna.jobs.states import LOST, state_of
-from savanna.orchestration import phases
-from savanna.orchestration.stopping import Interrupted
 
 STARTING = {"phase": "starting"}
 RUNNING = {"phase": "running", "run": "pong/1", "checkpoint": False}

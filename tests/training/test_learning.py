@@ -9,7 +9,7 @@ import pytest
 from command import finish, ours, savanna, savanna_command, started
 from waiting import wait_until
 
-from savanna.run_directory import RunDirectory
+from savanna.runs.directory import RunDirectory
 
 RANDOM_RETURN = -20.7
 QUICK = ("--evaluate-episodes", "0", "--no-video", "--no-report")

@@ -5,10 +5,10 @@ import json
 import pytest
 from command import savanna
 
+from savanna.cli.command_line import options_of
 from savanna.cli.main import main, make_parser
 from savanna.cli.particle import MAX_TIME, OWN, RENAMED, is_particle, translate
 from savanna.cli.train import arguments
-from savanna.cli.words import options_of
 from savanna.errors import UsageError
 
 

@@ -7,7 +7,7 @@ from types import ModuleType
 import pytest
 
 
-@pytest.mark.parametrize("name", ["savanna.orchestration", "savanna.evaluation"])
+@pytest.mark.parametrize("name", ["savanna.session", "savanna.evaluation"])
 def test_no_module_takes_the_name_of_a_function(name):
     package = importlib.import_module(name)
     for module in pkgutil.iter_modules(package.__path__):

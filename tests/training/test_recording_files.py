@@ -12,7 +12,7 @@ from sample_run import CONFIG, result
 from savanna.errors import SavannaError
 from savanna.metrics import COLUMNS, IterationResult
 from savanna.recording import Console, MetricsCsv, Recorder, TensorBoardEvents, default_recorders
-from savanna.run_directory import RunDirectory
+from savanna.runs.directory import RunDirectory
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from waiting import PATIENCE, wait_until
 from savanna.metrics import COLUMNS
 from savanna.recording import MlflowTracking
 from savanna.recording.mlflow_store import parameters, public_uri
-from savanna.run_directory import RunDirectory
+from savanna.runs.directory import RunDirectory
 
 
 @pytest.fixture(autouse=True)

@@ -16,10 +16,10 @@ from waiting import gone, wait_until
 
 from savanna.cli import main
 from savanna.errors import UsageError
-from savanna.orchestration.mirror import Mirror
-from savanna.orchestration.remote_runs import download_run, find_run
-from savanna.orchestration.storage import chosen_storage, connect, open_storage
-from savanna.run_directory import RunDirectory
+from savanna.runs.directory import RunDirectory
+from savanna.runs.mirror import Mirror
+from savanna.runs.storage import chosen_storage, connect, open_storage
+from savanna.runs.stored import download_run, find_run
 
 QUICK = ("--evaluate-episodes", "0", "--no-video", "--no-report")
 NOWHERE = f"abfss://box@{ACCOUNT}.dfs.core.windows.net/results"
@@ -178,7 +178,7 @@ def test_half_a_checkpoint_is_left_out_and_said(copy_of, azure, tmp_path):
 
 def test_a_run_is_copied_while_it_grows_and_through_a_failure(azure, tmp_path, monkeypatch):
     storage = open_storage(azure.uri("grows", "results"))
-    monkeypatch.setattr("savanna.orchestration.mirror.PUSH_SECONDS", 0.2)
+    monkeypatch.setattr("savanna.runs.mirror.PUSH_SECONDS", 0.2)
     run = RunDirectory(tmp_path / "runs" / "cartpole" / "one")
     run.path.mkdir(parents=True)
     (run.path / "metrics.csv").write_text("iteration\n1\n")
@@ -226,7 +226,7 @@ def test_results_that_did_not_arrive_are_told(busy, azure, tmp_path, monkeypatch
 def test_the_helper_process_ends_with_its_parent(azure, tmp_path):
     code = (
         "import os, sys\n"
-        "from savanna.orchestration.storage_process import StorageProcess\n"
+        "from savanna.runs.storage_process import StorageProcess\n"
         "process = StorageProcess(sys.argv[1])\n"
         "process.ask({'do': 'check', 'writable': True}, 100)\n"
         "print(process._process.pid, flush=True)\n"
@@ -249,7 +249,7 @@ def test_ray_processes_without_the_key_get_it_while_training(azure, tmp_path):
     """As on another node, whose environment has no key."""
     code = (
         "import os, sys, ray\n"
-        "from savanna.orchestration.storage import connect, shared_key\n"
+        "from savanna.runs.storage import connect, shared_key\n"
         "storage = connect(sys.argv[1])\n"
         "key = os.environ.pop('AZURE_STORAGE_KEY')\n"
         "ray.init(num_cpus=1, include_dashboard=False, log_to_driver=False,\n"
@@ -301,7 +301,7 @@ def test_a_storage_without_credentials_is_one_line(azure, monkeypatch):
 
 
 def test_a_storage_that_never_answers_is_given_up(azure, monkeypatch):
-    monkeypatch.setattr("savanna.orchestration.storage.CHECK_SECONDS", 2.0)
+    monkeypatch.setattr("savanna.runs.storage.CHECK_SECONDS", 2.0)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         endpoint = f"http://127.0.0.1:{silent.getsockname()[1]}"
         monkeypatch.setenv("AZURE_STORAGE_BLOB_ENDPOINT", endpoint)

@@ -14,7 +14,7 @@ from sample_run import CONFIG, failed, make_run, succeeded
 from savanna.errors import SavannaError
 from savanna.report import write_report
 from savanna.report.film import EMBED_BYTES
-from savanna.run_directory import RunDirectory
+from savanna.runs.directory import RunDirectory
 
 VOID = {"meta", "link", "br", "img", "hr", "input"}
 

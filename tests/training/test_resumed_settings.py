@@ -7,7 +7,7 @@ from plans import plan_of, saved
 
 from savanna.errors import UsageError
 from savanna.experiments import EXPERIMENTS
-from savanna.orchestration.plan import json_safe
+from savanna.session.plan import json_safe
 
 ENVS = {"gym": ("--env", "Acrobot-v1")}
 

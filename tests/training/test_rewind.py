@@ -4,9 +4,9 @@ import pytest
 from command import savanna
 
 from savanna.evaluation.team_film import early_and_middle
-from savanna.orchestration.resume import last_number, rewind
-from savanna.orchestration.upload import Upload
-from savanna.run_directory import RunDirectory
+from savanna.runs.directory import RunDirectory
+from savanna.runs.resumption import last_number, rewind
+from savanna.runs.upload import Upload
 
 QUICK = ("--evaluate-episodes", "0", "--no-video", "--no-report")
 

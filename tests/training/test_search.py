@@ -5,8 +5,8 @@ from command import savanna
 from plans import plan_of
 
 from savanna.errors import UsageError
-from savanna.orchestration.trainable import DRAWN, _with_drawn
-from savanna.run_directory import RunDirectory
+from savanna.runs.directory import RunDirectory
+from savanna.session.trainable import DRAWN, _with_drawn
 
 
 @pytest.mark.parametrize(

@@ -14,8 +14,8 @@ from waiting import gone, wait_until
 
 from savanna.cli import main
 from savanna.forks.start import context_of, is_plain
-from savanna.orchestration.startup import PHASES, Startup, TrialStartup, as_text
-from savanna.run_directory import RunDirectory
+from savanna.runs.directory import RunDirectory
+from savanna.session.startup import PHASES, Startup, TrialStartup, as_text
 
 
 @pytest.fixture
@@ -114,7 +114,7 @@ def test_the_first_update_is_noted_once():
 ACTORS = """
 import os, sys
 from savanna.experiments import Machine
-from savanna.orchestration.cluster import own_ray, prepare
+from savanna.session.ray_runtime import own_ray, prepare
 prepare("PPO", None)
 with own_ray(Machine(cpus=2, gpus=0), fork=True):
     import ray

@@ -14,7 +14,7 @@ from savanna.evaluation import export, load_policy, record_video
 from savanna.evaluation import onnx_export as onnx_module
 from savanna.evaluation.policy import MODULE
 from savanna.modules.atari import AtariModule
-from savanna.run_directory import CheckpointInfo, RunDirectory
+from savanna.runs.directory import CheckpointInfo, RunDirectory
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""The two kinds of error a user may see without a traceback."""
+"""The kinds of error a user may see without a traceback."""
 
 
 class SavannaError(Exception):
@@ -7,3 +7,11 @@ class SavannaError(Exception):
 
 class UsageError(SavannaError):
     """The command, an option or a file was wrong; nothing was started; exit code 2."""
+
+
+class Interrupted(SavannaError):
+    """A signal ended the run after its last checkpoint; exit code 130 or 143."""
+
+    def __init__(self, message: str, signal_number: int) -> None:
+        super().__init__(message)
+        self.exit_code = 128 + signal_number

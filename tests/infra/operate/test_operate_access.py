@@ -16,7 +16,7 @@ from infra.operate import tunnel
 from infra.operate.tools import OperateError, UsageError
 from infra.plan.plan import EXAMPLE_CLUSTER, EXAMPLE_FOUNDATION, Given, make
 from infra.plan.prices import load
-from savanna.jobs.cluster import find_cluster
+from savanna.jobs.known_cluster import find_cluster
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from savanna.cli.cluster import add_cluster_options, open_jobs
+from savanna.cli.cluster_options import add_cluster_options, open_jobs
 from savanna.cli.job_output import as_dict, exit_code, leave, say, show_end, show_job, show_table
 from savanna.cli.parser import Parser
 from savanna.cli.submit import add_submit_parser
@@ -72,7 +72,7 @@ def run_status(options: argparse.Namespace) -> int:
 
 def run_logs(options: argparse.Namespace) -> int:
     from savanna.jobs.follow import follow
-    from savanna.orchestration.phases import without_phases
+    from savanna.jobs.phases import without_phases
 
     jobs = open_jobs(options)
     if not options.follow:

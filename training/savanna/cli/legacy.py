@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from savanna.cli.words import Option, conflicts, options_of, target
+from savanna.cli.command_line import Option, conflicts, options_of, target
 from savanna.errors import UsageError
 
 STOP = {

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePath
 
-from savanna.cli.words import Option, conflicts, options_of, target
+from savanna.cli.command_line import Option, conflicts, options_of, target
 from savanna.errors import UsageError
 
 ALGORITHMS = {"maddpg": "particle", "ppo": "particle-ppo", "ippo": "particle-ippo"}

@@ -12,7 +12,7 @@ from typing import Any
 
 from savanna.cli.parser import Parser, add_runs_root
 from savanna.errors import UsageError
-from savanna.run_directory import RunDirectory
+from savanna.runs.directory import RunDirectory
 
 DEFAULT_SEED = 10_000
 

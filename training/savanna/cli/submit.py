@@ -11,15 +11,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from savanna.cli.cluster import add_cluster_options, open_jobs
+from savanna.cli.cluster_options import add_cluster_options, open_jobs
 from savanna.cli.job_output import exit_code, leave, say, show_end
 from savanna.cli.parser import Parser
 from savanna.cli.train import add_options, request_from
 from savanna.cli.train import arguments as translated
 from savanna.errors import UsageError
 from savanna.jobs.states import State
-from savanna.orchestration.request import TrainRequest
-from savanna.orchestration.target import OLD_RETURN
+from savanna.session.request import TrainRequest
+from savanna.session.target_return import OLD_RETURN
 
 EXAMPLES = """examples:
   savanna submit pong --workers 2
@@ -169,9 +169,9 @@ def check(request: TrainRequest) -> None:
     """`UsageError` for whatever can be known here to be wrong; the run itself is on the head."""
     from savanna.experiments import Machine, get_experiment
     from savanna.jobs.staging import files_of, module_of
-    from savanna.orchestration.checks import check_early
-    from savanna.orchestration.logs import quiet
-    from savanna.orchestration.plan import make_plan
+    from savanna.session.checks import check_early
+    from savanna.session.log_file import quiet
+    from savanna.session.plan import make_plan
 
     if request.resume:  # its world, and with it the old service's scale, is known on the head
         stop = {rule: limit for rule, limit in request.stop.items() if rule != OLD_RETURN}

@@ -13,7 +13,7 @@ from savanna.cli.legacy import translate
 from savanna.cli.parser import Parser, add_runs_root
 from savanna.cli.values import duration, literal, pairs, stop_rules
 from savanna.experiments import EXPERIMENTS
-from savanna.orchestration.request import TrainRequest
+from savanna.session.request import TrainRequest
 
 EXAMPLES = """examples:
   savanna train pong
@@ -193,7 +193,7 @@ def arguments(argv: list[str]) -> list[str]:
 
 def request_from(options: argparse.Namespace) -> TrainRequest:
     """The request that the options of `add_options` make."""
-    from savanna.orchestration.search_space import is_search_space
+    from savanna.session.search_space import is_search_space
 
     settings = pairs("--set", options.settings)
     rules, keep_default_stop = stop_rules(options.stop)
@@ -227,8 +227,8 @@ def request_from(options: argparse.Namespace) -> TrainRequest:
 
 
 def run(options: argparse.Namespace) -> int:
-    from savanna.orchestration import dry_run, train
-    from savanna.orchestration.phases import outcome
+    from savanna.jobs.phases import outcome
+    from savanna.session import dry_run, train
 
     if options.dry_run:
         show_plan(dry_run(_request(options)), as_json=options.json)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from savanna.evaluation.measure import Evaluation
     from savanna.evaluation.policy import Policy
-    from savanna.run_directory import RunDirectory
+    from savanna.runs.directory import RunDirectory
 
 __all__ = ["evaluate", "export", "load_policy", "record_video"]
 

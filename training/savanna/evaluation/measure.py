@@ -19,7 +19,7 @@ from savanna.errors import UsageError
 from savanna.evaluation.environments import make_vector_env
 from savanna.evaluation.policy import Policy, load_policy
 from savanna.evaluation.team import load_team, play_worlds
-from savanna.run_directory import RunDirectory
+from savanna.runs.directory import RunDirectory
 
 PERCENTILES = (5, 25, 50, 75, 95)
 

@@ -22,7 +22,7 @@ from savanna.envs.single import flattening, make_raw_env
 from savanna.errors import SavannaError, UsageError
 from savanna.evaluation.environments import make_vector_env
 from savanna.evaluation.policy import Policy, load_policy, mean_and_deviation
-from savanna.run_directory import RunDirectory
+from savanna.runs.directory import RunDirectory
 
 TOLERANCE = 1e-3
 CHECKED = 256  # observations

@@ -16,7 +16,7 @@ from savanna.errors import SavannaError
 from savanna.evaluation.onnx_export import CHECKED, check, write_graph
 from savanna.evaluation.policy import Policy
 from savanna.evaluation.team import Team, load_team
-from savanna.run_directory import RunDirectory
+from savanna.runs.directory import RunDirectory
 
 MOVES = "stay, left, right, down, up; one that also speaks: 5 x word + move"
 STRENGTHS = "strengths of stay (no effect), left, right, down, up, then of words, each in 0..1"

@@ -11,7 +11,7 @@ from ray.exceptions import AuthenticationError
 from ray.job_submission import JobSubmissionClient
 
 from savanna.errors import SavannaError
-from savanna.jobs.cluster import HINT, Cluster
+from savanna.jobs.known_cluster import HINT, Cluster
 
 CONNECT_SECONDS, READ_SECONDS = 10.0, 120.0
 _ADDRESS = "RAY_API_SERVER_ADDRESS"

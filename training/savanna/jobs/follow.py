@@ -7,10 +7,10 @@ from collections.abc import Callable
 from typing import Any
 
 from savanna.errors import SavannaError
+from savanna.jobs import phases
 from savanna.jobs.jobs import Job, Jobs
 from savanna.jobs.states import State
 from savanna.jobs.watch import watch
-from savanna.orchestration import phases
 
 
 def wait(

@@ -13,11 +13,11 @@ from typing import Any
 
 from savanna import __version__
 from savanna.errors import SavannaError, UsageError
+from savanna.jobs import phases
 from savanna.jobs.client import JobExists, JobsClient, UnknownJob
 from savanna.jobs.records import FOLDER, Record, load, load_all, new_id
 from savanna.jobs.states import State, state_of
 from savanna.jobs.watch import watch
-from savanna.orchestration import phases
 
 STOP_SECONDS = 60
 """From SIGTERM to SIGKILL: time for the iteration to end and for a checkpoint."""

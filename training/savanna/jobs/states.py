@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from savanna.orchestration.phases import FINAL
+from savanna.jobs.phases import FINAL
 
 TERMINAL = FINAL
 LOST = "the cluster no longer knows this job: its head was restarted or replaced"

@@ -12,7 +12,7 @@ from typing import Any, TextIO
 from savanna.metrics import COLUMNS, IterationResult
 from savanna.recording.line import Line, live_line, paint, plain_line
 from savanna.recording.progress import measure
-from savanna.run_directory import RunDirectory
+from savanna.runs.directory import RunDirectory
 
 PLAIN_SECONDS = 10.0
 """Least time between two plain lines."""

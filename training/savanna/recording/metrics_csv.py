@@ -8,7 +8,7 @@ from typing import Any, TextIO
 
 from savanna.errors import SavannaError
 from savanna.metrics import COLUMNS, IterationResult
-from savanna.run_directory import RunDirectory
+from savanna.runs.directory import RunDirectory
 
 
 class MetricsCsv:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
 
-from savanna.run_directory import RunDirectory
+from savanna.runs.directory import RunDirectory
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient

@@ -29,7 +29,7 @@ from savanna.recording.mlflow_store import (
     public_uri,
     tags,
 )
-from savanna.run_directory import RunDirectory
+from savanna.runs.directory import RunDirectory
 
 if TYPE_CHECKING:
     from mlflow.entities import Metric

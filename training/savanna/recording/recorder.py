@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Protocol
 
 from savanna.metrics import IterationResult
-from savanna.run_directory import RunDirectory
+from savanna.runs.directory import RunDirectory
 
 
 class Recorder(Protocol):

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from savanna.metrics import IterationResult
-from savanna.run_directory import RunDirectory
+from savanna.runs.directory import RunDirectory
 
 if TYPE_CHECKING:
     from tensorboardX import SummaryWriter

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from savanna.run_directory import RunDirectory
+from savanna.runs.directory import RunDirectory
 
 __all__ = ["write_report"]
 

@@ -16,7 +16,7 @@ from savanna.experiments import get_experiment
 from savanna.metrics import EPISODE_WINDOW
 from savanna.recording.text import clock, compact
 from savanna.report.scales import number
-from savanna.run_directory import REFERENCES, RunDirectory
+from savanna.runs.directory import REFERENCES, RunDirectory
 
 Rows = Sequence[Mapping[str, float]]
 

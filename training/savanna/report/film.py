@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
-from savanna.run_directory import RunDirectory
+from savanna.runs.directory import RunDirectory
 
 EMBED_BYTES = 8 * 1024 * 1024
 _POSTERS = {".jpg": "image/jpeg", ".png": "image/png"}

@@ -9,7 +9,7 @@ from typing import Any
 from savanna.errors import SavannaError
 from savanna.report import facts, figures
 from savanna.report.film import newest_film
-from savanna.run_directory import STATES, RunDirectory
+from savanna.runs.directory import STATES, RunDirectory
 
 
 def write_report(run: RunDirectory) -> Path:

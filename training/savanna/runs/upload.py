@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from savanna.run_directory import DISCARDED
+from savanna.runs.directory import DISCARDED
 
 BACKUP = ".backup"
 """Folder in a run's place in the storage with second copies of `PRECIOUS`."""

@@ -34,7 +34,7 @@ def add_cluster_options(parser: Parser) -> None:
 
 def open_jobs(options: argparse.Namespace) -> Jobs:
     """The jobs of the cluster that the options name, connected."""
-    from savanna.jobs.cluster import find_cluster
+    from savanna.jobs.known_cluster import find_cluster
 
     cluster = find_cluster(options.cluster, options.address, options.token_file, options.results)
     from savanna.jobs.client import JobsClient

@@ -19,7 +19,7 @@ class TrainRequest:
     seed: int | None = None
     overrides: dict[str, Any] = field(default_factory=dict)  # RLlib config keys, dots for nesting
     search: dict[str, str] = field(default_factory=dict)  # key -> search space, as written
-    stop: dict[str, float] = field(default_factory=dict)  # rules of savanna.orchestration.target
+    stop: dict[str, float] = field(default_factory=dict)  # rules of savanna.session.target_return
     keep_default_stop: bool = True
     checkpoint_freq: int | None = None
     checkpoint_at_end: bool | None = None
@@ -43,7 +43,7 @@ class TrainRequest:
     command: tuple[str, ...] = ()
     debug: bool = False  # say where the time of the start goes
     settings: Mapping[str, Any] = field(default_factory=dict)
-    """Of a resumed run: what its config was built with (`savanna.orchestration.saved`)."""
+    """Of a resumed run: what its config was built with (`savanna.session.resumed_settings`)."""
 
     @property
     def unresolved(self) -> bool:

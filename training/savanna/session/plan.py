@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from savanna.errors import UsageError
 from savanna.experiments import Experiment, Machine, get_experiment
-from savanna.orchestration.cluster import check_fits
-from savanna.orchestration.overrides import apply_overrides
-from savanna.orchestration.request import Kept, TrainRequest
-from savanna.orchestration.saved import restore, snapshot
-from savanna.orchestration.search_space import check_values
-from savanna.orchestration.target import converted, default_stop, env_settings, on_both_scales
+from savanna.session.overrides import apply_overrides
+from savanna.session.ray_runtime import check_fits
+from savanna.session.request import Kept, TrainRequest
+from savanna.session.resumed_settings import restore, snapshot
+from savanna.session.search_space import check_values
+from savanna.session.target_return import converted, default_stop, env_settings, on_both_scales
 
 if TYPE_CHECKING:
     from ray.rllib.algorithms.algorithm_config import AlgorithmConfig

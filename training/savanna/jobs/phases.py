@@ -17,8 +17,7 @@ import sys
 from collections.abc import Iterator
 from typing import Any, TextIO
 
-from savanna.errors import UsageError
-from savanna.orchestration.stopping import Interrupted
+from savanna.errors import Interrupted, UsageError
 
 PREFIX = "::savanna "
 VARIABLE = "SAVANNA_JOB"

@@ -11,9 +11,9 @@ from savanna.envs.custom import is_custom
 from savanna.envs.multi_agent import check_world, is_particle
 from savanna.errors import UsageError
 from savanna.experiments import Experiment, get_experiment
-from savanna.orchestration.request import TrainRequest
-from savanna.orchestration.search_space import refused, values_of
-from savanna.orchestration.target import RULES, env_settings, old_return_problem
+from savanna.session.request import TrainRequest
+from savanna.session.search_space import refused, values_of
+from savanna.session.target_return import RULES, env_settings, old_return_problem
 
 
 def check_early(request: TrainRequest) -> None:

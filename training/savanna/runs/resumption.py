@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from savanna.errors import SavannaError, UsageError
-from savanna.orchestration.films import films_after
-from savanna.run_directory import DISCARDED, CheckpointInfo, RunDirectory
+from savanna.session.films import films_after
+from savanna.runs.directory import DISCARDED, CheckpointInfo, RunDirectory
 
 _STATE = "algorithm_state.pkl"
 _NETWORKS = "learner_group/learner/rl_module/*/module_state.pkl"

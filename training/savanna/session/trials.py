@@ -14,14 +14,14 @@ from ray.tune import Callback
 
 from savanna.errors import SavannaError
 from savanna.metrics import IterationResult
-from savanna.orchestration.failure import explain_failure
-from savanna.orchestration.films import keep_film
-from savanna.orchestration.metadata import now
-from savanna.orchestration.mirror import Mirror
-from savanna.orchestration.startup import STARTUP
-from savanna.orchestration.stopping import StopRequest, reached
 from savanna.recording import MetricsCsv, Recorder
-from savanna.run_directory import CheckpointInfo, RunDirectory
+from savanna.runs.directory import CheckpointInfo, RunDirectory
+from savanna.runs.mirror import Mirror
+from savanna.session.failure import explain_failure
+from savanna.session.films import keep_film
+from savanna.session.metadata import now
+from savanna.session.startup import STARTUP
+from savanna.session.stopping import StopRequest, reached
 
 
 @dataclass
@@ -61,7 +61,7 @@ class RunRecording(Callback):
 
     `open_record(trial)` makes the run directory of a trial and everything in it; `phase` is told
     of the first result and the first checkpoint of every run, `started` of what a trial says about
-    its start (see `savanna.orchestration.startup`).
+    its start (see `savanna.session.startup`).
     """
 
     def __init__(

@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from savanna.errors import UsageError
-from savanna.orchestration.storage_process import StorageProcess, StorageProcessError
+from savanna.runs.storage_process import StorageProcess, StorageProcessError
 
 VARIABLE = "SAVANNA_STORAGE"
 CHECK_SECONDS = 45.0
@@ -50,7 +50,7 @@ def connect(location: str) -> Storage:
 
     refuse_secrets(location)
     if location.startswith(("abfs://", "abfss://")):
-        from savanna.orchestration.azure_storage import open_azure
+        from savanna.runs.azure_storage import open_azure
 
         return Storage(location, *open_azure(location))
     location = location if "://" in location else str(Path(location).resolve())

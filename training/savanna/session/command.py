@@ -14,11 +14,23 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TextIO
 
-from savanna.errors import SavannaError, UsageError
+from savanna.errors import Interrupted, SavannaError, UsageError
 from savanna.experiments import Machine, get_experiment
-from savanna.orchestration import phases
-from savanna.orchestration.checks import check_early
-from savanna.orchestration.cluster import (
+from savanna.jobs import phases
+from savanna.recording import Console, Recorder, default_recorders
+from savanna.runs.directory import REFERENCES, RunDirectory
+from savanna.runs.mirror import Mirror
+from savanna.runs.resumption import Resumption, rewind
+from savanna.runs.storage import Storage, chosen_storage, open_storage, shared_key
+from savanna.runs.stored import find_anywhere, is_local
+from savanna.session.after_training import finish
+from savanna.session.checks import check_early
+from savanna.session.log_file import quiet
+from savanna.session.machine import this_machine
+from savanna.session.metadata import collect_metadata, now
+from savanna.session.networks import check_networks
+from savanna.session.plan import Plan, make_plan
+from savanna.session.ray_runtime import (
     address_of,
     joined_machine,
     joined_ray,
@@ -26,24 +38,12 @@ from savanna.orchestration.cluster import (
     own_ray,
     prepare,
 )
-from savanna.orchestration.finish import finish
-from savanna.orchestration.logs import quiet
-from savanna.orchestration.machine import this_machine
-from savanna.orchestration.metadata import collect_metadata, now
-from savanna.orchestration.mirror import Mirror
-from savanna.orchestration.nodes import await_workers, count_workers
-from savanna.orchestration.plan import Plan, make_plan
-from savanna.orchestration.remote_runs import find_anywhere, is_local
-from savanna.orchestration.request import TrainRequest
-from savanna.orchestration.resume import Resumption, rewind
-from savanna.orchestration.saved import with_saved_settings
-from savanna.orchestration.startup import Startup, as_text
-from savanna.orchestration.stopping import Interrupted, StopRequest, handle_signals, hard_limit
-from savanna.orchestration.storage import Storage, chosen_storage, open_storage, shared_key
-from savanna.orchestration.trainable import DRAWN
-from savanna.orchestration.weights import check_networks
-from savanna.recording import Console, Recorder, default_recorders
-from savanna.run_directory import REFERENCES, RunDirectory
+from savanna.session.request import TrainRequest
+from savanna.session.resumed_settings import with_saved_settings
+from savanna.session.startup import Startup, as_text
+from savanna.session.stopping import StopRequest, handle_signals, hard_limit
+from savanna.session.trainable import DRAWN
+from savanna.session.workers import await_workers, count_workers
 
 
 def dry_run(request: TrainRequest) -> dict[str, Any]:
@@ -163,7 +163,7 @@ class _Session:
         log: Path,
         startup: Startup,
     ) -> None:
-        from savanna.orchestration.recording import RunRecording
+        from savanna.session.trials import RunRecording
 
         self.request, self.plan, self.resumption = request, plan, resumption
         self.storage, self.stop_request, self.began = storage, stop_request, began
@@ -179,7 +179,7 @@ class _Session:
 
     def run(self) -> list[RunDirectory]:
         """Train. Leaves every run directory with its final status."""
-        from savanna.orchestration.tuning import run_tune
+        from savanna.session.tune import run_tune
 
         continued = self.resumption.run if self.resumption else None
         if continued is not None and self.resumption and self.resumption.counters:
@@ -217,7 +217,7 @@ class _Session:
 
     def conclude(self) -> None:
         """Raise what the command ends with, if it is not success."""
-        from savanna.orchestration.recording import raise_for_failures
+        from savanna.session.trials import raise_for_failures
 
         if self.stop_request.signal is not None:
             records = list(self.recording.records.values())
@@ -253,7 +253,7 @@ class _Session:
         return (self.request.runs_root / self.plan.experiment.name).resolve()
 
     def _open_record(self, trial: Any) -> Any:
-        from savanna.orchestration.recording import TrialRecord
+        from savanna.session.trials import TrialRecord
 
         request, plan = self.request, self.plan
         resumed = self.resumption is not None and self.resumption.run is not None

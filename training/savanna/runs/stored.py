@@ -13,10 +13,10 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from savanna.errors import SavannaError, UsageError
-from savanna.orchestration.resume import Resumption, find_resumption, is_whole
-from savanna.orchestration.storage import Storage, explain, open_storage
-from savanna.orchestration.upload import BACKUP
-from savanna.run_directory import RunDirectory
+from savanna.runs.resumption import Resumption, find_resumption, is_whole
+from savanna.runs.storage import Storage, explain, open_storage
+from savanna.runs.upload import BACKUP
+from savanna.runs.directory import RunDirectory
 
 _READERS = 16  # status files read at a time: each costs a round trip
 _CHECKPOINT = re.compile(r"checkpoint_(\d+)")

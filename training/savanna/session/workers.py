@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TextIO
 
-from savanna.errors import SavannaError
-from savanna.orchestration import phases
-from savanna.orchestration.request import TrainRequest
-from savanna.orchestration.stopping import Interrupted, StopRequest, handle_signals
+from savanna.errors import Interrupted, SavannaError
+from savanna.jobs import phases
+from savanna.session.request import TrainRequest
+from savanna.session.stopping import StopRequest, handle_signals
 
 EVERY_SECONDS = 10.0
 """Between two lines that say who is there, if nothing changes."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from savanna.orchestration.request import Kept
-from savanna.run_directory import RunDirectory
+from savanna.runs.directory import RunDirectory
+from savanna.session.request import Kept
 
 
 def finish(run: RunDirectory, kept: Kept, say: Callable[[str], None]) -> None:

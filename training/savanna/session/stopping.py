@@ -12,16 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from types import FrameType
 from typing import Any
 
-from savanna.errors import SavannaError
 from savanna.metrics import EPISODE_WINDOW, STOP_RULES, IterationResult
-
-
-class Interrupted(SavannaError):
-    """A signal ended the run after its last checkpoint; exit code 130 or 143."""
-
-    def __init__(self, message: str, signal_number: int) -> None:
-        super().__init__(message)
-        self.exit_code = 128 + signal_number
 
 
 def reached(result: IterationResult, stop: Mapping[str, float]) -> str | None:

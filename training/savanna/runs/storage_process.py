@@ -1,6 +1,6 @@
 """A process that talks to a storage, so that neither hanging nor crashing there harms training.
 
-`python -m savanna.orchestration.storage_process LOCATION` reads one JSON command a line and
+`python -m savanna.runs.storage_process LOCATION` reads one JSON command a line and
 answers with JSON lines; it ends with its standard input, and so with whoever started it.
 """
 
@@ -108,8 +108,8 @@ def main() -> None:
     """Serve the commands on standard input until it ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the trainer, which ends us
     os.nice(_NICENESS)
-    from savanna.orchestration.storage import connect
-    from savanna.orchestration.upload import Upload
+    from savanna.runs.storage import connect
+    from savanna.runs.upload import Upload
 
     uploads: dict[str, Upload] = {}
     for line in sys.stdin:

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 from savanna.envs.multi_agent import is_particle, task_of
 from savanna.errors import UsageError
 from savanna.experiments import Experiment, Machine
-from savanna.orchestration.overrides import NESTED
-from savanna.orchestration.request import Kept, TrainRequest
-from savanna.orchestration.resume import Resumption
-from savanna.orchestration.storage import chosen_storage
-from savanna.orchestration.target import env_settings, same_task, without_return
+from savanna.runs.resumption import Resumption
+from savanna.runs.storage import chosen_storage
+from savanna.session.overrides import NESTED
+from savanna.session.request import Kept, TrainRequest
+from savanna.session.target_return import env_settings, same_task, without_return
 
 if TYPE_CHECKING:
     from ray.rllib.algorithms.algorithm_config import AlgorithmConfig

@@ -9,13 +9,13 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from savanna.orchestration.resume import last_number
-from savanna.orchestration.search_space import parse_search_space
-from savanna.orchestration.trainable import DRAWN, make_trainable
+from savanna.runs.resumption import last_number
+from savanna.session.search_space import parse_search_space
+from savanna.session.trainable import DRAWN, make_trainable
 
 if TYPE_CHECKING:
-    from savanna.orchestration.storage import Storage
-    from savanna.orchestration.trainer import _Session
+    from savanna.runs.storage import Storage
+    from savanna.session.command import _Session
 
 _STATE_FILES = (
     "experiment_state-*",

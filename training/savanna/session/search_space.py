@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from savanna.errors import UsageError
-from savanna.orchestration.overrides import apply_overrides
+from savanna.session.overrides import apply_overrides
 
 if TYPE_CHECKING:
     from ray.rllib.algorithms.algorithm_config import AlgorithmConfig

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 import gymnasium as gym
 
 from savanna.errors import UsageError
-from savanna.orchestration.resume import Resumption
-from savanna.orchestration.saved import settings_of_networks
+from savanna.runs.resumption import Resumption
+from savanna.session.resumed_settings import settings_of_networks
 
 if TYPE_CHECKING:
     from ray.rllib.algorithms.algorithm import Algorithm
 
-    from savanna.orchestration.plan import Plan
+    from savanna.session.plan import Plan
 
 _COMPONENT = "learner_group/learner/rl_module"
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from savanna.run_directory import CheckpointInfo, RunDirectory, film_iteration
+from savanna.runs.directory import CheckpointInfo, RunDirectory, film_iteration
 
 FILM = "film"
 """Key of the result: {file name: content}."""

@@ -9,15 +9,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from savanna.orchestration.films import FILM, Filmer
-from savanna.orchestration.overrides import apply_overrides
-from savanna.orchestration.startup import TrialStartup
-from savanna.orchestration.weights import hand_out_networks, load_networks
+from savanna.session.films import FILM, Filmer
+from savanna.session.networks import hand_out_networks, load_networks
+from savanna.session.overrides import apply_overrides
+from savanna.session.startup import TrialStartup
 
 if TYPE_CHECKING:
     from ray.rllib.algorithms.algorithm import Algorithm
 
-    from savanna.run_directory import CheckpointInfo
+    from savanna.runs.directory import CheckpointInfo
 
 DRAWN = "drawn"
 """Key of Tune's config: {setting: what the search drew for it}."""
@@ -35,7 +35,7 @@ def make_trainable(
     `counters` are those of that checkpoint; without them all begins anew but the networks. New
     checkpoints are numbered after `last_number` and after those in the storage. A folder that this
     node lacks is taken from there. With `film_every` the results hold a film every so many episodes
-    (see `savanna.orchestration.films`).
+    (see `savanna.session.films`).
     """
 
     class Trainable(algorithm):

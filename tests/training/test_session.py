@@ -13,10 +13,10 @@ from waiting import wait_until
 
 from savanna.errors import UsageError
 from savanna.metrics import COLUMNS, IterationResult
-from savanna.orchestration.resume import find_resumption, rewind
-from savanna.orchestration.search_space import is_search_space, parse_search_space
-from savanna.orchestration.stopping import margin, reached
-from savanna.run_directory import RunDirectory
+from savanna.runs.directory import RunDirectory
+from savanna.runs.resumption import find_resumption, rewind
+from savanna.session.search_space import is_search_space, parse_search_space
+from savanna.session.stopping import margin, reached
 
 QUICK = ("--evaluate-episodes", "0", "--no-video", "--no-report")
 
