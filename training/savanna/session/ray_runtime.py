@@ -54,6 +54,8 @@ def prepare(algorithm: str, address: str | None, gpus: int = 0) -> None:
             import_ray()
         for module in _modules(algorithm):
             importlib.import_module(module)
+        quick = importlib.import_module("savanna.algorithms.quick_setup")
+        quick.quick_setup()
         gc.freeze()  # what is imported stays
     finally:
         gc.enable()

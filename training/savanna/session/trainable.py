@@ -52,6 +52,9 @@ def make_trainable(
             return result | ({FILM: film} if film else {}) | self._startup.take()
 
         def setup(self, config: Any) -> None:
+            from savanna.algorithms.quick_setup import quick_setup
+
+            quick_setup()
             self._startup = TrialStartup()
             self._filmer = Filmer(film_every) if film_every else None
             super().setup(config)

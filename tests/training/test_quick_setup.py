@@ -1,0 +1,69 @@
+"""What is left out at the start of a run, and that nothing else is."""
+
+import sys
+
+import pytest
+from command import ours, run
+
+PREPARED = """
+import sys, torch
+from savanna.algorithms.quick_setup import quick_setup
+quick_setup()
+loaded = lambda: "torch._dynamo.eval_frame" in sys.modules
+"""
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        pytest.param(
+            """
+weight = torch.nn.Parameter(torch.ones(2))
+optimizer = torch.optim.Adam([weight], lr=0.5)
+weight.sum().backward()
+optimizer.step()
+assert torch.allclose(weight, torch.tensor(0.5)), weight
+assert not loaded()
+""",
+            id="an optimizer steps without torch's compiler",
+        ),
+        pytest.param(
+            """
+from ray.rllib.utils.torch_utils import set_torch_seed
+set_torch_seed(7)
+assert torch.are_deterministic_algorithms_enabled()
+assert not torch.is_deterministic_algorithms_warn_only_enabled()
+first = torch.rand(3).tolist()
+set_torch_seed(7)
+assert torch.rand(3).tolist() == first
+assert not loaded()
+torch.use_deterministic_algorithms(True, warn_only=True)
+assert torch.is_deterministic_algorithms_warn_only_enabled()
+torch.use_deterministic_algorithms(False)
+assert not torch.are_deterministic_algorithms_enabled()
+""",
+            id="seeding is as strict as RLlib asks, without torch's compiler",
+        ),
+        pytest.param(
+            """
+import torch._dynamo.config
+from torch._dynamo import explain
+assert loaded() and torch._dynamo.config.cache_size_limit > 0
+assert torch.compile(lambda x: x + 1, backend="eager")(torch.ones(1)).item() == 2
+""",
+            id="whoever wants torch's compiler gets it",
+        ),
+        pytest.param(
+            """
+from ray.rllib.connectors.env_to_module import FlattenObservations
+made = FlattenObservations(multi_agent=True, agent_ids=["one"])
+_, keywords = made.get_ctor_args_and_kwargs()
+assert keywords["multi_agent"] is True and keywords["agent_ids"] == ["one"], keywords
+""",
+            id="connectors know what they were made with",
+        ),
+    ],
+)
+def test_quick_setup(program):
+    done = run([sys.executable, "-c", PREPARED + program], env=ours(), timeout=120)
+    assert done.returncode == 0, done.stdout + done.stderr
