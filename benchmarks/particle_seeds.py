@@ -17,7 +17,8 @@ from savanna.cli.parser import Parser
 from savanna.errors import SavannaError, UsageError
 from savanna.experiments.particle import OLD_TARGET
 from savanna.report.chart_data import Reference
-from savanna.runs.directory import CheckpointInfo, RunDirectory
+from savanna.runs.checkpoints import CheckpointInfo
+from savanna.runs.directory import RunDirectory
 
 AGENTS = 3
 SEEDS, SECONDS, EPISODES = [0, 1, 2], 1800.0, 1000

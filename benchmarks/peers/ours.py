@@ -9,7 +9,8 @@ from typing import Any
 from benchmarks.peers.environments import BUILD
 from benchmarks.peers.results import Look, Outcome
 from benchmarks.training_run import end, start
-from savanna.runs.directory import CheckpointInfo, RunDirectory
+from savanna.runs.checkpoints import CheckpointInfo
+from savanna.runs.directory import RunDirectory
 
 AGENTS = 3
 CHECKPOINT_FREQUENCY = 10

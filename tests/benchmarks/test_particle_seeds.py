@@ -10,7 +10,7 @@ from benchmarks.curves import WIDTH, Curve, draw
 from benchmarks.particle_seeds import Seed, main, nearest, seconds_to, table
 from savanna.errors import SavannaError
 from savanna.report.chart_data import Reference
-from savanna.runs.directory import CheckpointInfo
+from savanna.runs.checkpoints import CheckpointInfo
 
 ROWS = [
     {"seconds": 10.0, "agent_steps": 3_000.0, "old_return_mean": math.nan},

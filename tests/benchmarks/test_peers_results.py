@@ -6,7 +6,7 @@ from benchmarks.peers.__main__ import curve, main
 from benchmarks.peers.clock import Clock, TimeIsUp
 from benchmarks.peers.ours import spaced
 from benchmarks.peers.results import Look, Outcome, on_old_scale, table
-from savanna.runs.directory import CheckpointInfo
+from savanna.runs.checkpoints import CheckpointInfo
 
 
 def outcome(name, title, *looks):

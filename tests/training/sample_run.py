@@ -9,7 +9,8 @@ from typing import Any
 
 from savanna.metrics import IterationResult
 from savanna.recording import MetricsCsv
-from savanna.runs.directory import CheckpointInfo, RunDirectory
+from savanna.runs.checkpoints import CheckpointInfo
+from savanna.runs.directory import RunDirectory
 
 STEPS_PER_ITERATION = 8192
 CONFIG: dict[str, Any] = {

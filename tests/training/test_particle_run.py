@@ -16,7 +16,8 @@ from savanna.envs.multi_agent import worlds_of
 from savanna.evaluation import record_video
 from savanna.evaluation.team import load_team
 from savanna.evaluation.team_film import film_progress
-from savanna.runs.directory import RunDirectory, film_iteration
+from savanna.runs.directory import RunDirectory
+from savanna.runs.films import film_iteration
 
 QUICK = (
     "--set",

@@ -12,12 +12,12 @@ import pytest
 from azurite import ACCOUNT, KEY
 from command import ours, run, savanna
 from one_packet import in_one_packet
+from savanna.runs.mirror import Mirror
 from waiting import gone, wait_until
 
 from savanna.cli import main
 from savanna.errors import UsageError
 from savanna.runs.directory import RunDirectory
-from savanna.runs.mirror import Mirror
 from savanna.runs.storage import chosen_storage, connect, open_storage
 from savanna.runs.stored import download_run, find_run
 

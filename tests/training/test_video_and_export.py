@@ -14,7 +14,8 @@ from savanna.evaluation import export, load_policy, record_video
 from savanna.evaluation import onnx_export as onnx_module
 from savanna.evaluation.policy import MODULE
 from savanna.modules.atari import AtariModule
-from savanna.runs.directory import CheckpointInfo, RunDirectory
+from savanna.runs.checkpoints import CheckpointInfo
+from savanna.runs.directory import RunDirectory
 
 
 @pytest.fixture

@@ -14,7 +14,8 @@ from PIL import Image
 from savanna.envs.multi_agent import old_scale_of, worlds_of
 from savanna.evaluation.film import Picture, read_film, with_caption, write_film
 from savanna.evaluation.team import Team, episode_seeds, load_team
-from savanna.runs.directory import RunDirectory, film_iteration
+from savanna.runs.directory import RunDirectory
+from savanna.runs.films import film_iteration
 
 FPS = 8
 SIZE = 350  # pixels

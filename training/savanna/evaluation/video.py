@@ -21,7 +21,8 @@ from savanna.evaluation.film import Picture, with_caption, write_film
 from savanna.evaluation.policy import Policy, load_policy
 from savanna.evaluation.team import load_team
 from savanna.evaluation.team_film import FPS, play_filmed
-from savanna.runs.directory import CheckpointInfo, RunDirectory
+from savanna.runs.checkpoints import CheckpointInfo
+from savanna.runs.directory import RunDirectory
 
 ATARI_FPS = 15
 """Real time: an agent step is four frames of a 60 Hz screen."""

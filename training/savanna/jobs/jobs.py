@@ -18,6 +18,7 @@ from savanna.jobs.client import JobExists, JobsClient, UnknownJob
 from savanna.jobs.records import FOLDER, Record, load, load_all, new_id
 from savanna.jobs.states import State, state_of
 from savanna.jobs.watch import watch
+from savanna.runs.owner import JOB
 
 STOP_SECONDS = 60
 """From SIGTERM to SIGKILL: time for the iteration to end and for a checkpoint."""
@@ -71,7 +72,7 @@ class Jobs:
         job = new_id(experiment)
         words = ["savanna", "train", *arguments, "--runs-root", self.client.cluster.results]
         environment: dict[str, Any] = {
-            "env_vars": {phases.VARIABLE: job, "RAY_JOB_STOP_WAIT_TIME_S": str(STOP_SECONDS)}
+            "env_vars": {JOB: job, "RAY_JOB_STOP_WAIT_TIME_S": str(STOP_SECONDS)}
         }
         if files is not None:
             environment["working_dir"] = str(files)

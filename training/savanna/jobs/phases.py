@@ -18,15 +18,15 @@ from collections.abc import Iterator
 from typing import Any, TextIO
 
 from savanna.errors import Interrupted, UsageError
+from savanna.runs.owner import JOB
 
 PREFIX = "::savanna "
-VARIABLE = "SAVANNA_JOB"
 FINAL = ("succeeded", "stopped", "failed")
 
 
 def report(phase: str, stream: TextIO | None = None, **details: Any) -> None:
     """Write one phase line to `stream` (default: stderr) if this process is a job."""
-    if not os.environ.get(VARIABLE):
+    if not os.environ.get(JOB):
         return
     stream = stream or sys.stderr
     stream.flush()

@@ -1,4 +1,4 @@
-"""Azure storage as a pyarrow filesystem that carries its account key in no pickle, file or log."""
+"""Azure storage as a pyarrow filesystem."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ import base64
 import binascii
 import os
 import re
-import uuid
-from typing import Any
 from urllib.parse import urlsplit
 
 from pyarrow.fs import AzureFileSystem
@@ -22,42 +20,9 @@ _URI = re.compile(
     r"abfss?://(?P<container>[a-z0-9-]+)@(?P<account>[a-z0-9]+)\.(?:dfs|blob)\."
     r"(?P<cloud>[a-z0-9.-]+)(?::443)?(?P<path>/[^?#]*)?"
 )
-_KV_NAMESPACE = b"savanna"
 
 
-class AzureStorage(AzureFileSystem):
-    """The blobs of one account, opened with `AZURE_STORAGE_KEY` or DefaultAzureCredential.
-
-    Ray Tune pickles its filesystem into state files, so a pickle must not hold the key. Where it
-    is opened again, the key comes from that process's environment, or else from Ray's memory,
-    where `share_key` has put it under the name `ticket`.
-    """
-
-    def __init__(self, account: str, options: dict[str, str], ticket: str, key: str | None) -> None:
-        super().__init__(account, account_key=key, **options)
-        self._reopening = (account, options, ticket)
-        self._key = key
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _reopen, self._reopening
-
-    def share_key(self) -> None:
-        """Let this Ray cluster's other processes open it too; Ray must be running."""
-        if self._key is not None:
-            from ray.experimental.internal_kv import _internal_kv_put
-
-            ticket = self._reopening[2].encode()
-            _internal_kv_put(ticket, self._key.encode(), namespace=_KV_NAMESPACE)
-
-    def withdraw_key(self) -> None:
-        """End what `share_key` began."""
-        from ray.experimental.internal_kv import _internal_kv_del, _internal_kv_initialized
-
-        if self._key is not None and _internal_kv_initialized():
-            _internal_kv_del(self._reopening[2].encode(), namespace=_KV_NAMESPACE)
-
-
-def open_azure(location: str) -> tuple[AzureStorage, str]:
+def open_azure(location: str) -> tuple[AzureFileSystem, str]:
     """The filesystem of an `abfss://` or `abfs://` location, and `container/path` in it.
 
     Sends no request. Raises `UsageError` where the location, the key or the endpoint is malformed;
@@ -69,12 +34,8 @@ def open_azure(location: str) -> tuple[AzureStorage, str]:
     account = match["account"]
     path = "/".join(part for part in (match["path"] or "").split("/") if part)
     options = _endpoint(account, match["cloud"])
-    filesystem = AzureStorage(account, options, uuid.uuid4().hex, _key())
+    filesystem = AzureFileSystem(account, account_key=_key(), **options)
     return filesystem, f"{match['container']}/{path}".rstrip("/")
-
-
-def _reopen(account: str, options: dict[str, str], ticket: str) -> AzureStorage:
-    return AzureStorage(account, options, ticket, _key() or _shared_key(ticket))
 
 
 def _key() -> str | None:
@@ -84,15 +45,6 @@ def _key() -> str | None:
     except binascii.Error as error:  # pyarrow would end the process
         raise UsageError(f"{KEY} is no storage account key: those are base64.") from error
     return key or None
-
-
-def _shared_key(ticket: str) -> str | None:
-    from ray.experimental.internal_kv import _internal_kv_get, _internal_kv_initialized
-
-    if not _internal_kv_initialized():
-        return None
-    found = _internal_kv_get(ticket.encode(), namespace=_KV_NAMESPACE)
-    return found.decode() if found else None
 
 
 def _endpoint(account: str, cloud: str) -> dict[str, str]:

@@ -5,8 +5,8 @@ runs/<experiment>/<utc time>-s<seed>/
     metadata.json      versions, git commit, hardware, seed, command; never the environment
     status.json        state, reason, times; rewritten as the run goes on
     metrics.csv        one row an iteration (savanna.metrics.COLUMNS)
-    checkpoints.json   an index of the checkpoints that exist
-    checkpoint_000000/ written by Ray Tune
+    owner.json         who writes it now (savanna.runs.owner); not there once it has ended
+    checkpoint_000000/ RLlib's files and a manifest (savanna.runs.checkpoints)
     evaluations.json   what `savanna evaluate` measured
     references.json    what random and scripted players score (particle worlds)
     discarded/         what came after a checkpoint that the run went back to
@@ -19,29 +19,17 @@ import csv
 import json
 import os
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from savanna.errors import SavannaError, UsageError
+from savanna.runs.checkpoints import CheckpointInfo, checkpoints_in, or_lowest, path_of
 
 REFERENCES = "references.json"
-DISCARDED = "discarded"
-"""Folder of what came after a checkpoint that the run went back to."""
 
 STATES = ("running", "succeeded", "stopped", "failed")
-
-
-@dataclass(frozen=True)
-class CheckpointInfo:
-    """One saved checkpoint; the numbers are those of the iteration it was written after."""
-
-    number: int  # the suffix of its folder
-    iteration: int
-    agent_steps: int
-    seconds: float
-    episode_return_mean: float
 
 
 @dataclass(frozen=True)
@@ -54,15 +42,22 @@ class RunDirectory:
     def create(cls, root: Path, experiment: str, seed: int) -> RunDirectory:
         """Make a new run directory under `root` and point `root/latest` at it."""
         stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
-        base = root / experiment / f"{stamp}-s{seed}"
-        path, attempt = base, 1
-        while path.exists():
-            attempt += 1
-            path = base.with_name(f"{base.name}-{attempt}")
-        path.mkdir(parents=True)
-        run = cls(path.resolve())
+        run = cls.claim(root / experiment, f"{stamp}-s{seed}")
         run.mark_latest(root)
         return run
+
+    @classmethod
+    def claim(cls, folder: Path, name: str) -> RunDirectory:
+        """A new, empty directory in `folder`: `name`, or `name-2` and so on where that is taken."""
+        folder.mkdir(parents=True, exist_ok=True)
+        path, attempt = folder / name, 1
+        while True:
+            try:
+                path.mkdir()
+                return cls(path.resolve())
+            except FileExistsError:
+                attempt += 1
+                path = folder / f"{name}-{attempt}"
 
     @classmethod
     def find(cls, reference: str, root: Path = Path("runs")) -> RunDirectory:
@@ -132,24 +127,18 @@ class RunDirectory:
 
     def checkpoints(self) -> list[CheckpointInfo]:
         """The checkpoints still on disk, oldest first."""
-        listed = [CheckpointInfo(**entry) for entry in self.read_json("checkpoints.json", [])]
-        return [c for c in listed if self.checkpoint_path(c.number).is_dir()]
+        return checkpoints_in(self.path)
 
     def checkpoint_path(self, number: int) -> Path:
-        return self.path / f"checkpoint_{number:06d}"
+        return path_of(self.path, number)
 
-    def add_checkpoint(self, info: CheckpointInfo) -> None:
-        kept = [c for c in self.checkpoints() if c.number != info.number]
-        self.write_json("checkpoints.json", [asdict(c) for c in (*kept, info)])
-
-    def forget_checkpoints(self, numbers: Iterable[int]) -> None:
-        """Drop checkpoints, and what they scored, from the indexes; their folders stay."""
-        gone = set(numbers)
-        for file, key in (("checkpoints.json", "number"), ("evaluations.json", "checkpoint")):
-            entries = self.read_json(file, [])
-            left = [entry for entry in entries if entry[key] not in gone]
-            if left != entries:
-                self.write_json(file, left)
+    def forget_evaluations(self, checkpoints: Iterable[int]) -> None:
+        """Drop what these checkpoints scored."""
+        gone = set(checkpoints)
+        entries = self.read_json("evaluations.json", [])
+        left = [entry for entry in entries if entry["checkpoint"] not in gone]
+        if left != entries:
+            self.write_json("evaluations.json", left)
 
     def checkpoint(self, which: str = "best") -> CheckpointInfo:
         """`best`, `last` or a number.
@@ -167,7 +156,7 @@ class RunDirectory:
             scored = [c for c in available if c.number in scores]
             if scored:
                 return max(scored, key=lambda c: (scores[c.number], c.iteration))
-            return max(available, key=lambda c: (_or_lowest(c.episode_return_mean), c.iteration))
+            return max(available, key=lambda c: (or_lowest(c.episode_return_mean), c.iteration))
         for info in available:
             if which.isdigit() and info.number == int(which):
                 return info
@@ -199,12 +188,3 @@ class RunDirectory:
         temporary = self.path / f".{name}.tmp"
         temporary.write_text(json.dumps(content, indent=2) + "\n")
         temporary.replace(self.path / name)
-
-
-def film_iteration(film: Path) -> int:
-    """The iteration after which a film of training was made: `episode-E-iteration-I.mp4`."""
-    return int(film.stem.rpartition("-")[2])
-
-
-def _or_lowest(value: float) -> float:
-    return value if value == value else float("-inf")

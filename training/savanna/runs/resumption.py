@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import csv
-import json
-import pickle
 from dataclasses import dataclass
 from pathlib import Path
 
 from savanna.errors import SavannaError, UsageError
-from savanna.session.films import films_after
-from savanna.runs.directory import DISCARDED, CheckpointInfo, RunDirectory
-
-_STATE = "algorithm_state.pkl"
-_NETWORKS = "learner_group/learner/rl_module/*/module_state.pkl"
-_OPTIMIZER = "learner_group/learner/state.pkl"
+from savanna.runs.checkpoints import DISCARDED, CheckpointInfo, is_whole
+from savanna.runs.directory import RunDirectory
+from savanna.runs.films import films_after
 
 
 @dataclass(frozen=True)
@@ -63,7 +58,7 @@ def rewind(run: RunDirectory, to: CheckpointInfo) -> str | None:
     _rewind_metrics(run, to)
     aside = run.path / DISCARDED
     checkpoints = [c for c in run.checkpoints() if c.number > to.number]
-    run.forget_checkpoints(c.number for c in checkpoints)
+    run.forget_evaluations(c.number for c in checkpoints)
     gone = [run.checkpoint_path(c.number) for c in checkpoints]
     gone += films_after(run, to, [path.name for path in gone])
     for path in gone:
@@ -73,13 +68,6 @@ def rewind(run: RunDirectory, to: CheckpointInfo) -> str | None:
     if not checkpoints:
         return None
     return f"Checkpoints after {to.number} of {run.id}, and their films, are now in {aside}."
-
-
-def last_number(run: RunDirectory) -> int:
-    """The highest number that a checkpoint of the run has ever had; -1 without any."""
-    found = [*run.path.glob("checkpoint_*"), *run.path.glob(f"{DISCARDED}/checkpoint_*")]
-    numbers = [int(n) for path in found if (n := path.name.partition("_")[2]).isdigit()]
-    return max(numbers, default=-1)
 
 
 def _rewind_metrics(run: RunDirectory, to: CheckpointInfo) -> None:
@@ -102,20 +90,3 @@ def _rewind_metrics(run: RunDirectory, to: CheckpointInfo) -> None:
     with temporary.open("w", newline="") as handle:
         csv.writer(handle).writerows([header, *(row for row in whole if row not in later)])
     temporary.replace(file)
-
-
-def is_whole(checkpoint: Path) -> bool:
-    """Whether the parts are there and the small ones can be read; the rest shows on loading."""
-    try:
-        json.loads((checkpoint / "rllib_checkpoint.json").read_text())
-        networks = list(checkpoint.glob(_NETWORKS))
-        for file in (checkpoint / _STATE, *networks):
-            with file.open("rb") as handle:
-                pickle.load(handle)
-        components = [checkpoint / part for part in ("", "learner_group", "learner_group/learner")]
-        parts = [file for file in checkpoint.rglob("*") if file.is_file()]
-        named = all((folder / "class_and_ctor_args.pkl").is_file() for folder in components)
-        needed = (*parts, checkpoint / _OPTIMIZER)
-        return named and bool(networks) and all(file.stat().st_size > 0 for file in needed)
-    except Exception:  # whatever a damaged file makes of unpickling
-        return False

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,7 +35,9 @@ def chosen_storage(option: str | None, saved: str | None = None) -> str | None:
     `none` in the first two means: no storage.
     """
     chosen = option or os.environ.get(VARIABLE, "").strip() or saved
-    return None if chosen in (None, "none") else chosen
+    if chosen in (None, "none"):
+        return None
+    return chosen if "://" in chosen else str(Path(chosen).resolve())
 
 
 def connect(location: str) -> Storage:
@@ -53,43 +53,44 @@ def connect(location: str) -> Storage:
         from savanna.runs.azure_storage import open_azure
 
         return Storage(location, *open_azure(location))
-    location = location if "://" in location else str(Path(location).resolve())
     return Storage(location, *pyarrow.fs.FileSystem.from_uri(location))
 
 
-def open_storage(location: str, *, writable: bool = True) -> Storage:
-    """Open `location`; `UsageError` unless it can be read (and written to) now.
+def check_storage(location: str) -> None:
+    """`UsageError` unless `location` can be written to now."""
+    _ask(location, {"do": "check", "writable": True}, "write to")
 
-    The try is made in a process of its own: Azure's library waits for minutes for what does not
-    answer, and ends the process where it finds no credentials.
-    """
+
+def open_storage(location: str) -> Storage:
+    """Open `location`; `UsageError` unless it can be read now."""
+    _ask(location, {"do": "check", "writable": False}, "read")
+    try:
+        return connect(location)
+    except (OSError, ValueError, ImportError) as error:  # those of pyarrow are among them
+        problem = explain(str(error), location)
+        raise UsageError(f"cannot read the storage {location!r}: {problem}") from error
+
+
+def read_from_storage(location: str, file: str) -> str | None:
+    """The text of `file` at `location`, `None` where there is none; `UsageError` as above."""
+    content: str | None = _ask(location, {"do": "read", "file": file}, "read").get("content")
+    return content
+
+
+def _ask(location: str, command: dict[str, Any], what: str) -> dict[str, Any]:
+    """Ask a process of its own: Azure's library waits for minutes for what does not answer, and
+    ends the process where it finds no credentials. And who opens no storage can fork."""
     refuse_secrets(location)
-    what = f"cannot {'write to' if writable else 'read'} the storage {location!r}"
-    azure = connect(location) if location.startswith("abfs") else None  # only looks at its form
+    if location.startswith("abfs"):
+        connect(location)  # only looks at its form
     process = StorageProcess(location)
     try:
-        process.ask({"do": "check", "writable": writable}, CHECK_SECONDS)
-        return azure or connect(location)
-    except StorageProcessError as error:
-        raise UsageError(f"{what}: {explain(str(error), location)}") from error
-    except (OSError, ValueError, ImportError) as error:  # those of pyarrow are among them
-        raise UsageError(f"{what}: {explain(str(error), location)}") from error
+        return process.ask(command, CHECK_SECONDS)
+    except (StorageProcessError, OSError, ValueError, ImportError) as error:
+        problem = explain(str(error), location)
+        raise UsageError(f"cannot {what} the storage {location!r}: {problem}") from error
     finally:
         process.close()
-
-
-@contextlib.contextmanager
-def shared_key(storage: Storage | None) -> Iterator[None]:
-    """Inside, Ray's processes on every node can open `storage`; Ray must be running."""
-    share = getattr(storage.filesystem, "share_key", None) if storage else None
-    if storage is None or share is None:
-        yield
-        return
-    share()
-    try:
-        yield
-    finally:
-        storage.filesystem.withdraw_key()
 
 
 def refuse_secrets(location: str) -> None:

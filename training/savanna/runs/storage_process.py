@@ -24,7 +24,12 @@ _NICENESS = 10
 
 
 class StorageProcessError(SavannaError):
-    """The storage failed, or the process did; the message is what it said."""
+    """The storage failed, or the process did; the message is what it said.
+
+    `left`: what was still to be done, in words, where that is known.
+    """
+
+    left = ""
 
 
 class StorageProcess:
@@ -35,8 +40,8 @@ class StorageProcess:
         self._process: subprocess.Popen[str] | None = None
         self._late = False
 
-    def ask(self, command: dict[str, Any], patience: float) -> None:
-        """Have `command` carried out; `StorageProcessError` where that fails.
+    def ask(self, command: dict[str, Any], patience: float) -> dict[str, Any]:
+        """Have `command` carried out; its answer. `StorageProcessError` where that fails.
 
         `patience`: seconds that may pass without a sign of progress; the process is ended then.
         """
@@ -47,8 +52,10 @@ class StorageProcess:
             process.stdin.flush()
         except OSError:
             raise StorageProcessError(self._last_words()) from None
-        answer: dict[str, Any] = {"progress": True}
-        while "progress" in answer:
+        answer: dict[str, Any] = {"left": ""}
+        left = ""
+        while "left" in answer:
+            left = answer["left"]
             self._late = False
             timer = threading.Timer(patience, self._too_late)
             timer.start()
@@ -56,12 +63,13 @@ class StorageProcess:
             timer.cancel()
             if self._late:
                 self.close()
-                raise StorageProcessError(f"no answer within {patience:g} s")
+                raise _failed(f"no answer within {patience:g} s", left)
             if not line:
-                raise StorageProcessError(self._last_words())
+                raise _failed(self._last_words(), left)
             answer = json.loads(line)
         if answer.get("error"):
-            raise StorageProcessError(answer["error"])
+            raise _failed(answer["error"], left)
+        return answer
 
     def close(self) -> None:
         """End the process."""
@@ -104,6 +112,12 @@ class StorageProcess:
         return (told or lines[-1:] or ["the process that talks to it was killed"])[0]
 
 
+def _failed(problem: str, left: str) -> StorageProcessError:
+    error = StorageProcessError(problem)
+    error.left = left
+    return error
+
+
 def main() -> None:
     """Serve the commands on standard input until it ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the trainer, which ends us
@@ -114,17 +128,20 @@ def main() -> None:
     uploads: dict[str, Upload] = {}
     for line in sys.stdin:
         command = json.loads(line)
+        answer: dict[str, Any] = {}
         try:
             storage = connect(sys.argv[1])
             if command["do"] == "check":
                 check(storage, command["writable"])
+            elif command["do"] == "read":
+                answer = {"content": read(storage, command["file"])}
             else:
                 run = command["run"]
                 upload = uploads.setdefault(run, Upload(storage, Path(run), command["to"]))
                 refuse_missing_container(storage)
-                for _ in upload.changed_files(checkpoints=command["checkpoints"]):
-                    print('{"progress": true}', flush=True)
-            print("{}", flush=True)
+                for left in upload.steps():
+                    print(json.dumps({"left": left}), flush=True)
+            print(json.dumps(answer), flush=True)
         except Exception as error:
             print(json.dumps({"error": str(error) or type(error).__name__}), flush=True)
 
@@ -144,6 +161,15 @@ def refuse_missing_container(storage: Any) -> None:
     container = storage.path.partition("/")[0]
     if storage.filesystem.get_file_info(container).type == pyarrow.fs.FileType.NotFound:
         raise FileNotFoundError("ContainerNotFound")
+
+
+def read(storage: Any, file: str) -> str | None:
+    """The text of a file in the storage; `None` where it is not there."""
+    try:
+        with storage.filesystem.open_input_stream(f"{storage.path}/{file}") as stream:
+            return str(stream.read().decode())
+    except FileNotFoundError:
+        return None
 
 
 def check(storage: Any, writable: bool) -> None:

@@ -13,13 +13,15 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from savanna.errors import SavannaError, UsageError
-from savanna.runs.resumption import Resumption, find_resumption, is_whole
-from savanna.runs.storage import Storage, explain, open_storage
+from savanna.runs.checkpoints import is_whole, number_of
+from savanna.runs.owner import FILE, refuse_living
+from savanna.runs.resumption import Resumption, find_resumption
+from savanna.runs.copier import PUSH_SECONDS
+from savanna.runs.storage import Storage, explain, open_storage, read_from_storage
 from savanna.runs.upload import BACKUP
 from savanna.runs.directory import RunDirectory
 
 _READERS = 16  # status files read at a time: each costs a round trip
-_CHECKPOINT = re.compile(r"checkpoint_(\d+)")
 
 
 def _to_stderr(text: str) -> None:
@@ -105,22 +107,20 @@ def _download(storage: Storage, name: str, run: RunDirectory, say: Callable[[str
     for file in _listed(storage, source):
         if file.type == pyarrow.fs.FileType.File:
             copy(file.base_name)
-    for folder in (f for f in folders if not _CHECKPOINT.fullmatch(f)):
+    for folder in (f for f in folders if number_of(f) is None):
         (run.path / folder).mkdir()
         copy(folder)
     _use_backups(run.path)
-    listed = {int(entry["number"]) for entry in run.read_json("checkpoints.json", [])}
-    there = {int(match[1]) for f in folders if (match := _CHECKPOINT.fullmatch(f))}
-    damaged = {number for number in there - listed if number > max(listed, default=-1)}
-    for number in sorted(there & listed):
+    damaged = []
+    for number in sorted(n for f in folders if (n := number_of(f)) is not None):
         local = run.checkpoint_path(number)
         local.mkdir()
         copy(local.name)
-        if not is_whole(local):
+        if number not in [c.number for c in run.checkpoints()] or not is_whole(local):
             shutil.rmtree(local)
-            damaged.add(number)
+            damaged.append(number)
     left = [c.number for c in run.checkpoints()]
-    for number in sorted(damaged):
+    for number in damaged:
         say(f"warning: checkpoint {number} of {name} in the storage is not whole: left out")
     if damaged and left:
         say(f"The newest whole checkpoint is {left[-1]}.")
@@ -173,15 +173,63 @@ def _exists(storage: Storage, path: str) -> bool:
 
 
 def find_anywhere(
-    reference: str, runs_root: Path, location: str | None
-) -> tuple[Resumption, Storage | None]:
-    """What `--resume` names, fetched from the storage at `location` unless it is here.
+    reference: str, runs_root: Path, location: str | None, say: Callable[[str], None] = _to_stderr
+) -> tuple[Resumption, bool]:
+    """What `--resume` names, and whether it was fetched from the storage at `location`.
 
-    The second is that storage, opened, where it was needed.
+    It is fetched where it is not here, and where the one here is older: then that is set aside.
     """
-    if location is None or is_local(reference, runs_root):
-        return find_resumption(reference, runs_root), None
-    storage = open_storage(location)
+    if location is None:
+        return find_resumption(reference, runs_root), False
     name, at, number = reference.partition("@")
-    run = download_run(storage, name, runs_root)
-    return find_resumption(f"{run.path.parent.name}/{run.id}{at}{number}", runs_root), storage
+    if is_local(reference, runs_root):
+        here = find_resumption(reference, runs_root)
+        if here.run is None or not _newer_in(location, here.run):
+            return here, False
+        name = f"{here.run.path.parent.name}/{here.run.id}"
+        aside = here.run.path.with_name(f".older-{here.run.id}-{uuid.uuid4().hex[:6]}")
+        say(f"{name} went on elsewhere: {location} has the newer one. The one here is now {aside}.")
+        runs_root = here.run.path.parent.parent
+        here.run.path.rename(aside)
+    storage = open_storage(location)
+    run = find_run(storage, name)
+    _refuse_owned(location, run, say)
+    fetched = download_run(storage, run, runs_root, say)
+    (fetched.path / FILE).unlink(missing_ok=True)
+    return find_resumption(f"{fetched.path}{at}{number}", runs_root), True
+
+
+def _newer_in(location: str, run: RunDirectory) -> bool:
+    """Whether the storage has a later state of `run`: more commands have written it there.
+
+    `UsageError` where it went on here and there, each without the other, or is being written.
+    """
+    name = f"{run.path.parent.name}/{run.id}"
+    text = read_from_storage(location, f"{name}/status.json")
+    try:
+        there = json.loads(text) if text else {}
+    except ValueError:  # an upload was killed; the next one repairs it
+        there = {}
+    here, sessions = run.status, (int(there.get("session", 0)), int(run.status.get("session", 0)))
+    if sessions[0] > sessions[1]:
+        return True
+    if sessions[0] == sessions[1] and there.get("started_by") not in (None, here.get("started_by")):
+        raise UsageError(
+            f"{name} went on here and in {location}, each without the other. Resume one of them: "
+            "with --storage none the one here, or from another --runs-root the one there."
+        )
+    return False
+
+
+def _refuse_owned(location: str, name: str, say: Callable[[str], None]) -> None:
+    """`UsageError` where somebody writes the run in the storage."""
+
+    def look() -> Any:
+        text = read_from_storage(location, f"{name}/{FILE}")
+        try:
+            return json.loads(text) if text else None
+        except ValueError:
+            return None
+
+    # The copier renews it with every copy.
+    refuse_living(look, name, say, patience=2 * PUSH_SECONDS + 15)

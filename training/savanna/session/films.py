@@ -5,11 +5,11 @@ from __future__ import annotations
 import contextlib
 import sys
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from savanna.runs.directory import CheckpointInfo, RunDirectory, film_iteration
+from savanna.runs.directory import RunDirectory
 
 FILM = "film"
 """Key of the result: {file name: content}."""
@@ -67,18 +67,3 @@ def keep_film(run: RunDirectory, result: dict[str, Any]) -> bool:
                 (run.videos / name).unlink()
         return False
     return bool(files)
-
-
-def films_after(run: RunDirectory, to: CheckpointInfo, checkpoints: Iterable[str]) -> list[Path]:
-    """Films and posters of what came after `to`, of the `checkpoints` (folder names) among it, and
-    those that show several states side by side, if there are any of the former."""
-    names = [name.replace("_", "-") for name in checkpoints]  # as `record_video` calls them
-
-    def is_later(file: Path) -> bool:
-        in_training = file.stem.startswith("episode-")
-        return file.stem in names or (in_training and film_iteration(file) > to.iteration)
-
-    files = sorted(run.videos.glob("*")) if run.videos.is_dir() else []
-    later = [file for file in files if is_later(file)]
-    several = [file for file in files if not file.stem.startswith(("episode-", "checkpoint-"))]
-    return later + several if later else []

@@ -1,4 +1,4 @@
-"""Sending what Ray, RLlib and warnings print to the run's log instead of the terminal."""
+"""The log of a command: what Ray, RLlib and warnings print goes there instead of the terminal."""
 
 from __future__ import annotations
 
@@ -6,10 +6,14 @@ import contextlib
 import logging
 import os
 import sys
+import tempfile
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TextIO
+
+from savanna.errors import UsageError
+from savanna.runs.directory import RunDirectory
 
 
 @contextlib.contextmanager
@@ -39,3 +43,54 @@ def quiet(log: Path) -> Iterator[TextIO]:
         for descriptor in saved:
             os.close(descriptor)
         terminal.close()
+
+
+class LogFile:
+    """The log to write from the first moment on; runs get it when they are made.
+
+    `path` is where it is now.
+    """
+
+    def __init__(self, path: Path, *, of_a_run: bool) -> None:
+        self.path = path
+        self.of_a_run = of_a_run
+
+    def put_into(self, run: RunDirectory) -> None:
+        """Make it the log of `run`: moved into the first one, and linked (or named) in others."""
+        if self.path.resolve() == run.log.resolve():
+            return
+        if not self.of_a_run:
+            self.path.replace(run.log)
+            self.path, self.of_a_run = run.log, True
+            return
+        run.log.unlink(missing_ok=True)
+        try:
+            os.link(self.path, run.log)
+        except OSError:  # a network share without links
+            run.log.write_text(f"This run's log is in {self.path}.\n")
+
+
+@contextlib.contextmanager
+def log_file(runs_root: Path, resumed: RunDirectory | None) -> Iterator[LogFile]:
+    """The log of a command; that of the run it resumes, or a new one."""
+    if resumed is not None:
+        yield LogFile(resumed.log, of_a_run=True)
+        return
+    try:
+        runs_root.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=".log-", dir=runs_root)
+    except OSError as error:
+        raise UsageError(f"cannot write to --runs-root {runs_root}: {error.strerror}") from error
+    os.close(handle)
+    umask = os.umask(0)
+    os.umask(umask)
+    log = LogFile(Path(name), of_a_run=False)
+    log.path.chmod(0o666 & ~umask)
+    try:
+        yield log
+    finally:
+        if not log.of_a_run:
+            if sys.exc_info()[0] in (None, UsageError):
+                log.path.unlink(missing_ok=True)
+            else:
+                print(f"savanna: details in {log.path}", file=sys.stderr)

@@ -1,14 +1,18 @@
-"""The class Ray Tune runs: an RLlib algorithm that can go on from a checkpoint of another run."""
+"""The algorithm as Ray Tune runs it: it begins where its run left off, and saves into its run."""
 
 from __future__ import annotations
 
-import contextlib
-import re
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from savanna.errors import SavannaError
+from savanna.runs.checkpoints import (
+    CheckpointInfo,
+    checkpoints_in,
+    delete_all_but_best,
+    path_of,
+    write_checkpoint,
+)
 from savanna.session.films import FILM, Filmer
 from savanna.session.networks import hand_out_networks, load_networks
 from savanna.session.overrides import apply_overrides
@@ -17,25 +21,24 @@ from savanna.session.startup import TrialStartup
 if TYPE_CHECKING:
     from ray.rllib.algorithms.algorithm import Algorithm
 
-    from savanna.runs.directory import CheckpointInfo
-
 DRAWN = "drawn"
 """Key of Tune's config: {setting: what the search drew for it}."""
 
 
 def make_trainable(
     algorithm: type[Algorithm],
-    restore_from: str | None,
-    counters: CheckpointInfo | None,
-    last_number: int = -1,
+    folder: Path,
+    *,
+    keep: int,
+    networks: Path | None = None,
     film_every: int = 0,
 ) -> type[Algorithm]:
-    """`algorithm`, starting from the checkpoint folder `restore_from` where one is given.
+    """`algorithm`, whose trials are the runs of their name in `folder`.
 
-    `counters` are those of that checkpoint; without them all begins anew but the networks. New
-    checkpoints are numbered after `last_number` and after those in the storage. A folder that this
-    node lacks is taken from there. With `film_every` the results hold a film every so many episodes
-    (see `savanna.session.films`).
+    A trial goes on from the newest checkpoint of its run, the first time as after a failure. Where
+    there is none it begins, with the `networks` of that checkpoint where one is given. It saves
+    into its run, and keeps the best `keep` checkpoints there. With `film_every` the results hold a film
+    every so many episodes (see `savanna.session.films`).
     """
 
     class Trainable(algorithm):
@@ -46,35 +49,68 @@ def make_trainable(
         def default_resource_request(cls, config: Any) -> Any:
             return super().default_resource_request(_with_drawn(algorithm, config))
 
-        def train(self) -> dict[str, Any]:
-            result: dict[str, Any] = super().train()
-            film = self._filmer.film(self, result) if self._filmer else {}
-            return result | ({FILM: film} if film else {}) | self._startup.take()
-
         def setup(self, config: Any) -> None:
             from savanna.algorithms.quick_setup import quick_setup
 
             quick_setup()
             self._startup = TrialStartup()
             self._filmer = Filmer(film_every) if film_every else None
+            self._run = folder / self._storage.trial_dir_name
+            if not self._run.is_dir():
+                raise SavannaError(
+                    f"the cluster's head has no folder {self._run}: start the command on the head, "
+                    "as `savanna submit` does, or give --runs-root a folder that both see."
+                )
             super().setup(config)
             self._startup.built(self)
-            if restore_from is not None:
-                with _folder_here(restore_from, self._storage) as folder:
-                    if counters is None:
-                        load_networks(self, Path(folder))
-                    else:
-                        self.load_checkpoint(folder)
-                        self._iteration = counters.iteration
-                        self._time_total = counters.seconds
+            checkpoints = checkpoints_in(self._run)
+            if checkpoints:
+                newest = checkpoints[-1]
+                self.load_checkpoint(str(path_of(self._run, newest.number)))
+                self._iteration, self._time_total = newest.iteration, newest.seconds
+            elif networks is not None:
+                load_networks(self, networks)
+            if checkpoints or networks is not None:
                 hand_out_networks(self)
-            if self._storage is not None:
-                self._storage.current_checkpoint_index = max(
-                    self._storage.current_checkpoint_index, last_number, _last_number(self._storage)
-                )
+
+        def train(self) -> dict[str, Any]:
+            result: dict[str, Any] = super().train()
+            film = self._filmer.film(self, result) if self._filmer else {}
+            return result | ({FILM: film} if film else {}) | self._startup.take()
+
+        def save(self, checkpoint_dir: str | None = None) -> Any:
+            """Tune asks for a checkpoint: it goes into the run, and Tune is told where it is."""
+            from ray.train._internal.session import _TrainingResult
+            from ray.tune import Checkpoint
+            from ray.tune.result import TRAINING_ITERATION
+
+            info = write_checkpoint(
+                self._run,
+                lambda number: _described(number, self._last_result),
+                lambda partial: self.save_checkpoint(str(partial)),
+            )
+            delete_all_but_best(self._run, keep)
+            saved = Checkpoint.from_directory(str(path_of(self._run, info.number)))
+            return _TrainingResult(saved, {TRAINING_ITERATION: info.iteration})
+
+        def restore(self, checkpoint_path: Any) -> None:
+            """Nothing: `setup` has gone on from the newest checkpoint."""
 
     Trainable.__name__ = Trainable.__qualname__ = algorithm.__name__
     return Trainable
+
+
+def _described(number: int, result: Any) -> CheckpointInfo:
+    from savanna.metrics import IterationResult
+
+    last = IterationResult.from_rllib(result)
+    return CheckpointInfo(
+        number=number,
+        iteration=last.iteration,
+        agent_steps=last.agent_steps,
+        seconds=last.seconds,
+        episode_return_mean=last.episode_return_mean,
+    )
 
 
 def _with_drawn(algorithm: type[Algorithm], config: Any) -> Any:
@@ -85,31 +121,3 @@ def _with_drawn(algorithm: type[Algorithm], config: Any) -> Any:
     whole = algorithm.get_default_config().update_from_dict(rest)
     apply_overrides(whole, config[DRAWN])
     return whole.to_dict()
-
-
-@contextlib.contextmanager
-def _folder_here(folder: str, storage: Any) -> Iterator[str]:
-    """`folder`, or a copy of what the trial's storage has of that name."""
-    if Path(folder).is_dir() or storage is None:
-        yield folder
-        return
-    import pyarrow.fs
-
-    with tempfile.TemporaryDirectory() as copy:
-        pyarrow.fs.copy_files(
-            f"{storage.trial_fs_path}/{Path(folder).name}",
-            copy,
-            source_filesystem=storage.storage_filesystem,
-            destination_filesystem=pyarrow.fs.LocalFileSystem(),
-        )
-        yield copy
-
-
-def _last_number(storage: Any) -> int:
-    """The highest number of a checkpoint in the trial's folder; -1 without any."""
-    import pyarrow.fs
-
-    selector = pyarrow.fs.FileSelector(storage.trial_fs_path, allow_not_found=True)
-    names = [f.base_name for f in storage.storage_filesystem.get_file_info(selector)]
-    numbers = [int(m[1]) for name in names if (m := re.fullmatch(r"checkpoint_(\d+)", name))]
-    return max(numbers, default=-1)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import shutil
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -15,8 +13,8 @@ from ray.tune import Callback
 from savanna.errors import SavannaError
 from savanna.metrics import IterationResult
 from savanna.recording import MetricsCsv, Recorder
-from savanna.runs.directory import CheckpointInfo, RunDirectory
-from savanna.runs.mirror import Mirror
+from savanna.runs.copier import Copier
+from savanna.runs.directory import RunDirectory
 from savanna.session.failure import explain_failure
 from savanna.session.films import keep_film
 from savanna.session.metadata import now
@@ -31,10 +29,9 @@ class TrialRecord:
     run: RunDirectory
     recorders: list[Recorder]
     stop: dict[str, float]
-    mirror: Mirror | None = None
+    copier: Copier | None = None
     last: IterationResult | None = None
     reason: str | None = None  # why it stopped, where it did not fail
-    copied: set[int] = field(default_factory=set)  # checkpoints got back from remote storage
     fulfilled: bool = False  # a stop rule was reached
     told: str = ""  # what `phase` was told of: "", "result", "checkpoint"
     status: dict[str, Any] = field(default_factory=dict)
@@ -114,27 +111,10 @@ class RunRecording(Callback):
         self, iteration: int, trials: Any, trial: Any, checkpoint: Any, **info: Any
     ) -> None:
         record = self._record(trial)
-        number = int(checkpoint.path.rpartition("_")[2])
-        local = record.run.checkpoint_path(number)
-        if not local.is_dir():  # remote storage: keep a copy, so that evaluating works here
-            checkpoint.to_directory(str(local))
-        # Tune saves after it has processed the result that the checkpoint belongs to.
-        result = IterationResult.from_rllib(trial.last_result)
-        record.run.add_checkpoint(
-            CheckpointInfo(
-                number=number,
-                iteration=result.iteration,
-                agent_steps=result.agent_steps,
-                seconds=result.seconds,
-                episode_return_mean=result.episode_return_mean,
-            )
-        )
         if record.told == "result":
             self._tell(record)
-        if record.mirror is not None:
-            record.copied.add(number)
-            _forget_deleted(record, checkpoint)
-            record.mirror.push_soon()
+        if record.copier is not None:
+            record.copier.push_soon()
 
     def _tell(self, record: TrialRecord) -> None:
         kept = bool(record.run.checkpoints())
@@ -157,21 +137,6 @@ def _show(run: RunDirectory) -> None:
         write_report(run)
     except Exception as error:
         print(f"the report could not be written: {error}", file=sys.stderr)
-
-
-def _forget_deleted(record: TrialRecord, newest: Any) -> None:
-    """Delete our copies of checkpoints that Tune, keeping the best, has deleted in the storage."""
-    import pyarrow.fs
-
-    parent = newest.path.rpartition("/")[0]
-    with contextlib.suppress(OSError):
-        found = newest.filesystem.get_file_info(pyarrow.fs.FileSelector(parent))
-        there = {Path(f.path).name for f in found}
-        for number in list(record.copied):
-            copy = record.run.checkpoint_path(number)
-            if copy.name not in there:
-                shutil.rmtree(copy, ignore_errors=True)
-                record.copied.discard(number)
 
 
 def raise_for_failures(records: dict[str, TrialRecord]) -> None:

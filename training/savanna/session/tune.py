@@ -2,33 +2,24 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
+import tempfile
 from collections.abc import Callable
-from fnmatch import fnmatch
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from savanna.runs.resumption import last_number
 from savanna.session.search_space import parse_search_space
 from savanna.session.trainable import DRAWN, make_trainable
 
 if TYPE_CHECKING:
-    from savanna.runs.storage import Storage
-    from savanna.session.command import _Session
-
-_STATE_FILES = (
-    "experiment_state-*",
-    "basic-variant-state-*",
-    "searcher-state-*",
-    "trainable.pkl",
-    "tuner.pkl",
-    ".validate_storage_marker",
-)
+    from savanna.session.session import Session
 
 
-def run_tune(session: _Session) -> None:
-    """Run the session's trials to their end; their failures do not raise."""
+def run_tune(session: Session) -> None:
+    """Run the session's trials to their end; their failures do not raise.
+
+    Tune starts and ends trials, and draws what a search asks for. Where it would store results it
+    gets a folder that goes with this call: trials save into their runs themselves.
+    """
     os.environ["TUNE_DISABLE_SIGINT_HANDLER"] = "1"  # ours asks for a checkpoint first
     os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"  # ours record
     os.environ["TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S"] = "0"
@@ -39,58 +30,32 @@ def run_tune(session: _Session) -> None:
     config: dict[str, Any] = plan.config.to_dict()
     if request.search:
         config[DRAWN] = {k: parse_search_space(k, text) for k, text in request.search.items()}
-    continued = resumption.run if resumption else None
+    begins = resumption is not None and resumption.run is None
     trainable = make_trainable(
         plan.config.algo_class,
-        restore_from=str(resumption.checkpoint) if resumption else None,
-        counters=resumption.counters if resumption else None,
-        last_number=last_number(continued) if continued else -1,
+        session.opening.folder,
+        keep=plan.kept.keep,
+        networks=resumption.checkpoint if resumption and begins else None,
         film_every=plan.film_every,
     )
-    storage = session.storage
-    root = str(session.folder.parent) if storage is None else storage.path
-    name = session.folder.name if storage is None else plan.experiment.name
-    try:
+    with tempfile.TemporaryDirectory(prefix="savanna-tune-") as scratch:
         tune.run(
             trainable,
-            name=name,
-            storage_path=root,
-            storage_filesystem=None if storage is None else storage.filesystem,
+            name="tune",
+            storage_path=scratch,
             config=config,
             stop=_Here(session.recording.should_stop),
             num_samples=request.num_samples,
             checkpoint_config=tune.CheckpointConfig(
-                num_to_keep=plan.kept.keep,
-                checkpoint_score_attribute="env_runners/episode_return_mean",
-                checkpoint_score_order="max",
                 checkpoint_frequency=plan.kept.checkpoint_freq,
                 checkpoint_at_end=plan.kept.checkpoint_at_end,
             ),
             callbacks=[session.recording],
             max_failures=plan.kept.max_failures,
-            trial_dirname_creator=_Here(session.name_of),
+            trial_dirname_creator=_Here(session.opening.name_of),
             raise_on_failed_trial=False,
             verbose=0,
         )
-    finally:
-        # Resuming goes by the run's own files; Tune's would only pile up beside the runs.
-        for pattern in _STATE_FILES:
-            for file in Path(session.folder).glob(pattern):
-                file.unlink(missing_ok=True)
-        if storage is not None:
-            _delete_state(storage, name)
-
-
-def _delete_state(storage: Storage, experiment: str) -> None:
-    """Delete Tune's files beside the runs in the storage; a failure there costs nothing."""
-    import pyarrow.fs
-
-    selector = pyarrow.fs.FileSelector(f"{storage.path}/{experiment}", allow_not_found=True)
-    with contextlib.suppress(OSError):
-        for file in storage.filesystem.get_file_info(selector):
-            # The last pattern is the marker that runs starting now may be looking for.
-            if any(fnmatch(file.base_name, pattern) for pattern in _STATE_FILES[:-1]):
-                storage.filesystem.delete_file(file.path)
 
 
 class _Here:

@@ -1,0 +1,123 @@
+"""Making a run: its directory, its owner, what is written before training, and who records it."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TextIO
+
+from savanna.recording import Console, default_recorders
+from savanna.runs.checkpoints import delete_unfinished
+from savanna.runs.copier import Copier
+from savanna.runs.directory import REFERENCES, RunDirectory
+from savanna.runs.owner import Owner, own
+from savanna.runs.resumption import Resumption
+from savanna.session.log_file import LogFile
+from savanna.session.metadata import collect_metadata, now
+from savanna.session.plan import Plan
+from savanna.session.request import TrainRequest
+from savanna.session.trainable import DRAWN
+from savanna.session.trials import TrialRecord
+
+
+class Opening:
+    """Makes or goes on with the run of each trial of a session."""
+
+    def __init__(
+        self,
+        request: TrainRequest,
+        plan: Plan,
+        resumption: Resumption | None,
+        owner: Owner | None,
+        log: LogFile,
+        copier: Copier | None,
+        terminal: TextIO,
+    ) -> None:
+        self._request, self._plan, self._log = request, plan, log
+        self._copier, self._terminal = copier, terminal
+        self._resumed = resumption.run if resumption else None
+        self._origin = request.resume if resumption else None
+        self._id = secrets.token_hex(8)
+        self._stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+        self._claimed: dict[str, RunDirectory] = {}
+        self._owners = [owner] if owner else []
+
+    @property
+    def folder(self) -> Path:
+        """Where the run directories of this experiment lie."""
+        if self._resumed is not None:
+            return self._resumed.path.parent
+        return (self._request.runs_root / self._plan.experiment.name).resolve()
+
+    def name_of(self, trial: Any) -> str:
+        """The name of a trial's run directory, which is claimed for it."""
+        if self._resumed is not None:
+            return self._resumed.id
+        if trial.trial_id not in self._claimed:
+            name = f"{self._stamp}-s{self._plan.seed}"
+            if self._request.num_samples > 1 or self._request.search:
+                name = f"{name}-{len(self._claimed):03d}"
+            self._claimed[trial.trial_id] = RunDirectory.claim(self.folder, name)
+        return self._claimed[trial.trial_id].id
+
+    def open(self, trial: Any) -> TrialRecord:
+        """The record of a trial that starts now; its run says `running`."""
+        request, plan = self._request, self._plan
+        run = RunDirectory(self.folder / self.name_of(trial))
+        if self._resumed is None:
+            self._owners.append(own(run.path))
+        for owner in self._owners:
+            owner.renew()
+        delete_unfinished(run.path)
+        run.mark_latest(request.runs_root)
+        self._log.put_into(run)
+        content = plan.content_with(dict(trial.config.get(DRAWN, {})))
+        run.write_json("config.json", content)
+        if plan.experiment.particle:
+            run.write_json(REFERENCES, _references(content))
+        gpus = plan.content["resources"]["gpus"]
+        metadata = collect_metadata(request.command, plan.seed, gpus, self._origin)
+        run.write_json("metadata.json", metadata)
+        recorders = default_recorders(
+            content, stop=plan.stop, max_duration=request.max_duration, stream=self._terminal
+        )
+        record = TrialRecord(run, recorders, dict(plan.stop), self._copier)
+        before = run.status if self._resumed is not None else {}
+        record.status = {
+            "started": before.get("started") or now(),
+            "session": int(before.get("session", 0)) + 1,  # commands that have written this run
+            "started_by": self._id,  # which of them is this one: runs that parted differ here
+            "pid": os.getpid(),
+            "host": socket.gethostname(),
+        }
+        record.write_status("running")
+        if self._copier is not None:
+            self._copier.add(run.path)
+        resumed = self._resumed is not None
+        record.each(lambda recorder: recorder.start(run, content, resumed))
+        for recorder in recorders:
+            if isinstance(recorder, Console):
+                recorder.stage("Building env runners and learner")
+        return record
+
+    def close(self) -> None:
+        """Give up the runs, and what was claimed for trials that never started."""
+        for owner in self._owners:
+            owner.release()
+        for run in self._claimed.values():
+            if not any(run.path.iterdir()):
+                run.path.rmdir()
+
+
+def _references(content: dict[str, Any]) -> dict[str, float]:
+    from savanna.evaluation.references import measure_references
+
+    try:
+        return measure_references(content)
+    except Exception as error:  # worth less than the training it is compared with
+        print(f"no scripted references: {error}", file=sys.stderr)
+        return {}
