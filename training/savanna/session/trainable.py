@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from savanna.algorithms.tally import Tally
+from savanna.metrics import TALLY
 from savanna.session.films import FILM, Filmer
 from savanna.session.networks import hand_out_networks, load_networks
 from savanna.session.overrides import apply_overrides
@@ -48,6 +50,7 @@ def make_trainable(
 
         def train(self) -> dict[str, Any]:
             result: dict[str, Any] = super().train()
+            self._tally.update(result)
             film = self._filmer.film(self, result) if self._filmer else {}
             return result | ({FILM: film} if film else {}) | self._startup.take()
 
@@ -56,6 +59,7 @@ def make_trainable(
 
             quick_setup()
             self._startup = TrialStartup()
+            self._tally = Tally()
             self._filmer = Filmer(film_every) if film_every else None
             super().setup(config)
             self._startup.built(self)
@@ -72,6 +76,18 @@ def make_trainable(
                 self._storage.current_checkpoint_index = max(
                     self._storage.current_checkpoint_index, last_number, _last_number(self._storage)
                 )
+
+        def get_state(self, *arguments: Any, **options: Any) -> dict[str, Any]:
+            return super().get_state(*arguments, **options) | {TALLY: self._tally.state()}
+
+        def set_state(self, state: dict[str, Any]) -> None:
+            super().set_state(state)
+            older = {
+                "episodes": state.get("episodes", ()),
+                "total": self.metrics.peek(("env_runners", "num_episodes_lifetime"), default=0),
+                "steps": None,
+            }
+            self._tally.restore(state.get(TALLY, older))
 
     Trainable.__name__ = Trainable.__qualname__ = algorithm.__name__
     return Trainable

@@ -9,6 +9,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from savanna.metrics import TALLY
 from savanna.runs.resumption import last_number
 from savanna.session.search_space import parse_search_space
 from savanna.session.trainable import DRAWN, make_trainable
@@ -61,7 +62,7 @@ def run_tune(session: _Session) -> None:
             num_samples=request.num_samples,
             checkpoint_config=tune.CheckpointConfig(
                 num_to_keep=plan.kept.keep,
-                checkpoint_score_attribute="env_runners/episode_return_mean",
+                checkpoint_score_attribute=f"{TALLY}/return_mean",
                 checkpoint_score_order="max",
                 checkpoint_frequency=plan.kept.checkpoint_freq,
                 checkpoint_at_end=plan.kept.checkpoint_at_end,
