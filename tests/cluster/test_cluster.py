@@ -281,7 +281,7 @@ def test_a_killed_worker_costs_samples_but_not_the_run(cluster):
 
     stopped = cluster.savanna("stop", job)
     assert cluster.job(job)["state"] == "stopped", stopped.stderr
-    assert cluster.read(run, "checkpoints.json")
+    assert cluster.kept(run)
     assert cluster.savanna("wait", job).returncode == 130
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from savanna.metrics import IterationResult
 from savanna.recording import MetricsCsv
-from savanna.runs.checkpoints import CheckpointInfo
+from savanna.runs.checkpoints import CheckpointInfo, describe
 from savanna.runs.directory import RunDirectory
 
 STEPS_PER_ITERATION = 8192
@@ -135,8 +135,9 @@ def failed() -> dict[str, Any]:
 def _add_checkpoint(run: RunDirectory, number: int, iteration: int) -> None:
     run.checkpoint_path(number).mkdir()
     at = result(iteration)
-    run.add_checkpoint(
-        CheckpointInfo(number, iteration, at.agent_steps, at.seconds, at.episode_return_mean)
+    describe(
+        run.checkpoint_path(number),
+        CheckpointInfo(number, iteration, at.agent_steps, at.seconds, at.episode_return_mean),
     )
 
 

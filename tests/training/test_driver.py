@@ -1,7 +1,7 @@
 """The driver: no sample is lost to a slow learner, and which errors it goes on after."""
 
 import contextlib
-from collections import Counter, deque
+from collections import Counter
 from types import SimpleNamespace
 
 import pytest
@@ -15,7 +15,6 @@ from ray.exceptions import (
 from ray.rllib.algorithms.algorithm import Algorithm
 from ray.rllib.utils.actor_manager import ResultOrError
 
-from savanna.algorithms.episode import Episode
 from savanna.algorithms.impala.algorithm import Impala
 from savanna.algorithms.maddpg.algorithm import MADDPG
 
@@ -101,7 +100,7 @@ def test_a_slow_learner_learns_from_every_sample_and_none_pile_up(kind, per_batc
         log_value=lambda key, value, **how: None,
     )
     algorithm.config = SimpleNamespace(num_env_runners=4, fragments_per_batch=per_batch)
-    algorithm._fragments, algorithm._episodes = [], deque()
+    algorithm._fragments = []
     algorithm._steps_by_node = Counter()
     for _ in range(100):
         algorithm.training_step()
@@ -115,9 +114,7 @@ def test_a_second_restore_replaces_what_the_first_brought(monkeypatch):
     """As for a trial that is resumed, fails and is tried again."""
     monkeypatch.setattr(Algorithm, "set_state", lambda self, state: None)
     algorithm = object.__new__(MADDPG)
-    algorithm._episodes, algorithm._steps_by_node = deque(maxlen=100), Counter()
+    algorithm._steps_by_node = Counter()
     for steps in (1000, 1500):
-        episode = tuple(Episode(1.0, steps, {}))
-        algorithm.set_state({"episodes": [episode], "steps_by_node": {"a": steps}})
+        algorithm.set_state({"steps_by_node": {"a": steps}})
     assert algorithm._steps_by_node == {"a": 1500}
-    assert [episode.length for episode in algorithm._episodes] == [1500]

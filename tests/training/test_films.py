@@ -23,7 +23,7 @@ def test_a_failing_renderer_never_stops_training(monkeypatch, capsys):
             num_envs_per_env_runner, num_env_runners = 4, 1
 
     filmer = Filmer(every=10)
-    result = {"env_runners": {"num_episodes_lifetime": 4}, "training_iteration": 1}
+    result = {"tally": {"episodes": 4}, "training_iteration": 1}
     assert filmer.film(Algorithm, result) == {}
     assert capsys.readouterr().err == "no film of episode 1: no space left on the device\n"
     assert filmer.film(Algorithm, result) == {} and capsys.readouterr().err == ""  # not due again
@@ -42,8 +42,8 @@ def test_films_are_due_every_so_many_episodes_of_a_world(monkeypatch, tmp_path):
 
     filmer = Filmer(every=10)
     for iteration, total in enumerate((8, 40, 72, 80, 100, 240, 250), 1):
-        runners = {"num_episodes_lifetime": total}
-        filmer.film(Algorithm, {"env_runners": runners, "training_iteration": iteration})
+        result = {"tally": {"episodes": total}, "training_iteration": iteration}
+        filmer.film(Algorithm, result)
     assert made == [(1, 1), (10, 4), (30, 6)]
     run = RunDirectory(tmp_path)
     result = {"film": {"a.mp4": b"film"}}

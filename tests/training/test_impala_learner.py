@@ -216,7 +216,7 @@ def test_without_a_clip_it_is_the_weighted_policy_gradient():
     loss.backward()
     # d/dlogit of -0.75 * 2 * log softmax at (0, 0): -1.5 * (1 - 0.5), +1.5 * 0.5
     torch.testing.assert_close(logits.grad, torch.tensor([[-0.75, 0.75]]))
-    torch.testing.assert_close(statistics[2], torch.tensor(0.5))
+    torch.testing.assert_close(statistics[2], torch.tensor(1.0))
 
 
 def test_standardizer_gives_the_mean_and_deviation_of_all_frames():

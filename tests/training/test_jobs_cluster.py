@@ -15,6 +15,8 @@ from command import IMPORTABLE, finish, kill, savanna, savanna_command, started
 from command import run as run_command
 from waiting import wait_until
 
+from savanna.runs.checkpoints import checkpoints_in
+
 TINY = ("--evaluate-episodes", "0", "--no-video", "--no-report", "--num-env-runners", "0")
 
 
@@ -217,8 +219,8 @@ def test_a_killed_job_goes_on_and_a_stopped_one_leaves_a_checkpoint(head, run):
 
     rows = (folder / "metrics.csv").read_text().splitlines()[1:]
     assert [int(row.split(",")[0]) for row in rows] == list(range(1, len(rows) + 1))
-    newest = json.loads((folder / "checkpoints.json").read_text())[-1]
-    assert newest["iteration"] == len(rows), "a checkpoint after the last iteration"
+    newest = checkpoints_in(folder)[-1]
+    assert newest.iteration == len(rows), "a checkpoint after the last iteration"
 
 
 def test_a_failing_job_says_why(run):

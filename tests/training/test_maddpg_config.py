@@ -70,7 +70,6 @@ WHOLE = (
     "rollout_fragment_length",
     "max_requests_in_flight_per_env_runner",
     "num_critics",
-    "metrics_num_episodes_for_smoothing",
 )
 NUMBERS = (
     "gamma",

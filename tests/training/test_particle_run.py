@@ -202,11 +202,6 @@ def test_resuming_goes_on_as_before_whatever_the_preset_is(spread, tmp_path):
     assert [row["iteration"] for row in rows] == [1, 2, 3, 4, 5, 6]
     assert rows[4]["agent_steps"] > before["agent_steps"]
     assert rows[4]["seconds"] > before["seconds"]
-    # The buffer was not saved: as many new steps as at the very start come before the next update
-    # (2000 world steps of three agents, in fragments of 400).
-    sampled = rows[4]["agent_steps"] - before["agent_steps"]
-    trained = rows[4]["agent_steps_trained"] - before["agent_steps_trained"]
-    assert trained <= sampled - 3 * (2000 - 400)
     assert rows[5]["agent_steps_trained"] > rows[4]["agent_steps_trained"]
 
 

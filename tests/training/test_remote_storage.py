@@ -1,7 +1,6 @@
 """Results in remote storage, against the emulator of Azure storage."""
 
 import json
-import pickle
 import shutil
 import socket
 import sys
@@ -12,13 +11,14 @@ import pytest
 from azurite import ACCOUNT, KEY
 from command import ours, run, savanna
 from one_packet import in_one_packet
-from savanna.runs.mirror import Mirror
 from waiting import gone, wait_until
 
 from savanna.cli import main
 from savanna.errors import UsageError
+from savanna.runs.checkpoints import CheckpointInfo, describe
+from savanna.runs.copier import Copier
 from savanna.runs.directory import RunDirectory
-from savanna.runs.storage import chosen_storage, connect, open_storage
+from savanna.runs.storage import check_storage, chosen_storage, connect, open_storage
 from savanna.runs.stored import download_run, find_run
 
 QUICK = ("--evaluate-episodes", "0", "--no-video", "--no-report")
@@ -81,7 +81,7 @@ def test_a_run_lands_in_azure_and_goes_on_from_there_alone(stored, azurite, tmp_
     there = contents(azurite, f"trained/team/results/cartpole/{run.id}")
     assert json.loads(there["status.json"])["state"] == "succeeded"
     assert there["metrics.csv"] == (run.path / "metrics.csv").read_bytes()
-    assert {"config.json", "metadata.json", "train.log", "checkpoints.json"} <= set(there)
+    assert {"config.json", "metadata.json", "train.log"} <= set(there)
     assert any(name.startswith("tensorboard/events.out.tfevents") for name in there)
     for number in range(3):
         state = f"checkpoint_{number:06d}/learner_group/learner/state.pkl"
@@ -116,7 +116,6 @@ def test_a_run_lands_in_azure_and_goes_on_from_there_alone(stored, azurite, tmp_
     assert [c.number for c in resumed.checkpoints()] == [0, 1, 2, 3, 4]
     there = contents(azurite, f"trained/team/results/cartpole/{run.id}")
     assert there["metrics.csv"] == (resumed.path / "metrics.csv").read_bytes()
-    assert there["checkpoints.json"] == (resumed.path / "checkpoints.json").read_bytes()
     assert "checkpoint_000004/rllib_checkpoint.json" in there
     assert resumed.status["started"] == run.status["started"]
 
@@ -158,9 +157,9 @@ def test_runs_are_found_by_id_and_latest_is_the_one_started_last(copy_of, azure,
 def test_half_a_checkpoint_is_left_out_and_said(copy_of, azure, tmp_path):
     storage = copy_of("half")
     place = "half/results/cartpole/one"
-    # The index was written, then the newest lost a file; one after it was never finished.
+    # The newest lost a file; one after it was never finished, and has no manifest.
     azure.filesystem.delete_file(f"{place}/checkpoint_000002/learner_group/learner/state.pkl")
-    write(azure, f"{place}/checkpoint_000003/metadata.json", b"{}")
+    write(azure, f"{place}/checkpoint_000003/rllib_checkpoint.json", b"{}")
     # An upload that was killed leaves an empty blob, and the copy made before.
     write(azure, f"{place}/metrics.csv", b"")
     write(azure, f"{place}/.backup/metrics.csv", b"iteration\n1\n")
@@ -177,50 +176,55 @@ def test_half_a_checkpoint_is_left_out_and_said(copy_of, azure, tmp_path):
 
 
 def test_a_run_is_copied_while_it_grows_and_through_a_failure(azure, tmp_path, monkeypatch):
-    storage = open_storage(azure.uri("grows", "results"))
-    monkeypatch.setattr("savanna.runs.mirror.PUSH_SECONDS", 0.2)
+    location = azure.uri("grows", "results")
+    check_storage(location)
+    monkeypatch.setattr("savanna.runs.copier.RETRY_SECONDS", 0.2)
     run = RunDirectory(tmp_path / "runs" / "cartpole" / "one")
     run.path.mkdir(parents=True)
     (run.path / "metrics.csv").write_text("iteration\n1\n")
     (run.path / "checkpoint_000000").mkdir()
     (run.path / "checkpoint_000000" / "file").write_text("x")
+    describe(run.path / "checkpoint_000000", CheckpointInfo(0, 1, 10, 1.0, 5.0))
     warnings: list[str] = []
-    mirror = Mirror(storage, warnings.append)
-    mirror.add(run, "cartpole", checkpoints=True)
+    monkeypatch.setattr("savanna.runs.copier.PUSH_SECONDS", 0.2)
+    copier = Copier(location, warnings.append)
+    copier.add(run.path)
 
     def there() -> dict[str, bytes]:
         return contents(azure, "grows/results/cartpole/one")
 
     # Until all of it is there: where a container goes in the middle of an upload, Azure's library
     # tries again and again first.
-    wait_until(lambda: not mirror._runs[0].checkpoints)
+    wait_until(lambda: "checkpoint_000000/checkpoint.json" in there())
     assert there()["metrics.csv"] == b"iteration\n1\n"
     assert "checkpoint_000000/file" in there()
     azure.filesystem.delete_dir("grows")
     (run.path / "metrics.csv").write_text("iteration\n1\n2\n")
     wait_until(lambda: warnings)
     assert "no such container" in warnings[0] and "training goes on" in warnings[0]
-    wait_until(lambda: mirror._process._process is not None)
-    mirror._process._process.kill()  # as Azure's library does where credentials end
+    wait_until(lambda: copier._process._process is not None)
+    copier._process._process.kill()  # as Azure's library does where credentials end
     azure.filesystem.create_dir("grows")
     wait_until(lambda: there().get("metrics.csv") == b"iteration\n1\n2\n")
-    assert len(warnings) == 1
+    wait_until(lambda: len(warnings) == 2)
+    assert "again" in warnings[1]
     (run.path / "metrics.csv").write_text("iteration\n1\n2\n3\n")
-    assert mirror.close() is None
+    assert copier.close() is None
     assert there()["metrics.csv"] == there()[".backup/metrics.csv"] == b"iteration\n1\n2\n3\n"
 
 
 @pytest.mark.parametrize("busy", [False, True])
 def test_results_that_did_not_arrive_are_told(busy, azure, tmp_path, monkeypatch):
-    run = RunDirectory(tmp_path / "one")
-    run.path.mkdir()
-    (run.path / "metrics.csv").write_text("iteration\n")
+    run = tmp_path / "cartpole" / "one"
+    run.mkdir(parents=True)
+    (run / "metrics.csv").write_text("iteration\n")
     address = azure.endpoint.removeprefix("http://")
     with in_one_packet(address) if busy else nullcontext(address) as server:
         monkeypatch.setenv("AZURE_STORAGE_BLOB_ENDPOINT", f"http://{server}")
-        mirror = Mirror(connect(NOWHERE.replace("box", "gone")), lambda text: None)
-        mirror.add(run, "cartpole", checkpoints=False)
-        assert "no such container" in mirror.close()
+        copier = Copier(NOWHERE.replace("box", "gone"), lambda text: None)
+        copier.add(run)
+        problem = copier.close(patience=0.0)
+        assert "no such container" in problem
 
 
 def test_the_helper_process_ends_with_its_parent(azure, tmp_path):
@@ -235,36 +239,6 @@ def test_the_helper_process_ends_with_its_parent(azure, tmp_path):
     result = run([sys.executable, "-c", code, azure.uri("parent", "x")], env=ours())
     assert result.returncode == -9, result.stderr
     wait_until(lambda: gone(int(result.stdout)))
-
-
-def test_a_pickled_filesystem_holds_no_key_and_opens_again(azure):
-    storage = connect(azure.uri("pickled", "results"))
-    pickled = pickle.dumps(storage.filesystem)
-    assert KEY.encode() not in pickled
-    info = pickle.loads(pickled).get_file_info("pickled")
-    assert info.type == pyarrow.fs.FileType.Directory
-
-
-def test_ray_processes_without_the_key_get_it_while_training(azure, tmp_path):
-    """As on another node, whose environment has no key."""
-    code = (
-        "import os, sys, ray\n"
-        "from savanna.runs.storage import connect, shared_key\n"
-        "storage = connect(sys.argv[1])\n"
-        "key = os.environ.pop('AZURE_STORAGE_KEY')\n"
-        "ray.init(num_cpus=1, include_dashboard=False, log_to_driver=False,\n"
-        "         object_store_memory=80 * 2**20)\n"
-        "@ray.remote\n"
-        "def look(storage):\n"
-        "    assert 'AZURE_STORAGE_KEY' not in os.environ\n"
-        "    return str(storage.filesystem.get_file_info('shared').type.name)\n"
-        "with shared_key(storage):\n"
-        "    print(ray.get(look.remote(storage)))\n"
-        "from ray.experimental.internal_kv import _internal_kv_list\n"
-        "print(_internal_kv_list(b'', namespace=b'savanna'))\n"
-    )
-    result = run([sys.executable, "-c", code, azure.uri("shared", "x")], env=ours())
-    assert result.stdout.splitlines() == ["Directory", "[]"], result.stderr
 
 
 @pytest.mark.parametrize(
@@ -330,10 +304,10 @@ def test_a_secret_in_the_location_is_refused_and_not_repeated(location, capsys, 
 def test_which_storage_is_used(monkeypatch):
     monkeypatch.delenv("SAVANNA_STORAGE", raising=False)
     assert chosen_storage(None) is None
-    assert chosen_storage(None, "saved") == "saved"
-    monkeypatch.setenv("SAVANNA_STORAGE", "set")
-    assert chosen_storage(None, "saved") == "set"
-    assert chosen_storage("given", "saved") == "given"
+    assert chosen_storage(None, "/saved") == "/saved"
+    monkeypatch.setenv("SAVANNA_STORAGE", "/set")
+    assert chosen_storage(None, "/saved") == "/set"
+    assert chosen_storage("s3://given", "/saved") == "s3://given"
     assert chosen_storage("none", "saved") is None
 
 

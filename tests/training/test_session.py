@@ -34,7 +34,7 @@ def test_a_run_directory_holds_everything(trained):
         "metadata.json",
         "status.json",
         "metrics.csv",
-        "checkpoints.json",
+        "checkpoint_000002",
         "evaluations.json",
         "tensorboard",
         "videos",

@@ -18,6 +18,7 @@ UNREAD = {
     "evaluation_interval": (1, "savanna evaluate"),
     "batch_mode": ("complete_episodes", "rollout_fragment_length"),
     "compress_observations": (True, "as they are"),
+    "metrics_num_episodes_for_smoothing": (20, "the last 100"),
 }
 
 pytestmark = pytest.mark.parametrize("algorithm", CONFIGS)

@@ -14,7 +14,7 @@ from savanna.evaluation import export, load_policy, record_video
 from savanna.evaluation import onnx_export as onnx_module
 from savanna.evaluation.policy import MODULE
 from savanna.modules.atari import AtariModule
-from savanna.runs.checkpoints import CheckpointInfo
+from savanna.runs.checkpoints import CheckpointInfo, describe
 from savanna.runs.directory import RunDirectory
 
 
@@ -39,7 +39,8 @@ def pong(tmp_path_factory) -> RunDirectory:
             model_config={"encoder": "small", "standardize_frames": 100},
         )
         module.save_to_path(run.checkpoint_path(number) / MODULE)
-        run.add_checkpoint(CheckpointInfo(number, number, 1000 * number, 1.0, -20.0))
+        info = CheckpointInfo(number, number, 1000 * number, 1.0, -20.0)
+        describe(run.checkpoint_path(number), info)
     return run
 
 

@@ -14,6 +14,9 @@ from typing import Any
 EPISODE_WINDOW = 100
 """Episodes in the running mean of the return. The `return` stop rule waits for a full window."""
 
+TALLY = "tally"
+"""Key of a result: what `savanna.algorithms.tally` counts over a whole run."""
+
 STOP_RULES = {
     "return": "episode_return_mean",
     "agent_steps": "agent_steps",
@@ -68,39 +71,25 @@ class IterationResult:
     eve_right: float = math.nan
 
     @classmethod
-    def from_rllib(
-        cls, result: Mapping[str, Any], previous: IterationResult | None = None
-    ) -> IterationResult:
-        """Read one RLlib result; `previous` is the iteration before, for the two rates."""
-        runners = result.get("env_runners", {})
-        # Of our own algorithms, and of RLlib's.
-        measured = result.get("episode_metrics") or runners.get("episode_metrics", {})
+    def from_rllib(cls, result: Mapping[str, Any]) -> IterationResult:
+        """Read one RLlib result that a `Tally` has read before."""
+        tally = result[TALLY]
         learners = result.get("learners", {})
         policy = learners.get("default_policy") or _mean_of_modules(learners)
-        agents = _agents(result)
-        sampled = agents * int(_number(result, "num_env_steps_sampled_lifetime", 0))
-        everyone = learners.get("__all_modules__", {})
-        trained = int(_number(everyone, "num_env_steps_trained_lifetime", sampled) * agents)
-        # RLlib's own algorithms count a sample in every pass over it; PPO makes several.
-        trained = min(trained, sampled)
-        seconds = float(result["time_total_s"])
-        elapsed = float(result.get("time_this_iter_s", 0.0))
-        if previous is not None and seconds > previous.seconds:
-            elapsed = seconds - previous.seconds
-        new_sampled = sampled - (previous.agent_steps if previous else 0)
-        new_trained = trained - (previous.agent_steps_trained if previous else 0)
+        sampled, trained = lifetime_steps(result)
+        elapsed = float(result["time_this_iter_s"]) or math.nan
         return cls(
             iteration=int(result["training_iteration"]),
             agent_steps=sampled,
-            seconds=seconds,
-            episode_return_mean=_number(runners, "episode_return_mean"),
-            episode_return_min=_number(runners, "episode_return_min"),
-            episode_return_max=_number(runners, "episode_return_max"),
-            episode_length_mean=_number(runners, "episode_len_mean"),
-            episodes_total=int(_number(runners, "num_episodes_lifetime", 0)),
+            seconds=float(result["time_total_s"]),
+            episode_return_mean=_number(tally, "return_mean"),
+            episode_return_min=_number(tally, "return_min"),
+            episode_return_max=_number(tally, "return_max"),
+            episode_length_mean=_number(tally, "length_mean"),
+            episodes_total=tally["episodes"],
             agent_steps_trained=trained,
-            sampled_per_second=new_sampled / elapsed if elapsed > 0 else math.nan,
-            trained_per_second=new_trained / elapsed if elapsed > 0 else math.nan,
+            sampled_per_second=_number(tally, "sampled") / elapsed,
+            trained_per_second=_number(tally, "trained") / elapsed,
             policy_loss=_number(policy, "policy_loss"),
             value_loss=_number(policy, "vf_loss"),
             entropy=_number(policy, "entropy"),
@@ -111,8 +100,8 @@ class IterationResult:
             policy_lag=_number(policy, "policy_lag"),
             cpu_percent=_number(result.get("perf", {}), "cpu_util_percent"),
             memory_percent=_number(result.get("perf", {}), "ram_util_percent"),
-            old_return_mean=_old_scale(result, _number(runners, "episode_return_mean")),
-            **{name: _number(measured, name) for name in EPISODE_METRICS},
+            old_return_mean=_old_scale(result, _number(tally, "return_mean")),
+            **{name: _number(tally.get("measured", {}), name) for name in EPISODE_METRICS},
         )
 
     def as_row(self) -> dict[str, float]:
@@ -125,6 +114,16 @@ COLUMNS: tuple[str, ...] = tuple(field.name for field in fields(IterationResult)
 
 EPISODE_METRICS: tuple[str, ...] = COLUMNS[COLUMNS.index("good_return") :]
 """What particle worlds measure besides the return."""
+
+
+def lifetime_steps(result: Mapping[str, Any]) -> tuple[int, int]:
+    """Agent steps sampled since the run began, and those of them that the learner has used."""
+    agents = _agents(result)
+    sampled = agents * int(_number(result, "num_env_steps_sampled_lifetime", 0))
+    everyone = result.get("learners", {}).get("__all_modules__", {})
+    trained = int(_number(everyone, "num_env_steps_trained_lifetime", 0) * agents)
+    # RLlib's PPO counts its batch again for every minibatch; it learns from all that it samples.
+    return sampled, min(trained, sampled)
 
 
 def _number(source: Mapping[str, Any], key: str, default: float = math.nan) -> float:

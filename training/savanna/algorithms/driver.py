@@ -1,9 +1,9 @@
-"""What our algorithms share: env runners that are kept busy, and exact statistics of episodes."""
+"""What our algorithms share: env runners that are kept busy."""
 
 from __future__ import annotations
 
 import time
-from collections import Counter, deque
+from collections import Counter
 from typing import Any
 
 import torch
@@ -12,18 +12,13 @@ from ray.rllib.algorithms.algorithm import Algorithm
 from ray.rllib.env.env_runner_group import EnvRunnerGroup
 from ray.rllib.utils.metrics import (
     ENV_RUNNER_RESULTS,
-    EPISODE_LEN_MEAN,
-    EPISODE_RETURN_MAX,
-    EPISODE_RETURN_MEAN,
-    EPISODE_RETURN_MIN,
     LEARNER_RESULTS,
     NUM_ENV_STEPS_SAMPLED_LIFETIME,
-    NUM_EPISODES_LIFETIME,
     SAMPLE_TIMER,
     TIMERS,
 )
 
-from savanna.algorithms.episode import Episode
+from savanna.algorithms.tally import report
 
 WAIT_SECONDS = 0.01
 """How long an idle driver waits for a fragment before it looks again. RLlib's default of 0 spins,
@@ -49,12 +44,10 @@ class FragmentDriver(Algorithm):
     """
 
     _fragments: list[Any]
-    _episodes: deque[Episode]
     _steps_by_node: Counter[str]
 
     def setup(self, config: Any) -> None:
         self._fragments = []
-        self._episodes = deque(maxlen=config.metrics_num_episodes_for_smoothing)
         self._steps_by_node = Counter()
         self._next_restore = 0.0
         # Env runners share the machine; torch would start a thread for every core.
@@ -75,7 +68,6 @@ class FragmentDriver(Algorithm):
             episodes=batch, timesteps={NUM_ENV_STEPS_SAMPLED_LIFETIME: sampled}
         )
         self.metrics.aggregate(results, key=LEARNER_RESULTS)
-        self._log_episodes()
         # Before the next requests go out: what is sampled during an update is one update old.
         self.env_runner_group.sync_weights(
             from_worker_or_learner_group=self.learner_group, inference_only=True
@@ -87,7 +79,7 @@ class FragmentDriver(Algorithm):
         Without env runners of their own processes one is sampled here.
         """
         if self.config.num_env_runners == 0:
-            self._take(self.env_runner.sample())
+            self._take(self.env_runner.sample_fragment())
             return
         manager = self.env_runner_group._worker_manager
         results = manager.fetch_ready_async_reqs(tags=SAMPLE, timeout_seconds=timeout)
@@ -100,9 +92,10 @@ class FragmentDriver(Algorithm):
 
     def _take(self, fragment: Any) -> None:
         self._fragments.append(fragment)
-        self._episodes.extend(fragment.episodes)
-        self._log(NUM_ENV_STEPS_SAMPLED_LIFETIME, len(fragment), reduce="lifetime_sum")
-        self._log(NUM_EPISODES_LIFETIME, len(fragment.episodes), reduce="lifetime_sum")
+        steps = (ENV_RUNNER_RESULTS, NUM_ENV_STEPS_SAMPLED_LIFETIME)
+        self.metrics.log_value(steps, len(fragment), reduce="lifetime_sum")
+        for episode in fragment.episodes:
+            report(self.metrics, episode, ENV_RUNNER_RESULTS)
         self._steps_by_node[fragment.node] += len(fragment)
 
     def restore_env_runners(self, env_runner_group: EnvRunnerGroup) -> list[int]:
@@ -119,41 +112,15 @@ class FragmentDriver(Algorithm):
         if not isinstance(error, LOST) or not self.config.restart_failed_env_runners:
             raise error
 
-    def _log_episodes(self) -> None:
-        """Exact statistics of the last episodes, whichever env runners played them."""
-        if not self._episodes:
-            return
-        returns = [episode.episode_return for episode in self._episodes]
-        lengths = [episode.length for episode in self._episodes]
-        self._log(EPISODE_RETURN_MEAN, sum(returns) / len(returns), window=1)
-        self._log(EPISODE_RETURN_MIN, min(returns), window=1)
-        self._log(EPISODE_RETURN_MAX, max(returns), window=1)
-        self._log(EPISODE_LEN_MEAN, sum(lengths) / len(lengths), window=1)
-
     def train(self) -> dict[str, Any]:
-        """RLlib's result; also how much each node sampled so far (`agent_steps_by_node`) and the
-        means of what episodes measured besides their return (`episode_metrics`)."""
-        result: dict[str, Any] = super().train()
-        measured = [episode.metrics for episode in self._episodes]
-        means = {
-            name: sum(metrics[name] for metrics in measured) / len(measured)
-            for name in (measured[0] if measured else {})
-        }
-        return result | {"agent_steps_by_node": dict(self._steps_by_node), "episode_metrics": means}
-
-    def _log(self, name: str, value: float, **how: Any) -> None:
-        self.metrics.log_value((ENV_RUNNER_RESULTS, name), value, **how)
+        """RLlib's result; also how much each node sampled so far (`agent_steps_by_node`)."""
+        return {**super().train(), "agent_steps_by_node": dict(self._steps_by_node)}
 
     def get_state(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
         state: dict[str, Any] = super().get_state(*args, **kwargs)
-        return state | {
-            "episodes": [tuple(episode) for episode in self._episodes],
-            "steps_by_node": dict(self._steps_by_node),
-        }
+        return state | {"steps_by_node": dict(self._steps_by_node)}
 
     def set_state(self, state: dict[str, Any]) -> None:
         super().set_state(state)
         # In place of what is there: a retried trial is restored twice.
-        self._episodes.clear()
-        self._episodes.extend(Episode(*episode) for episode in state.get("episodes", ()))
         self._steps_by_node = Counter(state.get("steps_by_node", {}))

@@ -5,24 +5,10 @@ from __future__ import annotations
 from typing import Any, Self
 
 from ray.rllib.algorithms.algorithm_config import NotProvided
-from ray.rllib.algorithms.ppo import PPOConfig
-from ray.rllib.callbacks.callbacks import RLlibCallback
 
+from savanna.algorithms.ppo import PPOConfig
 from savanna.envs.multi_agent import module_names, register_particle, worlds_of
-from savanna.envs.rllib_world import MEASURED
 from savanna.errors import UsageError
-
-
-class EpisodeMetrics(RLlibCallback):
-    """Logs what worlds measure of an episode besides its return, in the mean as RLlib does that."""
-
-    def on_episode_end(
-        self, *, episode: Any, env_runner: Any, metrics_logger: Any, **kwargs: Any
-    ) -> None:
-        window = env_runner.config.metrics_num_episodes_for_smoothing
-        for info in episode.get_infos(-1).values():
-            for name, value in info.get(MEASURED, {}).items():
-                metrics_logger.log_value(("episode_metrics", name), value, window=window)
 
 
 class ParticlePPOConfig(PPOConfig):
@@ -31,7 +17,6 @@ class ParticlePPOConfig(PPOConfig):
     def __init__(self, algo_class: type | None = None) -> None:
         super().__init__(algo_class=algo_class)
         self.share_parameters = True
-        self.callbacks(EpisodeMetrics)
 
     def training(self, *, share_parameters: bool = NotProvided, **kwargs: Any) -> Self:
         super().training(**kwargs)

@@ -18,6 +18,7 @@ UNREAD = {
     "clip_actions": "actions are always within their bounds",
     "normalize_actions": "actions are always those of the environment",
     "gym_env_vectorize_mode": "environments are stepped together",
+    "metrics_num_episodes_for_smoothing": "means of episodes are always of the last 100",
     "remote_worker_envs": "environments are stepped together",
 }
 """Settings of RLlib that are never read, and what holds instead: setting one is a mistake."""

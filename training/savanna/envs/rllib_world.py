@@ -8,6 +8,7 @@ import gymnasium as gym
 import numpy as np
 from ray.rllib.env.multi_agent_env import MultiAgentEnv
 
+from savanna.envs.particle.numpy_worlds import NumpyWorlds
 from savanna.envs.particle.world import make_worlds
 
 MEASURED = "measured"
@@ -20,6 +21,8 @@ class RLlibWorld(MultiAgentEnv):
     def __init__(self, scenario: str, settings: dict[str, Any]) -> None:
         super().__init__()
         self._worlds = make_worlds(scenario, 1, **settings)
+        # mpe2's worlds pickle as what makes new ones.
+        self.metadata = {"render_modes": [], "picklable": isinstance(self._worlds, NumpyWorlds)}
         specs = self._worlds.agents
         self.agents = self.possible_agents = [agent.name for agent in specs]
         self.observation_spaces = {

@@ -11,9 +11,9 @@ if TYPE_CHECKING:
 
 
 def build_config(env: str, machine: Machine) -> AlgorithmConfig:
-    from ray.rllib.algorithms.ppo import PPOConfig
     from ray.rllib.core.rl_module.default_model_config import DefaultModelConfig
 
+    from savanna.algorithms.ppo import PPOConfig
     from savanna.envs.single import register
 
     return (

@@ -14,12 +14,12 @@ from typing import Any
 
 from savanna.errors import SavannaError, UsageError
 from savanna.runs.checkpoints import is_whole, number_of
+from savanna.runs.copier import PUSH_SECONDS
+from savanna.runs.directory import RunDirectory
 from savanna.runs.owner import FILE, refuse_living
 from savanna.runs.resumption import Resumption, find_resumption
-from savanna.runs.copier import PUSH_SECONDS
 from savanna.runs.storage import Storage, explain, open_storage, read_from_storage
 from savanna.runs.upload import BACKUP
-from savanna.runs.directory import RunDirectory
 
 _READERS = 16  # status files read at a time: each costs a round trip
 

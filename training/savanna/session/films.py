@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from savanna.metrics import TALLY
 from savanna.runs.directory import RunDirectory
 
 FILM = "film"
@@ -25,7 +26,7 @@ class Filmer:
         """The film that is due after this iteration, if one is: file names and contents."""
         config = algorithm.config
         worlds = config.num_envs_per_env_runner * max(1, config.num_env_runners)
-        episodes = int(result.get("env_runners", {}).get("num_episodes_lifetime", 0)) // worlds
+        episodes = result[TALLY]["episodes"] // worlds
         due = episodes // self._every
         if due == self._done:
             return {}

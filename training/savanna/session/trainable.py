@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from savanna.algorithms.tally import Tally
 from savanna.errors import SavannaError
+from savanna.metrics import TALLY
 from savanna.runs.checkpoints import (
     CheckpointInfo,
     checkpoints_in,
@@ -37,8 +39,8 @@ def make_trainable(
 
     A trial goes on from the newest checkpoint of its run, the first time as after a failure. Where
     there is none it begins, with the `networks` of that checkpoint where one is given. It saves
-    into its run, and keeps the best `keep` checkpoints there. With `film_every` the results hold a film
-    every so many episodes (see `savanna.session.films`).
+    into its run, and keeps the best `keep` checkpoints there. With `film_every` the results hold
+    a film every so many episodes (see `savanna.session.films`).
     """
 
     class Trainable(algorithm):
@@ -54,6 +56,7 @@ def make_trainable(
 
             quick_setup()
             self._startup = TrialStartup()
+            self._tally = Tally()
             self._filmer = Filmer(film_every) if film_every else None
             self._run = folder / self._storage.trial_dir_name
             if not self._run.is_dir():
@@ -75,6 +78,7 @@ def make_trainable(
 
         def train(self) -> dict[str, Any]:
             result: dict[str, Any] = super().train()
+            self._tally.update(result)
             film = self._filmer.film(self, result) if self._filmer else {}
             return result | ({FILM: film} if film else {}) | self._startup.take()
 
@@ -95,6 +99,18 @@ def make_trainable(
 
         def restore(self, checkpoint_path: Any) -> None:
             """Nothing: `setup` has gone on from the newest checkpoint."""
+
+        def get_state(self, *arguments: Any, **options: Any) -> dict[str, Any]:
+            return super().get_state(*arguments, **options) | {TALLY: self._tally.state()}
+
+        def set_state(self, state: dict[str, Any]) -> None:
+            super().set_state(state)
+            older = {
+                "episodes": state.get("episodes", ()),
+                "total": self.metrics.peek(("env_runners", "num_episodes_lifetime"), default=0),
+                "steps": None,
+            }
+            self._tally.restore(state.get(TALLY, older))
 
     Trainable.__name__ = Trainable.__qualname__ = algorithm.__name__
     return Trainable

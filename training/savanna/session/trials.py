@@ -30,7 +30,6 @@ class TrialRecord:
     recorders: list[Recorder]
     stop: dict[str, float]
     copier: Copier | None = None
-    last: IterationResult | None = None
     reason: str | None = None  # why it stopped, where it did not fail
     fulfilled: bool = False  # a stop rule was reached
     told: str = ""  # what `phase` was told of: "", "result", "checkpoint"
@@ -83,7 +82,7 @@ class RunRecording(Callback):
     def should_stop(self, trial_id: str, result: dict[str, Any]) -> bool:
         """Tune's question after every result; asked before `on_trial_result` is called."""
         record = self.records[trial_id]
-        current = IterationResult.from_rllib(result, record.last)
+        current = IterationResult.from_rllib(result)
         rule = reached(current, record.stop)
         record.fulfilled = rule is not None
         record.reason = rule or self._request.reason
@@ -93,14 +92,11 @@ class RunRecording(Callback):
         self, iteration: int, trials: Any, trial: Any, result: dict[str, Any], **info: Any
     ) -> None:
         record = self._record(trial)
-        if record.last is not None and result["training_iteration"] <= record.last.iteration:
-            record.last = None  # a retry went back to its last checkpoint
-        current = IterationResult.from_rllib(result, record.last)
+        current = IterationResult.from_rllib(result)
         if not record.told:
             self._tell(record)
         if STARTUP in result:
             self._started(record, result[STARTUP])
-        record.last = current
         record.each(lambda recorder: recorder.record(current))
         if keep_film(record.run, result):
             _show(record.run)

@@ -54,7 +54,7 @@ def impala_loss(
         ratios = (log_probs - samples.log_probs).exp()
         clipped = ratios.clamp(1 - clip, 1 + clip)
         policy = -torch.minimum(ratios * advantages, clipped * advantages).sum()
-    value = 0.5 * (values - samples.targets).square().sum()
+    value = (values - samples.targets).square().sum()
     entropy = -(distribution.exp() * distribution).sum()
-    total = policy + vf_loss_coeff * value - entropy_coeff * entropy
+    total = policy + 0.5 * vf_loss_coeff * value - entropy_coeff * entropy
     return total, torch.stack([total, policy, value, entropy]).detach()

@@ -28,7 +28,6 @@ WHOLE = {
     "num_envs_per_env_runner": 1,
     "rollout_fragment_length": 1,
     "max_requests_in_flight_per_env_runner": 1,
-    "metrics_num_episodes_for_smoothing": 1,
 }
 """Whole numbers, and the least that each may be."""
 

@@ -16,7 +16,7 @@ from savanna.algorithms.maddpg.stack import Ensemble, Stack
 from savanna.algorithms.maddpg.update import Settings, Update
 
 ACTOR, CRITIC = "actor", "critic"
-AVERAGED = "actor_updates"
+COUNTERS = ("_credit", "_untold", "_updates", "_actor_updates")
 
 
 class MADDPGLearner(TorchLearner):
@@ -76,7 +76,7 @@ class MADDPGLearner(TorchLearner):
             self.replay.add(fragment.rows)
         if self.replay.added >= config.num_steps_sampled_before_learning_starts:
             self._credit += steps / config.world_steps_per_update
-            self._untold += steps
+        self._untold += steps
         count, trained = int(self._credit), 0
         self._credit -= count
         statistics: list[dict[str, torch.Tensor]] = []
@@ -144,12 +144,15 @@ class MADDPGLearner(TorchLearner):
         self.metrics.log_value((ALL_MODULES, "num_updates"), len(statistics), reduce="lifetime_sum")
 
     def get_state(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
-        """RLlib's, with the number of updates that the actors' mean reaches back."""
-        return super().get_state(*args, **kwargs) | {AVERAGED: self._actor_updates}
+        """RLlib's, with what decides when the next updates are made, and what they do."""
+        counters = {name: getattr(self, name) for name in COUNTERS}
+        return super().get_state(*args, **kwargs) | {"counters": counters}
 
     def set_state(self, state: dict[str, Any]) -> None:
         super().set_state(state)
-        self._actor_updates = state.get(AVERAGED, self._actor_updates)
+        older = {"_actor_updates": state.get("actor_updates", self._actor_updates)}
+        for name, value in state.get("counters", older).items():
+            setattr(self, name, value)
 
     def compute_loss_for_module(self, **kwargs: Any) -> Any:
         """RLlib's hook for learners that keep its `update()`; ours does not call it."""

@@ -1,0 +1,152 @@
+"""One process writes a run at a time."""
+
+import json
+import os
+import socket
+import sys
+import threading
+import time
+
+import pytest
+from command import finish, ours, savanna, savanna_command, started
+from waiting import wait_until
+
+from savanna.errors import UsageError
+from savanna.runs import owner
+from savanna.runs.directory import RunDirectory
+from savanna.runs.owner import FILE, is_owned, own, owned, read, refuse_living
+
+QUICK = ("--evaluate-episodes", "0", "--no-video", "--no-report")
+
+
+@pytest.fixture
+def run(tmp_path):
+    folder = tmp_path / "pong" / "one"
+    folder.mkdir(parents=True)
+    return folder
+
+
+def write(run, **changes):
+    content = {"id": "x", "host": "elsewhere", "pid": 1, "since": "noon", "seen": time.time()}
+    (run / FILE).write_text(json.dumps(content | changes))
+
+
+def test_a_living_owner_is_named(run):
+    with owned(run):
+        assert is_owned(run)
+        with pytest.raises(UsageError) as refused:
+            own(run)
+        text = str(refused.value)
+        assert text.startswith("pong/one is still being written")
+        assert f"process {os.getpid()} on {socket.gethostname()}" in text
+        assert f"kill -TERM {os.getpid()}" in text
+    assert not (run / FILE).exists() and not is_owned(run)
+    own(run).release()
+
+
+def test_a_job_is_stopped_by_its_name(run, monkeypatch):
+    monkeypatch.setenv("SAVANNA_JOB", "pong-1")
+    with owned(run), pytest.raises(UsageError, match="savanna stop pong-1"):
+        own(run)
+
+
+@pytest.mark.parametrize("pid", ["gone", "reused"])
+def test_an_owner_that_died_here_is_succeeded_at_once(pid, run):
+    number = 2**22 + 1 if pid == "gone" else os.getpid()
+    write(run, host=socket.gethostname(), pid=number, born="another-1")
+    own(run).release()
+    assert read(run) is None
+
+
+def test_another_machines_owner_is_believed_as_long_as_it_renews(run, monkeypatch):
+    monkeypatch.setattr(owner, "DEAD_SECONDS", 3.0)
+    write(run)
+    said = []
+    mine = own(run, said.append)  # no sign of life
+    assert "Checking whether it still is" in said[0] and read(run)["pid"] == os.getpid()
+    mine.release()
+
+    write(run)
+    timer = threading.Timer(0.3, lambda: write(run, seen=time.time() + 10))
+    timer.start()
+    with pytest.raises(UsageError, match="process 1 on elsewhere since noon"):
+        own(run)
+    timer.join()
+
+
+def test_what_was_last_seen_long_ago_is_not_waited_for(run):
+    write(run, seen=time.time() - 3600)
+    assert refuse_living(lambda: read(run), "pong/one") == "x"
+
+
+def test_an_owner_renews(run, monkeypatch):
+    monkeypatch.setattr(owner, "BEAT_SECONDS", 0.05)
+    with owned(run) as mine:
+        first = read(run)["seen"]
+        mine.renew()
+        wait_until(lambda: read(run)["seen"] > first)
+
+
+def test_of_many_that_want_a_run_one_gets_it(run):
+    program = (
+        "import sys\n"
+        "from pathlib import Path\n"
+        "from savanna.errors import UsageError\n"
+        "from savanna.runs.owner import own\n"
+        "sys.stdin.read()\n"
+        "try:\n"
+        "    own(Path(sys.argv[1]))\n"
+        "    print('mine', flush=True)\n"
+        "except UsageError as error:\n"
+        "    print('not mine', flush=True)\n"
+        "import time; time.sleep(60)\n"
+    )
+    write(run, host=socket.gethostname(), born="another-1")
+    command = [sys.executable, "-c", program, str(run)]
+    with contextlib.ExitStack() as stack:
+        several = [
+            stack.enter_context(started(command, stdin=PIPE, stdout=PIPE, env=ours()))
+            for _ in range(6)
+        ]
+        for process in several:
+            process.stdin.close()
+        answers = [process.stdout.readline() for process in several]
+    assert sorted(answers) == sorted(["mine\n"] + ["not mine\n"] * 5)
+
+
+def test_a_run_that_goes_on_is_not_resumed(tmp_path):
+    often = ("--stop", "none", "--checkpoint-freq", "1", "--address", "local")
+    command = savanna_command("train", "cartpole", *often, *QUICK)
+    pipes = {"stdout": PIPE, "stderr": PIPE}
+    with started(command, cwd=tmp_path, env=ours(), **pipes) as writer:
+        wait_until(lambda: list(tmp_path.glob("runs/cartpole/*/checkpoint_000000")), process=writer)
+        for more in ((), ("--dry-run",)):
+            refused = savanna("train", "--resume", "latest", *more, cwd=tmp_path)
+            assert refused.returncode == 2, refused.stderr
+            assert "is still being written" in refused.stderr and str(writer.pid) in refused.stderr
+        writer.terminate()
+        _, said = finish(writer, 100)
+    assert writer.returncode == 143, said
+    run = RunDirectory.find("latest", tmp_path / "runs")
+    assert not is_owned(run.path) and not (run.path / FILE).exists()
+    assert run.status["state"] == "stopped" and run.checkpoints()
+
+
+def test_commands_together_make_whole_runs_each(tmp_path):
+    """One runs folder, one experiment; none needs what another deletes."""
+    few = ("--stop", "iterations=3", "--address", "local", "--num-env-runners", "0")
+    command = savanna_command("train", "cartpole", *few, *QUICK)
+    pipes = {"stdout": PIPE, "stderr": PIPE}
+    with contextlib.ExitStack() as stack:
+        several = [
+            stack.enter_context(started(command, cwd=tmp_path, env=ours(), **pipes))
+            for _ in range(3)
+        ]
+        for process in several:
+            _, said = finish(process, 300)
+            assert process.returncode == 0, said
+    runs = [RunDirectory(file.parent) for file in tmp_path.glob("runs/cartpole/*/config.json")]
+    assert len({run.path.resolve() for run in runs}) == 3
+    for run in runs:
+        assert [row["iteration"] for row in run.metrics()] == [1, 2, 3]
+        assert run.status["state"] == "succeeded" and len(run.checkpoints()) == 1
