@@ -22,6 +22,9 @@ STOP_RULES = {
 }
 """Names accepted by `--stop`, and the metric each is compared with (stop when metric >= value)."""
 
+OLD_SCALE = "old_scale"
+"""Key of a result: factor and constant that put its returns on the retired service's scale."""
+
 
 @dataclass(frozen=True)
 class IterationResult:
@@ -73,6 +76,8 @@ class IterationResult:
     ) -> IterationResult:
         """Read one RLlib result; `previous` is the iteration before, for the two rates."""
         runners = result.get("env_runners", {})
+        mean = _number(runners, "episode_return_mean")
+        factor, constant = result.get(OLD_SCALE) or (math.nan, math.nan)
         # Of our own algorithms, and of RLlib's.
         measured = result.get("episode_metrics") or runners.get("episode_metrics", {})
         learners = result.get("learners", {})
@@ -93,7 +98,7 @@ class IterationResult:
             iteration=int(result["training_iteration"]),
             agent_steps=sampled,
             seconds=seconds,
-            episode_return_mean=_number(runners, "episode_return_mean"),
+            episode_return_mean=mean,
             episode_return_min=_number(runners, "episode_return_min"),
             episode_return_max=_number(runners, "episode_return_max"),
             episode_length_mean=_number(runners, "episode_len_mean"),
@@ -111,7 +116,7 @@ class IterationResult:
             policy_lag=_number(policy, "policy_lag"),
             cpu_percent=_number(result.get("perf", {}), "cpu_util_percent"),
             memory_percent=_number(result.get("perf", {}), "ram_util_percent"),
-            old_return_mean=_old_scale(result, _number(runners, "episode_return_mean")),
+            old_return_mean=factor * mean + constant,
             **{name: _number(measured, name) for name in EPISODE_METRICS},
         )
 
@@ -147,11 +152,3 @@ def _mean_of_modules(learners: Mapping[str, Any]) -> dict[str, float]:
             if isinstance(value, (int, float)) and math.isfinite(value):
                 found.setdefault(name, []).append(float(value))
     return {name: sum(values) / len(values) for name, values in found.items()}
-
-
-def _old_scale(result: Mapping[str, Any], value: float) -> float:
-    from savanna.envs.multi_agent import old_scale_of
-
-    config = result.get("config") or {}
-    scale = old_scale_of({name: config.get(name) for name in ("env", "env_config")})
-    return math.nan if scale is None else scale(value)

@@ -265,8 +265,8 @@ class _Session:
             os.link(self.log, run.log)
         content = plan.content_with(self.drawn(trial))
         run.write_json("config.json", content)
-        if plan.experiment.particle:
-            run.write_json(REFERENCES, _references(content))
+        if references := _references(content):
+            run.write_json(REFERENCES, references)
         origin = request.resume if self.resumption else None
         gpus = plan.content["resources"]["gpus"]
         metadata = collect_metadata(request.command, plan.seed, gpus, origin)
@@ -329,10 +329,10 @@ class _Session:
 
 
 def _references(content: dict[str, Any]) -> dict[str, float]:
-    from savanna.evaluation.references import measure_references
+    from savanna.envs.families import environment_of
 
     try:
-        return measure_references(content)
+        return environment_of(content).references()
     except Exception as error:  # worth less than the training it is compared with
         print(f"no scripted references: {error}", file=sys.stderr)
         return {}

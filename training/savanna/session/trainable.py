@@ -6,9 +6,12 @@ import contextlib
 import re
 import tempfile
 from collections.abc import Iterator
+from dataclasses import astuple
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from savanna.envs.families import environment_of
+from savanna.metrics import OLD_SCALE
 from savanna.session.films import FILM, Filmer
 from savanna.session.networks import hand_out_networks, load_networks
 from savanna.session.overrides import apply_overrides
@@ -49,7 +52,8 @@ def make_trainable(
         def train(self) -> dict[str, Any]:
             result: dict[str, Any] = super().train()
             film = self._filmer.film(self, result) if self._filmer else {}
-            return result | ({FILM: film} if film else {}) | self._startup.take()
+            more = {FILM: film} if film else {}
+            return result | more | self._old_scale | self._startup.take()
 
         def setup(self, config: Any) -> None:
             from savanna.algorithms.quick_setup import quick_setup
@@ -59,6 +63,8 @@ def make_trainable(
             self._filmer = Filmer(film_every) if film_every else None
             super().setup(config)
             self._startup.built(self)
+            scale = environment_of(vars(self.config)).old_scale
+            self._old_scale = {OLD_SCALE: astuple(scale)} if scale else {}
             if restore_from is not None:
                 with _folder_here(restore_from, self._storage) as folder:
                     if counters is None:
