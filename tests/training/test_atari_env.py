@@ -6,7 +6,7 @@ import gymnasium as gym
 import numpy as np
 import pytest
 
-from savanna.envs.atari import is_atari, make_atari_vector_env, parse_atari_id
+from savanna.envs.atari import Atari, make_atari_vector_env, parse_atari_id
 from savanna.errors import UsageError
 
 gym.register_envs(ale_py)
@@ -128,7 +128,7 @@ def test_the_colour_screen_shows_the_same_game():
     ],
 )
 def test_names(env, rom, sticky):
-    assert is_atari(env)
+    assert Atari.recognises(env)
     assert parse_atari_id(env).rom == rom
     assert parse_atari_id(env).repeat_action_probability == sticky
 

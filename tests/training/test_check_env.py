@@ -6,8 +6,8 @@ import textwrap
 import pytest
 
 from savanna.cli import main
+from savanna.envs.checked_env import CheckedEnv
 from savanna.envs.conformance import CHECKS, run_checks
-from savanna.envs.subject import Subject
 
 GOOD = '''
 import random
@@ -387,7 +387,7 @@ def write(folder, name, change="") -> str:
 
 
 def test_a_good_one_passes_every_check(folder):
-    findings = run_checks(Subject(write(folder, "good"), {"length": 8}))
+    findings = run_checks(CheckedEnv(write(folder, "good"), {"length": 8}))
     assert {f.check for f in findings} == {*CHECKS, "gymnasium"}
     assert [f for f in findings if f.verdict != "ok"] == []
     assert "savanna train gym --env checked_good:Env" in findings[0].text
@@ -396,7 +396,7 @@ def test_a_good_one_passes_every_check(folder):
 @pytest.mark.parametrize("name", BROKEN)
 def test_a_mistake_is_found_by_its_check_alone(name, folder):
     check, verdict, says, change = BROKEN[name]
-    findings = run_checks(Subject(write(folder, name, change), {}))
+    findings = run_checks(CheckedEnv(write(folder, name, change), {}))
     bad = [f for f in findings if f.verdict in ("warning", "wrong")]
     assert [(f.check, f.verdict) for f in bad] == [(check, verdict)], bad
     assert says in bad[0].text and "\n" not in bad[0].text + bad[0].fix
@@ -456,6 +456,7 @@ def test_known_environments(env, command, capsys):
         (["check-env"], "required: ENV"),
         (["check-env", "nowhere_at_all:Env"], "no module 'nowhere_at_all'"),
         (["check-env", "CartPoll-v1"], "unknown environment 'CartPoll-v1'"),
+        (["check-env", "simple_tag"], "is a particle world: check-env checks environments"),
         (["check-env", "PnogNoFrameskip-v4"], "Did you mean 'PongNoFrameskip-v4'"),
         (["check-env", "CartPole-v1", "--set", "lr=3"], "only env_config.KEY=VALUE"),
         (["check-env", "CartPole-v1", "--set", "env_config.mas=3"], "no such keyword"),

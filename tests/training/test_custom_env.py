@@ -11,9 +11,8 @@ import pytest
 from command import savanna
 
 from savanna.cli import main
-from savanna.envs import single
 from savanna.envs.custom import find_constructor, is_custom
-from savanna.envs.single import EPISODE_LIMIT, Creator, make_single_env
+from savanna.envs.gymnasium_env import EPISODE_LIMIT, Creator, Gymnasium
 from savanna.errors import UsageError
 from savanna.runs.directory import RunDirectory
 
@@ -186,6 +185,7 @@ def files(tmp_path, monkeypatch) -> Path:
         (["pong", "--env", "user_env:Walk"], "savanna train gym --env user_env:Walk"),
         (["atari", "--env", "user_env:Walk"], "savanna train gym --env user_env:Walk"),
         (["atari", "--env", "Acrobot-v1"], "savanna train gym --env Acrobot-v1"),
+        (["particle", "--env", "Acrobot-v1"], "savanna train gym --env Acrobot-v1"),
     ],
 )
 def test_a_mistake_is_one_line_before_anything_starts(argv, says, files, capsys):
@@ -243,8 +243,8 @@ class Shows(gym.Env):
     ],
 )
 def test_the_network_sees_a_vector_of_float32(space, size, low, high, monkeypatch):
-    monkeypatch.setattr(single, "make_raw_env", lambda *_: Shows(space))
-    env = make_single_env("any:Thing", {})
+    monkeypatch.setattr(Gymnasium, "make", lambda *_: Shows(space))
+    env = Gymnasium("any:Thing", {}).make_flat()
     seen = [env.reset(seed=0)[0], *(env.step(0)[0] for _ in range(50))]
     assert all(o.dtype == np.float32 and o.shape == (size,) for o in seen)
     assert all(env.observation_space.contains(o) for o in seen)
@@ -254,12 +254,12 @@ def test_the_network_sees_a_vector_of_float32(space, size, low, high, monkeypatc
 
 
 def test_an_episode_without_an_end_is_cut_where_no_limit_is_set(monkeypatch):
-    monkeypatch.setattr(single, "make_raw_env", lambda *_: Shows(gym.spaces.Discrete(2)))
-    env = make_single_env("any:Thing", {})
+    monkeypatch.setattr(Gymnasium, "make", lambda *_: Shows(gym.spaces.Discrete(2)))
+    env = Gymnasium("any:Thing", {}).make_flat()
     env.reset(seed=0)
     ends = [env.step(0)[3] for _ in range(EPISODE_LIMIT)]
     assert ends.index(True) == EPISODE_LIMIT - 1
     monkeypatch.undo()
-    limited = make_single_env("Acrobot-v1", {"max_episode_steps": 7})
+    limited = Gymnasium("Acrobot-v1", {"max_episode_steps": 7}).make_flat()
     limited.reset(seed=0)
     assert [limited.step(0)[3] for _ in range(7)].index(True) == 6

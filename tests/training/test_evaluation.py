@@ -9,9 +9,11 @@ import pytest
 from scipy import stats
 
 from savanna.cli import main
+from savanna.envs.environment import Played
+from savanna.envs.one_agent import first_episodes
 from savanna.errors import SavannaError, UsageError
 from savanna.evaluation import evaluate, load_policy
-from savanna.evaluation.measure import play, summarize
+from savanna.evaluation.evaluations import summarize
 from savanna.evaluation.policy import MODULE
 from savanna.runs.directory import RunDirectory
 
@@ -47,12 +49,13 @@ def test_an_exploring_evaluation_is_kept_apart(run):
 
 def test_statistics():
     values = [1.0, 2.0, 2.0, 5.0]
-    e = summarize(3, values, [10, 20, 30, 40], seed=1, explore=False)
+    played = [Played(*one) for one in zip(values, [10, 20, 30, 40], strict=True)]
+    e = summarize(3, played, seed=1, explore=False)
     interval = stats.t.interval(0.95, 3, loc=np.mean(values), scale=stats.sem(values))
     assert e.ci95 == pytest.approx(interval)
     assert (e.mean, e.min, e.max, e.length_mean) == (2.5, 1.0, 5.0, 25.0)
     assert e.percentiles["50"] == 2.0 and e.percentiles["25"] == 1.75
-    assert summarize(0, [3.0], [1], seed=0, explore=False).ci95 == (3.0, 3.0)
+    assert summarize(0, [Played(3.0, 1)], seed=0, explore=False).ci95 == (3.0, 3.0)
 
 
 def test_every_slot_counts_its_first_episode_only():
@@ -69,12 +72,12 @@ def test_every_slot_counts_its_first_episode_only():
             self.left -= 1
             return np.zeros(1, np.float32), 1.0, self.left == 0, False, {}
 
-    class Still:
-        def act(self, observations, rng):
-            return np.zeros(len(observations), int)
+    def still(observations, rng):
+        return [np.zeros(len(observations[0]), int)]
 
     envs = gym.vector.SyncVectorEnv([Countdown] * 4)
-    assert play(Still(), envs, seed=0, explore=False) == ([3, 4, 5, 6], [3, 4, 5, 6])
+    played = first_episodes(still, envs, seed=0, explore=False)
+    assert played == [Played(steps, steps) for steps in (3, 4, 5, 6)]
 
 
 def test_checkpoints_by_name(run):

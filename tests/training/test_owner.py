@@ -1,11 +1,13 @@
 """One process writes a run at a time."""
 
+import contextlib
 import json
 import os
 import socket
 import sys
 import threading
 import time
+from subprocess import PIPE
 
 import pytest
 from command import finish, ours, savanna, savanna_command, started

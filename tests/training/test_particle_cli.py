@@ -7,7 +7,7 @@ from command import savanna
 
 from savanna.cli.command_line import options_of
 from savanna.cli.main import main, make_parser
-from savanna.cli.particle import MAX_TIME, OWN, RENAMED, is_particle, translate
+from savanna.cli.particle import MAX_TIME, OWN, RENAMED, concerns, translate
 from savanna.cli.train import arguments
 from savanna.errors import UsageError
 
@@ -164,9 +164,9 @@ def test_a_checkpoints_folder_starts_a_new_run_of_a_particle_world():
 
 
 def test_other_experiments_are_left_to_their_own_options():
-    assert not is_particle(["pong", "--stop", "return=18"])
-    assert not is_particle(["pong", "--runs-root", "particle"])
-    assert not is_particle(["--run", "IMPALA", "--env", "PongNoFrameskip-v4"])
+    assert not concerns(["pong", "--stop", "return=18"])
+    assert not concerns(["pong", "--runs-root", "particle"])
+    assert not concerns(["--run", "IMPALA", "--env", "PongNoFrameskip-v4"])
     assert arguments(["pong", "--seed", "3"]) == ["pong", "--seed", "3"]
 
 

@@ -12,10 +12,10 @@ import onnxruntime
 import pytest
 from command import IMPORTABLE, savanna
 
-from savanna.envs.multi_agent import worlds_of
+from savanna.envs.particle.world import make_worlds
 from savanna.evaluation import record_video
 from savanna.evaluation.team import load_team
-from savanna.evaluation.team_film import film_progress
+from savanna.evaluation.training_films import film_progress
 from savanna.runs.directory import RunDirectory
 from savanna.runs.films import film_iteration
 
@@ -146,7 +146,7 @@ def test_exported_networks_act_as_the_agents(run, spread, tmp_path):
     assert result.returncode == 0, result.stderr
     description = json.loads(Path(result.stdout.strip()).read_text())
     team = load_team(run.checkpoint_path(description["checkpoint"]), run.config)
-    observations = worlds_of(run.config, 5).reset(3)
+    observations = make_worlds("simple_spread", 5, continuous=True).reset(3)
     actions = team.act(observations)
     assert list(description["agents"]) == ["agent_0", "agent_1", "agent_2"]
     for place, agent in enumerate(description["agents"].values()):

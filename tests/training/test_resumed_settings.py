@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 from plans import plan_of, saved
 
+from savanna.envs.particle.family import Particle
 from savanna.errors import UsageError
 from savanna.experiments import EXPERIMENTS
 from savanna.session.plan import json_safe
@@ -67,7 +68,7 @@ def test_a_later_preset_changes_no_run_of_before(name, tmp_path, monkeypatch):
         config.rl_module(model_config={**model, "encoder": "small"})
         config.training(gamma=0.5, lr=1.0, train_batch_size_per_learner=2000, grad_clip=9.0)
         config.env_runners(num_envs_per_env_runner=5)
-        if now.particle:
+        if now.family is Particle:
             config.environment(env_config={**config.env_config, "max_cycles": 9})
         return config
 

@@ -3,7 +3,7 @@
 import pytest
 from command import savanna
 
-from savanna.evaluation.team_film import early_and_middle
+from savanna.evaluation.training_films import early_and_middle
 from savanna.runs.checkpoints import last_number
 from savanna.runs.directory import RunDirectory
 from savanna.runs.resumption import rewind

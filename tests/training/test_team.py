@@ -8,14 +8,14 @@ from ray.rllib.utils.spaces.space_utils import unsquash_action
 
 from savanna.algorithms.maddpg import MADDPGConfig
 from savanna.algorithms.maddpg.env_runner import ParticleEnvRunner
+from savanna.envs.particle.family import Particle, episode_seeds
 from savanna.envs.particle.world import make_worlds
 from savanna.envs.rllib_world import RLlibWorld
-from savanna.evaluation.measure import summarize_episodes
 from savanna.evaluation.policy import Policy
-from savanna.evaluation.team import Team, episode_seeds, play_worlds
-from savanna.evaluation.team_film import play_filmed
+from savanna.evaluation.team import Team
 
 SEED = 10_000
+SPREAD = Particle("simple_spread", {"continuous": True})
 
 
 class Still:
@@ -46,9 +46,8 @@ def team():
 
 
 def returns(team, count, seed=SEED):
-    worlds = make_worlds("simple_spread", count, continuous=True)
-    played = play_worlds(team, worlds, seed)
-    return summarize_episodes(0, played, seed, explore=False, scale=None).returns
+    [played] = SPREAD.play([team.act], count, seed, explore=False)
+    return [episode.total for episode in played]
 
 
 def test_an_episode_is_the_same_whatever_is_played_beside_it(team):
@@ -59,9 +58,8 @@ def test_an_episode_is_the_same_whatever_is_played_beside_it(team):
 
 
 def test_a_film_shows_the_first_episode_of_an_evaluation(team):
-    config = {"env": "simple_spread", "env_config": {"continuous": True}}
-    *_, (_, _, total) = play_filmed(team, config, SEED)
-    assert total == pytest.approx(returns(team, 1)[0])
+    *_, last = SPREAD.film(team.act, SEED)
+    assert last.score == pytest.approx(returns(team, 1)[0])
 
 
 def test_runs_of_any_algorithm_train_in_other_worlds():

@@ -25,6 +25,9 @@ STOP_RULES = {
 }
 """Names accepted by `--stop`, and the metric each is compared with (stop when metric >= value)."""
 
+OLD_SCALE = "old_scale"
+"""Key of a result: factor and constant that put its returns on the retired service's scale."""
+
 
 @dataclass(frozen=True)
 class IterationResult:
@@ -74,6 +77,8 @@ class IterationResult:
     def from_rllib(cls, result: Mapping[str, Any]) -> IterationResult:
         """Read one RLlib result that a `Tally` has read before."""
         tally = result[TALLY]
+        mean = _number(tally, "return_mean")
+        factor, constant = result.get(OLD_SCALE) or (math.nan, math.nan)
         learners = result.get("learners", {})
         policy = learners.get("default_policy") or _mean_of_modules(learners)
         sampled, trained = lifetime_steps(result)
@@ -82,7 +87,7 @@ class IterationResult:
             iteration=int(result["training_iteration"]),
             agent_steps=sampled,
             seconds=float(result["time_total_s"]),
-            episode_return_mean=_number(tally, "return_mean"),
+            episode_return_mean=mean,
             episode_return_min=_number(tally, "return_min"),
             episode_return_max=_number(tally, "return_max"),
             episode_length_mean=_number(tally, "length_mean"),
@@ -100,7 +105,7 @@ class IterationResult:
             policy_lag=_number(policy, "policy_lag"),
             cpu_percent=_number(result.get("perf", {}), "cpu_util_percent"),
             memory_percent=_number(result.get("perf", {}), "ram_util_percent"),
-            old_return_mean=_old_scale(result, _number(tally, "return_mean")),
+            old_return_mean=factor * mean + constant,
             **{name: _number(tally.get("measured", {}), name) for name in EPISODE_METRICS},
         )
 
@@ -146,11 +151,3 @@ def _mean_of_modules(learners: Mapping[str, Any]) -> dict[str, float]:
             if isinstance(value, (int, float)) and math.isfinite(value):
                 found.setdefault(name, []).append(float(value))
     return {name: sum(values) / len(values) for name, values in found.items()}
-
-
-def _old_scale(result: Mapping[str, Any], value: float) -> float:
-    from savanna.envs.multi_agent import old_scale_of
-
-    config = result.get("config") or {}
-    scale = old_scale_of({name: config.get(name) for name in ("env", "env_config")})
-    return math.nan if scale is None else scale(value)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, Self
 
 from ray.rllib.algorithms.algorithm_config import NotProvided
+from ray.tune.registry import register_env
 
 from savanna.algorithms.ppo import PPOConfig
-from savanna.envs.multi_agent import module_names, register_particle, worlds_of
+from savanna.envs.particle.world import make_worlds, module_names
+from savanna.envs.rllib_world import RLlibWorld
 from savanna.errors import UsageError
 
 
@@ -27,10 +30,10 @@ class ParticlePPOConfig(PPOConfig):
     def validate(self) -> None:
         """The agents follow from the world and its options, which may have been set last."""
         if not self._is_frozen:
-            agents = worlds_of({"env": self.env, "env_config": self.env_config}, 1).agents
+            agents = make_worlds(self.env, 1, **self.env_config).agents
             names = module_names(agents, shared=self.share_parameters)
             modules = {agent.name: name for agent, name in zip(agents, names, strict=True)}
-            self.environment(register_particle(str(self.env)))
+            register_env(self.env, partial(RLlibWorld, self.env))
             self.multi_agent(
                 policies=set(names),
                 policy_mapping_fn=lambda agent, episode, **kwargs: modules[agent],

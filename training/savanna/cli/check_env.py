@@ -52,10 +52,10 @@ def run(options: argparse.Namespace) -> int:
     env_config = {key.removeprefix(PREFIX): literal(text) for key, text in settings.items()}
     os.environ.setdefault("SDL_VIDEODRIVER", "dummy")  # pygame needs no screen then
     os.environ.setdefault("SDL_AUDIODRIVER", "dummy")
+    from savanna.envs.checked_env import CheckedEnv
     from savanna.envs.conformance import run_checks
-    from savanna.envs.subject import Subject
 
-    findings = run_checks(Subject(options.env, env_config))
+    findings = run_checks(CheckedEnv(options.env, env_config))
     wrong = sum(finding.verdict == "wrong" for finding in findings)
     warnings = sum(finding.verdict == "warning" for finding in findings)
     if options.json:

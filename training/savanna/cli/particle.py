@@ -70,7 +70,7 @@ class _Translation:
             self.lines.append(f"{option.text} -> {flag} {value}")
 
 
-def is_particle(argv: Sequence[str]) -> bool:
+def concerns(argv: Sequence[str]) -> bool:
     """Whether the arguments of `savanna train` are about a particle world."""
     given = options_of(argv)
     if any(o.value in ALGORITHMS.values() for o in given if not o.flag):

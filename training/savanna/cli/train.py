@@ -184,8 +184,8 @@ def add_options(parser: Parser) -> None:
 
 def arguments(argv: list[str]) -> list[str]:
     """`argv` after `train` with the retired service's options translated, which is shown."""
-    about_particles = particle.is_particle(argv)
-    translated, lines = particle.translate(argv) if about_particles else translate(argv)
+    translator = particle.translate if particle.concerns(argv) else translate
+    translated, lines = translator(argv)
     for line in lines:
         print(f"translated: {line}", file=sys.stderr)
     return translated

@@ -10,14 +10,22 @@ resized, the last four observations stacked. Rewards are the true ones: clipping
 from __future__ import annotations
 
 import difflib
+import os
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
-from savanna.errors import UsageError
+from savanna.envs.custom import construct
+from savanna.envs.environment import Act, Shot
+from savanna.envs.one_agent import OneAgent
+from savanna.errors import SavannaError, UsageError
 
 if TYPE_CHECKING:
+    import gymnasium as gym
     from ale_py.vector_env import AtariVectorEnv
+    from gymnasium.vector import VectorEnv
 
 FRAME_SIZES = (42, 84)
 FRAME_SKIP = 4
@@ -34,12 +42,6 @@ class AtariGame:
 
     rom: str  # snake case, as ale-py names its ROMs
     repeat_action_probability: float  # "sticky actions"
-
-
-def is_atari(env: str) -> bool:
-    """Whether `env` is written like an Atari id (it may still name no game)."""
-    match = _NAME.match(env)
-    return bool(match and (match["ale"] or match["kind"]))
 
 
 def parse_atari_id(env: str) -> AtariGame:
@@ -107,3 +109,89 @@ def make_atari_vector_env(
         episodic_life=episodic_life,
         max_num_frames_per_episode=108_000,
     )
+
+
+class Atari(OneAgent):
+    what, train_words = "an Atari game", "atari --env"
+
+    @classmethod
+    def recognises(cls, name: str) -> bool:
+        """Whether it is written like an Atari id (it may still name no game)."""
+        match = _NAME.match(name)
+        return bool(match and (match["ale"] or match["kind"]))
+
+    @property
+    def command(self) -> str:
+        self.check()  # there is no command for a game that does not exist
+        return super().command
+
+    def check(self) -> None:
+        parse_atari_id(self.name)
+
+    def make(self, render_mode: str | None = None) -> gym.Env[Any, Any]:
+        return construct(self.name, partial(_make_one, self.name), self.settings)
+
+    def vector(self, num_envs: int, **settings: Any) -> VectorEnv[Any, Any, Any]:
+        """`settings` of `make_atari_vector_env`, instead of the run's."""
+        given = {
+            "frame_size": self.settings["frame_size"],
+            "frame_stack": self.settings["frame_stack"],
+            "num_threads": max(1, min(len(os.sched_getaffinity(0)), 8, num_envs)),
+        }
+        return make_atari_vector_env(self.name, num_envs, **(given | settings))
+
+    def frames_per_second(self) -> int:
+        return 60 // FRAME_SKIP  # real time
+
+    def film(self, act: Act, seed: int) -> Iterator[Shot]:
+        """The same seed and actions in two games, one seen by the policy, one by the camera."""
+        seen, shown = self.vector(1), self.vector(1, colour=True, frame_stack=1)
+        observation, _ = seen.reset(seed=seed)
+        picture, _ = shown.reset(seed=seed)
+        score, steps, over = 0.0, 0, False
+        yield Shot(_enlarged(picture[0, 0]), steps, score)
+        while not over:
+            [action] = act([observation])
+            observation, reward, terminated, truncated, _ = seen.step(action)
+            picture, same_reward, same_end, _, _ = shown.step(action)
+            if reward[0] != same_reward[0] or terminated[0] != same_end[0]:
+                raise SavannaError("the filmed game is not the one that the policy plays")
+            steps, score = steps + 1, score + float(reward[0])
+            over = bool(terminated[0] or truncated[0])
+            yield Shot(_enlarged(picture[0, 0]), steps, score)
+
+    def preprocessing(self) -> dict[str, Any]:
+        """How an emulator's screens become observations, enough to do it without this package."""
+        from ale_py import ALEInterface, roms
+
+        game, ale = parse_atari_id(self.name), ALEInterface()
+        ale.loadROM(roms.get_rom_path(game.rom))
+        size, stack = self.settings["frame_size"], self.settings["frame_stack"]
+        return {
+            "actions": [action.name for action in ale.getMinimalActionSet()],
+            "repeat_action_probability": game.repeat_action_probability,
+            "steps": [
+                "start: FIRE once where the game has that action, then up to 30 no-ops in all",
+                f"repeat every action for {FRAME_SKIP} emulator frames, summing the rewards",
+                "take the pixel-wise maximum of the last two frames",
+                "convert to greyscale (the emulator's own luminance, ALE getScreenGrayscale)",
+                f"resize to {size} x {size} by area averaging (OpenCV INTER_AREA)",
+                f"stack the last {stack} frames, oldest first, zeros before the episode's first "
+                "frame",
+                "no scaling: the model takes bytes",
+            ],
+        }
+
+
+def _make_one(
+    env: str, *, frame_size: int = 42, frame_stack: int = 4, episodic_life: bool = False
+) -> gym.Env[Any, Any]:
+    from savanna.envs.atari_single import SingleAtari
+
+    given: dict[str, Any] = {"frame_size": frame_size, "frame_stack": frame_stack}
+    return SingleAtari(make_atari_vector_env(env, 1, **given, episodic_life=episodic_life))
+
+
+def _enlarged(picture: Any) -> Any:
+    """Twice the size, and wider: the console's pixels were not square."""
+    return picture.repeat(2, axis=0).repeat(3, axis=1)

@@ -12,25 +12,25 @@ from typing import Any
 
 import numpy as np
 
-from savanna.envs.atari import is_atari
-from savanna.envs.subject import Result, Subject, short
+from savanna.envs.checked_env import CheckedEnv, Result, short
 
 
-def check_process(subject: Subject) -> Result:
+def check_process(checked: CheckedEnv) -> Result:
     """Env runners import it in a fresh process, and some work in another folder."""
-    if subject.player.error:
+    if checked.player.error:
         return "skipped", "not judged, it does not play here either"
     program = (
         "import json, sys\n"
-        "from savanna.envs.subject import Subject\n"
-        "env = Subject(sys.argv[1], json.loads(sys.argv[2])).env\n"
+        "from savanna.envs.checked_env import CheckedEnv\n"
+        "env = CheckedEnv(sys.argv[1], json.loads(sys.argv[2])).env\n"
         "env.reset(seed=0)\n"
     )
+    environment, settings = checked.environment, json.dumps(checked.environment.settings)
     paths = os.pathsep.join([str(Path.cwd()), *filter(None, sys.path)])
     with tempfile.TemporaryDirectory() as folder:
         try:
             done = subprocess.run(
-                [sys.executable, "-P", "-c", program, subject.name, json.dumps(subject.env_config)],
+                [sys.executable, "-P", "-c", program, environment.name, settings],
                 cwd=folder,
                 env={**os.environ, "PYTHONPATH": paths},
                 capture_output=True,
@@ -48,29 +48,26 @@ def check_process(subject: Subject) -> Result:
     return "ok", "a fresh process in another folder can make it"
 
 
-def check_close(subject: Subject) -> Result:
+def check_close(checked: CheckedEnv) -> Result:
     try:
-        subject.env.close()
-        subject.env.close()
+        checked.env.close()
+        checked.env.close()
     except Exception as error:  # whatever the user's code raises
-        return (
-            "wrong",
-            f"close(), called twice, raised {short(error)}",
-            ("Closing what is closed must do nothing."),
-        )
+        text = f"close(), called twice, raised {short(error)}"
+        return "wrong", text, "Closing what is closed must do nothing."
     return "ok", "closes"
 
 
-def check_films(subject: Subject) -> Result:
-    if is_atari(subject.name):
+def check_films(checked: CheckedEnv) -> Result:
+    if checked.environment.ours:
         return "ok", "films show the emulator's screen"
-    if subject.player.error or subject.no_copy:
+    if checked.player.error or checked.no_copy:
         return "skipped", "not judged, it does not play or there can be no second one"
     fix = "Take a keyword render_mode and list 'rgb_array' in metadata['render_modes']."
-    if "rgb_array" not in (subject.env.metadata.get("render_modes") or []):
+    if "rgb_array" not in (checked.env.metadata.get("render_modes") or []):
         return "warning", "no rgb_array rendering: it trains, but there will be no films", fix
     try:
-        env = subject.make(render_mode="rgb_array")
+        env = checked.make(render_mode="rgb_array")
         env.reset(seed=0)
         picture: Any = env.render()
     except Exception as error:  # whatever the user's code raises

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import gymnasium as gym
 import numpy as np
 from ray.rllib.env.multi_agent_env import MultiAgentEnv
 
@@ -25,16 +24,8 @@ class RLlibWorld(MultiAgentEnv):
         self.metadata = {"render_modes": [], "picklable": isinstance(self._worlds, NumpyWorlds)}
         specs = self._worlds.agents
         self.agents = self.possible_agents = [agent.name for agent in specs]
-        self.observation_spaces = {
-            a.name: gym.spaces.Box(-np.inf, np.inf, (a.observation_size,), np.float32)
-            for a in specs
-        }
-        self.action_spaces = {
-            a.name: gym.spaces.Discrete(a.num_actions)
-            if a.num_actions
-            else gym.spaces.Box(0.0, 1.0, (a.action_size,), np.float32)
-            for a in specs
-        }
+        self.observation_spaces = {agent.name: agent.spaces[0] for agent in specs}
+        self.action_spaces = {agent.name: agent.spaces[1] for agent in specs}
         self._next: dict[str, Any] | None = None  # of the episode that began by itself
 
     def reset(

@@ -2,40 +2,26 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from savanna.evaluation.measure import Evaluation
-    from savanna.evaluation.policy import Policy
-    from savanna.runs.directory import RunDirectory
+    from savanna.evaluation.evaluations import evaluate
+    from savanna.evaluation.onnx_export import export
+    from savanna.evaluation.policy import load_policy
+    from savanna.evaluation.video import record_video
 
 __all__ = ["evaluate", "export", "load_policy", "record_video"]
 
-
-def evaluate(run: RunDirectory, which: str = "best", **options: Any) -> list[Evaluation]:
-    """See `savanna.evaluation.measure.evaluate`."""
-    from savanna.evaluation.measure import evaluate as measure
-
-    return measure(run, which, **options)
-
-
-def record_video(run: RunDirectory, which: str = "best", **options: Any) -> Path:
-    """See `savanna.evaluation.video.record_video`."""
-    from savanna.evaluation.video import record_video as record
-
-    return record(run, which, **options)
+_MODULES = {
+    "evaluate": "evaluations",
+    "export": "onnx_export",
+    "load_policy": "policy",
+    "record_video": "video",
+}
 
 
-def export(run: RunDirectory, which: str = "best", **options: Any) -> Path:
-    """See `savanna.evaluation.onnx_export.export`."""
-    from savanna.evaluation.onnx_export import export as write
-
-    return write(run, which, **options)
-
-
-def load_policy(checkpoint: Path) -> Policy:
-    """See `savanna.evaluation.policy.load_policy`."""
-    from savanna.evaluation.policy import load_policy as load
-
-    return load(checkpoint)
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)

@@ -13,6 +13,7 @@ from PIL import Image, ImageDraw, ImageFont
 Picture = NDArray[np.uint8]  # [height, width, 3]
 
 CAPTION = 24  # pixels
+H264 = ("-crf", "23", "-preset", "fast", "-pix_fmt", "yuv420p", "-movflags", "+faststart")
 
 
 def with_caption(picture: Picture, text: str) -> Picture:
@@ -31,8 +32,8 @@ def read_film(path: Path) -> list[Picture]:
     return [np.frombuffer(frame, np.uint8).reshape(height, width, 3) for frame in reader]
 
 
-def write_film(path: Path, frames: Iterator[Picture], fps: int) -> Picture:
-    """Write the film in one go; the picture in its middle, for a poster."""
+def write_film(path: Path, frames: Iterator[Picture], fps: int) -> None:
+    """Write the film in one go, and a poster beside it: the picture in its middle."""
     first = next(frames)
     temporary = path.with_name(f".{path.name}")
     writer = imageio_ffmpeg.write_frames(
@@ -43,18 +44,7 @@ def write_film(path: Path, frames: Iterator[Picture], fps: int) -> Picture:
         quality=None,
         macro_block_size=2,
         ffmpeg_log_level="error",
-        output_params=[
-            "-crf",
-            "23",
-            "-preset",
-            "fast",
-            "-pix_fmt",
-            "yuv420p",
-            "-movflags",
-            "+faststart",
-            "-f",
-            "mp4",
-        ],
+        output_params=[*H264, "-f", "mp4"],
     )
     writer.send(None)
     writer.send(np.ascontiguousarray(first))
@@ -66,4 +56,4 @@ def write_film(path: Path, frames: Iterator[Picture], fps: int) -> Picture:
             poster = frame
     writer.close()
     temporary.replace(path)
-    return poster
+    Image.fromarray(poster).save(path.with_suffix(".jpg"), quality=85)

@@ -16,12 +16,10 @@ from numpy.typing import NDArray
 from ray.rllib.core.columns import Columns
 
 from savanna import __version__
-from savanna.envs.atari import FRAME_SKIP, is_atari, parse_atari_id
-from savanna.envs.multi_agent import is_particle
-from savanna.envs.single import flattening, make_raw_env
+from savanna.envs.families import environment_of
 from savanna.errors import SavannaError, UsageError
-from savanna.evaluation.environments import make_vector_env
-from savanna.evaluation.policy import Policy, load_policy, mean_and_deviation
+from savanna.evaluation.policy import Policy, mean_and_deviation
+from savanna.evaluation.team import load_team
 from savanna.runs.directory import RunDirectory
 
 TOLERANCE = 1e-3
@@ -51,10 +49,12 @@ class _Actor(_Graph):
 def export(run: RunDirectory, which: str = "best", *, output: Path | None = None) -> Path:
     """Write `model.onnx` and `model.json` to the folder `output` (the run's own by default).
 
-    The graph takes raw observations `[batch, ...]` (bytes for Atari; standardizing is inside) and
-    gives `logits` `[batch, actions]` and `action` `[batch]`. A particle world has a file for every
-    network instead (`export_team`). It is checked on observations of real
-    play: `SavannaError`, and no file, unless it acts as the checkpoint does.
+    Where there are several agents each network has a file of its name, and `model.json` says which
+    agent uses which. Returns the path of what to begin with.
+    A graph takes raw observations `[batch, ...]` (bytes for Atari; standardizing is inside) and
+    gives `logits` `[batch, actions]` and `action` `[batch]`, or a continuous `action` `[batch,
+    size]`. It is checked on observations of real play: `SavannaError`, and no file, unless it acts
+    as the checkpoint does.
     """
     if any(importlib.util.find_spec(name) is None for name in ("onnx", "onnxruntime")):
         raise UsageError(
@@ -62,28 +62,57 @@ def export(run: RunDirectory, which: str = "best", *, output: Path | None = None
             "machine with `savanna fetch` and export it there."
         )
     info = run.checkpoint(which)
-    if is_particle(run.config["env"]):
-        from savanna.evaluation.team_export import export_team
-
-        return export_team(run, info.number, output or run.path)
-    policy = load_policy(run.checkpoint_path(info.number))
-    if hasattr(policy.module, "_bfloat16"):
-        policy.module._bfloat16 = False  # not every ONNX runtime has bfloat16
-    observations = _real_play(policy, run.config)
+    environment = environment_of(run.config)
+    team = load_team(run.checkpoint_path(info.number), run.config)
+    for policy in team.policies:
+        if hasattr(policy.module, "_bfloat16"):
+            policy.module._bfloat16 = False  # not every ONNX runtime has bfloat16
+    seen = environment.observations(team.act, CHECKED)
     folder = output or run.path
     folder.mkdir(parents=True, exist_ok=True)
-    model = folder / "model.onnx"
-    write_graph(policy, observations, model)
+    written: list[Path] = []
+    networks = []
     try:
-        difference = check(model, policy, observations)
+        for name, policy, observations in zip(team.names, team.policies, seen, strict=True):
+            model = folder / environment.model_file(name)
+            if model not in written:
+                written.append(model)
+                write_graph(policy, observations, model)
+            difference = check(model, policy, observations)
+            networks.append(_described(model, policy, observations, difference))
     except SavannaError:
-        model.unlink()
+        for model in written:
+            model.unlink()
         raise
-    description = _describe(run, info.number, policy, observations) | {
-        "check": {"observations": len(observations), "largest_logit_difference": difference}
+    description = {
+        "env": environment.name,
+        "run": f"{run.experiment}/{run.id}",
+        "checkpoint": info.number,
+        "savanna": __version__,
+        "torch": version("torch"),
+        **environment.export_description(networks),
     }
     (folder / "model.json").write_text(json.dumps(description, indent=2) + "\n")
-    return model
+    return folder / environment.exported
+
+
+def _described(
+    model: Path, policy: Policy, observations: NDArray[Any], difference: float
+) -> dict[str, Any]:
+    size = policy.act(observations[:1]).shape[1:] if policy.continuous else ()
+    outputs = {"action": ["batch", *size]}
+    if not policy.continuous:
+        outputs["logits"] = ["batch", policy.logits(observations[:1]).shape[1]]
+    return {
+        "file": model.name,
+        "input": {
+            "name": "observations",
+            "dtype": str(observations.dtype),
+            "shape": ["batch", *observations.shape[1:]],
+        },
+        "outputs": outputs,
+        "check": {"observations": len(observations), "largest_difference": difference},
+    }
 
 
 def check(model: Path, policy: Policy, observations: NDArray[Any]) -> float:
@@ -128,73 +157,3 @@ def write_graph(policy: Policy, observations: NDArray[Any], model: Path) -> None
             external_data=False,
             verbose=False,
         )
-
-
-def _real_play(policy: Policy, config: dict[str, Any]) -> NDArray[Any]:
-    """`CHECKED` observations from playing, some random actions among the policy's."""
-    envs = make_vector_env(config, 4)
-    rng = np.random.default_rng(0)
-    observations, _ = envs.reset(seed=0)
-    seen: list[NDArray[Any]] = []
-    choices = int(envs.action_space.nvec[0])  # type: ignore[attr-defined]
-    while len(seen) * 4 < CHECKED:
-        seen.append(observations)
-        for _ in range(8):
-            random = rng.integers(0, choices, 4)
-            actions = np.where(rng.random(4) < 0.2, random, policy.act(observations))
-            observations, *_ = envs.step(actions)
-    envs.close()
-    return np.concatenate(seen)
-
-
-def _describe(
-    run: RunDirectory, number: int, policy: Policy, observations: NDArray[Any]
-) -> dict[str, Any]:
-    config = run.config
-    description: dict[str, Any] = {
-        "env": config["env"],
-        "run": f"{run.experiment}/{run.id}",
-        "checkpoint": number,
-        "savanna": __version__,
-        "torch": version("torch"),
-        "input": {
-            "name": "observations",
-            "dtype": str(observations.dtype),
-            "shape": ["batch", *observations.shape[1:]],
-        },
-        "outputs": {
-            "logits": ["batch", int(policy.logits(observations[:1]).shape[1])],
-            "action": ["batch"],
-        },
-    }
-    if is_atari(config["env"]):
-        description["preprocessing"] = atari_preprocessing(config)
-    else:
-        raw = make_raw_env(config["env"], config.get("env_config", {}))
-        description["preprocessing"] = {"steps": list(flattening(raw.observation_space))}
-        raw.close()
-    return description
-
-
-def atari_preprocessing(config: dict[str, Any]) -> dict[str, Any]:
-    """How an emulator's screens become observations, enough to do it without this package."""
-    from ale_py import ALEInterface, roms
-
-    game = parse_atari_id(config["env"])
-    ale = ALEInterface()
-    ale.loadROM(roms.get_rom_path(game.rom))
-    size = config["env_config"]["frame_size"]
-    return {
-        "actions": [action.name for action in ale.getMinimalActionSet()],
-        "repeat_action_probability": game.repeat_action_probability,
-        "steps": [
-            "start: FIRE once where the game has that action, then up to 30 no-ops in all",
-            f"repeat every action for {FRAME_SKIP} emulator frames, summing the rewards",
-            "take the pixel-wise maximum of the last two frames",
-            "convert to greyscale (the emulator's own luminance, ALE getScreenGrayscale)",
-            f"resize to {size} x {size} by area averaging (OpenCV INTER_AREA)",
-            f"stack the last {config['env_config']['frame_stack']} frames, oldest first, zeros "
-            "before the episode's first frame",
-            "no scaling: the model takes bytes",
-        ],
-    }

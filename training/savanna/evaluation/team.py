@@ -1,9 +1,9 @@
-"""All agents of a particle world out of a checkpoint, and episodes that they play."""
+"""All agents of an environment out of a checkpoint; where there is one, it is a team of its own."""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,24 +11,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from savanna.envs.multi_agent import module_names, worlds_of
-from savanna.envs.particle.world import Episode, VectorWorlds
+from savanna.envs.families import environment_of
 from savanna.evaluation.policy import Policy, load_policy
-
-EVALUATION = 2**32 - 1
-"""Sets the seeds of evaluation apart from those that training draws."""
 
 
 @dataclass(frozen=True)
 class Team:
-    """A policy for each agent, in the world's order."""
+    """A policy for each agent, in the environment's order."""
 
     policies: tuple[Policy, ...]
+    names: tuple[str, ...] = ()  # of the network of each
 
     def act(
         self, observations: Sequence[NDArray[Any]], rng: np.random.Generator | None = None
     ) -> list[NDArray[Any]]:
-        """Per agent `[B, size]` -> per agent `[B]`, or `[B, action size]` where continuous."""
+        """Per agent `[B, ...]` -> per agent `[B]`, or `[B, action size]` where continuous."""
         return [
             policy.act(seen, rng) for policy, seen in zip(self.policies, observations, strict=True)
         ]
@@ -37,43 +34,23 @@ class Team:
 def load_team(checkpoint: Path, config: Mapping[str, Any]) -> Team:
     """The agents of a checkpoint folder; `config` is the run's `config.json`. Raises as
     `load_policy` does."""
-    agents = worlds_of(config, 1).agents
-    names = module_names(agents, shared=bool(config["rllib"].get("share_parameters")))
-    noise = float(config["rllib"].get("exploration_noise", 0.0))
-    policies = {
-        name: replace(load_policy(checkpoint, name), noise=noise) for name in dict.fromkeys(names)
-    }
-    return Team(tuple(policies[name] for name in names))
+    rllib = config.get("rllib", {})
+    noise = float(rllib.get("exploration_noise", 0.0))
+    return _team(config, rllib, lambda name: replace(load_policy(checkpoint, name), noise=noise))
 
 
 def team_of(algorithm: Any) -> Team:
     """The agents of an algorithm that is being trained, as they are now: copies on the CPU."""
-    config = algorithm.config
-    agents = worlds_of({"env": config.env, "env_config": config.env_config}, 1).agents
+    config = vars(algorithm.config)
     module = algorithm.learner_group._learner.module
-    names = module_names(agents, shared=config.share_parameters)
-    policies = {
-        name: Policy(copy.deepcopy(module[name].unwrapped()).to("cpu"))
-        for name in dict.fromkeys(names)
-    }
-    return Team(tuple(policies[name] for name in names))
+    return _team(
+        config, config, lambda name: Policy(copy.deepcopy(module[name].unwrapped()).to("cpu"))
+    )
 
 
-def episode_seeds(seed: int, count: int) -> list[int]:
-    """Of worlds that play the episodes `seed`, `seed + 1`, ...: the same whatever their number,
-    and not those that a run with one of these numbers as its seed trains with."""
-    numbers = [np.random.SeedSequence([EVALUATION, seed + i]) for i in range(count)]
-    return [int(number.generate_state(1)[0]) for number in numbers]
-
-
-def play_worlds(
-    team: Team, worlds: VectorWorlds, seed: int, explore: bool = False
-) -> list[Episode]:
-    """One episode in every world, number `seed + i` in world i."""
-    rng = np.random.default_rng(seed) if explore else None
-    observations = worlds.reset(episode_seeds(seed, worlds.num_worlds))
-    while True:
-        step = worlds.step(team.act(observations, rng))
-        observations = step.observations
-        if step.episodes:
-            return step.episodes
+def _team(
+    config: Mapping[str, Any], rllib: Mapping[str, Any], policy_of: Callable[[str], Policy]
+) -> Team:
+    names = environment_of(config).networks(shared=bool(rllib.get("share_parameters")))
+    policies = {name: policy_of(name) for name in dict.fromkeys(names)}
+    return Team(tuple(policies[name] for name in names), names)

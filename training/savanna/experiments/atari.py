@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from savanna.envs.atari import Atari
 from savanna.experiments.base import Experiment
 from savanna.experiments.pong import build_config
 
@@ -9,6 +10,7 @@ ATARI = Experiment(
     name="atari",
     summary="any Atari game, given by --env (for example BreakoutNoFrameskip-v4)",
     algorithm="IMPALA",
+    family=Atari,
     env="BreakoutNoFrameskip-v4",
     build_config=build_config,
     stop={"agent_steps": 10_000_000},

@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from savanna.envs.environment import Environment
+
 if TYPE_CHECKING:
     from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
 
@@ -33,12 +35,12 @@ class Experiment:
     name: str
     summary: str  # one line, for --help
     algorithm: str  # "IMPALA", "PPO" or "MADDPG"
+    family: type[Environment]  # of the environments it trains on
     env: str  # a Gymnasium id or a particle world; empty: --env must be given
     build_config: Callable[[str, Machine], AlgorithmConfig]
     stop: Mapping[str, float]  # default stop rules, keys of savanna.metrics.STOP_RULES
     checkpoint_frequency: int = 0  # iterations; 0: only at the end
     random_return: float | None = None  # mean return of random play, for the report
-    particle: bool = False  # its environments are particle worlds
     film_every: int = 0  # episodes of a world between two films in training; 0: none
     default_seed: int = 0
     tags: Mapping[str, str] = field(default_factory=dict)

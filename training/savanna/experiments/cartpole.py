@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from savanna.envs.gymnasium_env import Gymnasium
 from savanna.experiments.base import Experiment, Machine
 
 if TYPE_CHECKING:
@@ -14,7 +15,7 @@ def build_config(env: str, machine: Machine) -> AlgorithmConfig:
     from ray.rllib.core.rl_module.default_model_config import DefaultModelConfig
 
     from savanna.algorithms.ppo import PPOConfig
-    from savanna.envs.single import register
+    from savanna.envs.gymnasium_env import register
 
     return (
         PPOConfig()
@@ -41,6 +42,7 @@ CARTPOLE = Experiment(
     name="cartpole",
     summary="CartPole-v1 with PPO, a minute on a laptop",
     algorithm="PPO",
+    family=Gymnasium,
     env="CartPole-v1",
     build_config=build_config,
     stop={"return": 200, "seconds": 300},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from savanna.envs.gymnasium_env import Gymnasium
 from savanna.experiments.base import Experiment
 from savanna.experiments.cartpole import build_config
 
@@ -9,6 +10,7 @@ GYM = Experiment(
     name="gym",
     summary="PPO on any Gymnasium environment, your own too: --env Acrobot-v1 or my_file:MyEnv",
     algorithm="PPO",
+    family=Gymnasium,
     env="",  # must be given
     build_config=build_config,
     stop={"agent_steps": 1_000_000, "seconds": 3600},

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from savanna.envs.particle.family import Particle
 from savanna.experiments.base import Experiment, Machine
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ TARGET = (OLD_TARGET + 225) / 6
 
 def build_config(env: str, machine: Machine) -> AlgorithmConfig:
     from savanna.algorithms.maddpg import MADDPGConfig
-    from savanna.envs.multi_agent import ENV_CONFIG
+    from savanna.envs.particle.family import ENV_CONFIG
 
     return (
         MADDPGConfig()
@@ -59,7 +60,7 @@ def _build_ppo(env: str, machine: Machine, *, shared: bool) -> AlgorithmConfig:
     from ray.rllib.core.rl_module.default_model_config import DefaultModelConfig
 
     from savanna.algorithms.particle_ppo import ParticlePPOConfig
-    from savanna.envs.multi_agent import ENV_CONFIG
+    from savanna.envs.particle.family import ENV_CONFIG
 
     return (
         ParticlePPOConfig()
@@ -87,11 +88,11 @@ PARTICLE = Experiment(
     name="particle",
     summary="a particle world (default simple_spread) with MADDPG",
     algorithm="MADDPG",
+    family=Particle,
     env="simple_spread",
     build_config=build_config,
     stop={"return": TARGET, "seconds": 7200},
     checkpoint_frequency=50,
-    particle=True,
     film_every=200,
 )
 

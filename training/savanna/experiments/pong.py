@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from savanna.envs.atari import Atari
 from savanna.experiments.base import Experiment, Machine
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ PONG = Experiment(
     name="pong",
     summary="PongNoFrameskip-v4 with IMPALA, to a mean return of 18",
     algorithm="IMPALA",
+    family=Atari,
     env="PongNoFrameskip-v4",
     build_config=build_config,
     stop={"return": 18, "seconds": 3600},

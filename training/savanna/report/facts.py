@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from savanna.envs.multi_agent import old_scale_of
+from savanna.envs.families import environment_of
 from savanna.errors import UsageError
 from savanna.experiments import get_experiment
 from savanna.metrics import EPISODE_WINDOW
@@ -124,7 +124,7 @@ def sentence(run: RunDirectory, rows: Rows, known_play: Mapping[str, float]) -> 
         f"{config.get('algorithm', 'The agent')} reached a mean return of {reached} after "
         f"{last['agent_steps']:,.0f} agent steps and {clock(last['seconds'])} of training."
     )
-    scale = old_scale_of(config)
+    scale = environment_of(config).old_scale
     if scale is not None:
         old = scale(last["episode_return_mean"])
         text = f"{text[:-1]}, {number(old)} on the retired service's scale."

@@ -1,14 +1,13 @@
 """A run's checkpoints: whole or not there, numbered once and for all, the best of them kept.
 
-A checkpoint is a folder `checkpoint_000003` with RLlib's files and a manifest, `checkpoint.json`: the
-counters of the iteration it was written after, and the size of every file. It is written under
+A checkpoint is a folder `checkpoint_000003` with RLlib's files and a manifest, `checkpoint.json`:
+the counters of the iteration it was written after, and the size of every file. It is written under
 another name and renamed when it is complete.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import pickle
 import re
 import shutil
@@ -160,7 +159,7 @@ def _manifest(folder: Path) -> dict[str, Any] | None:
 def _listed_before(run: Path) -> list[CheckpointInfo]:
     """Those of a run from before there were manifests: an index had them."""
     index = run / "checkpoints.json"
-    if not os.path.exists(index):
+    if not index.exists():
         return []
     try:
         return [CheckpointInfo(**entry) for entry in json.loads(index.read_text())]

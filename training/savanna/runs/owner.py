@@ -214,6 +214,6 @@ def _refusal(run: str, owner: Mapping[str, Any]) -> UsageError:
     else:
         how = f"kill -TERM {owner.get('pid')} on {owner.get('host')}"
     return UsageError(
-        f"{run} is still being written, by {_described(owner)}. Wait until it has ended, or stop it "
-        f"first ({how})."
+        f"{run} is still being written, by {_described(owner)}. Wait until it has ended, or "
+        f"stop it first ({how})."
     )

@@ -24,13 +24,11 @@ def finish(run: RunDirectory, kept: Kept, say: Callable[[str], None]) -> None:
         evaluate(run, "all", episodes=kept.evaluate_episodes)
 
     def video() -> None:
-        from savanna.envs.multi_agent import is_particle
         from savanna.evaluation import record_video
-        from savanna.evaluation.team_film import film_progress
+        from savanna.evaluation.training_films import film_progress
 
         record_video(run)
-        if is_particle(run.config.get("env")):
-            film_progress(run)  # the newest: the report shows it
+        film_progress(run)  # the newest: the report shows it
 
     def report() -> None:
         from savanna.report import write_report

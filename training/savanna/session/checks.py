@@ -6,9 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from savanna.envs.atari import is_atari, parse_atari_id
-from savanna.envs.custom import is_custom
-from savanna.envs.multi_agent import check_world, is_particle
+from savanna.envs.families import family_of
 from savanna.errors import UsageError
 from savanna.experiments import Experiment, get_experiment
 from savanna.session.request import TrainRequest
@@ -72,7 +70,7 @@ def _world(request: TrainRequest) -> list[str]:
     experiment = get_experiment(request.experiment)
     env = request.env or experiment.env
     problems = []
-    if request.film_every and not experiment.particle:
+    if request.film_every and not experiment.family.filmed_in_training:
         problems.append("--film-every: only particle worlds are filmed while they train.")
     given = dict(request.settings.get("env_config", {})) | env_settings(request.overrides)
     try:
@@ -80,16 +78,18 @@ def _world(request: TrainRequest) -> list[str]:
         problems += _searched_worlds(request, experiment, env, given)
     except UsageError as error:
         problems.append(str(error))
-    problem = old_return_problem(request.stop, env, given | env_settings(request.search))
+    environment = experiment.family(env, given | env_settings(request.search))
+    problem = old_return_problem(request.stop, environment)
     return problems + ([problem] if problem and not problems else [])
 
 
 def _searched_worlds(
     request: TrainRequest, experiment: Experiment, env: str, given: Mapping[str, Any]
 ) -> list[str]:
-    """A line for each setting of a particle world that a search could draw wrongly."""
+    """A line for each setting that a search could draw wrongly, where checking makes nothing."""
     problems: dict[str, str] = {}
-    for name, text in env_settings(request.search).items() if experiment.particle else ():
+    searched = {} if experiment.family.own_keywords else env_settings(request.search)
+    for name, text in searched.items():
         key = f"env_config.{name}"
         for value in values_of(key, text):
             try:
@@ -105,23 +105,8 @@ def _check_env(experiment: Experiment, env: str, given: Mapping[str, Any]) -> No
             f"the experiment {experiment.name!r} needs an environment: --env with a Gymnasium id "
             "such as Acrobot-v1, or your own as module:Class."
         )
-    if experiment.particle:
-        check_world(env, given)
-        return
-    if is_particle(env):
-        raise UsageError(
-            f"{env} is a particle world: train it with `savanna train particle --scenario {env}`."
-        )
-    from savanna.envs.single import check_single_env, is_registered
-
-    impala = experiment.algorithm == "IMPALA"
-    if impala and (is_custom(env) or is_registered(env)):
-        raise UsageError(f"{env} is no Atari game: train it with `savanna train gym --env {env}`.")
-    if is_atari(env) or impala:
-        parse_atari_id(env)
-        if not impala:
-            raise UsageError(
-                f"{env} is an Atari game: train it with `savanna train atari --env {env}`."
-            )
-        return
-    check_single_env(env, given)
+    family = family_of(env)
+    if family is not experiment.family and family.recognises(env):
+        command = family(env, given).command
+        raise UsageError(f"{env} is {family.what}: train it with `{command}`.")
+    experiment.family(env, given).check()

@@ -41,13 +41,12 @@ class Filmer:
 
 def _make(algorithm: Any, episodes: int, iteration: int) -> dict[str, bytes]:
     from savanna.evaluation.team import team_of
-    from savanna.evaluation.team_film import film_episode
+    from savanna.evaluation.training_films import film_episode
 
-    config = {"env": algorithm.config.env, "env_config": algorithm.config.env_config}
     with tempfile.TemporaryDirectory() as folder:
         # Resuming with other env runners, episodes of a world may count back; iterations do not.
         path = Path(folder) / f"episode-{episodes:07d}-iteration-{iteration:06d}.mp4"
-        film_episode(team_of(algorithm), config, path, f"episode {episodes:,}")
+        film_episode(team_of(algorithm), vars(algorithm.config), path, f"episode {episodes:,}")
         return {file.name: file.read_bytes() for file in sorted(Path(folder).iterdir())}
 
 

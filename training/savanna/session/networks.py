@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import gymnasium as gym
 
+from savanna.envs.families import environment_of
 from savanna.errors import UsageError
 from savanna.runs.resumption import Resumption
 from savanna.session.resumed_settings import settings_of_networks
@@ -101,30 +102,12 @@ def misfit(checkpoint: Path, networks: Mapping[str, Any]) -> str | None:
 
 
 def _networks_of(plan: Plan) -> dict[str, Any]:
+    environment = environment_of(plan.content)
+    names = environment.networks(shared=getattr(plan.config, "share_parameters", False))
+    spaces = dict(zip(names, environment.spaces(), strict=True))
     config = plan.config.copy(copy_frozen=False)
-    module = config.get_multi_rl_module_spec(spaces=_spaces_of(plan)).build()
+    module = config.get_multi_rl_module_spec(spaces=spaces).build()
     return {name: module[name] for name in module.keys()}  # noqa: SIM118 (it is no dictionary)
-
-
-def _spaces_of(plan: Plan) -> dict[str, tuple[Any, Any]]:
-    """Module ID -> its observations and actions."""
-    if plan.experiment.particle:
-        from savanna.envs.multi_agent import module_names, worlds_of
-        from savanna.envs.rllib_world import RLlibWorld
-
-        agents = worlds_of(plan.content, 1).agents
-        world = RLlibWorld(plan.env, plan.content["env_config"])
-        names = module_names(agents, shared=plan.config.share_parameters)
-        return {
-            name: (world.observation_spaces[agent.name], world.action_spaces[agent.name])
-            for name, agent in zip(names, agents, strict=True)
-        }
-    from savanna.evaluation.environments import make_vector_env
-
-    envs = make_vector_env(plan.content, 1)
-    spaces = envs.single_observation_space, envs.single_action_space
-    envs.close()
-    return {"default_policy": spaces}
 
 
 def _shapes(network: Any) -> dict[str, tuple[int, ...]]:

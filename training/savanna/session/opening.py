@@ -77,8 +77,8 @@ class Opening:
         self._log.put_into(run)
         content = plan.content_with(dict(trial.config.get(DRAWN, {})))
         run.write_json("config.json", content)
-        if plan.experiment.particle:
-            run.write_json(REFERENCES, _references(content))
+        if references := _references(content):
+            run.write_json(REFERENCES, references)
         gpus = plan.content["resources"]["gpus"]
         metadata = collect_metadata(request.command, plan.seed, gpus, self._origin)
         run.write_json("metadata.json", metadata)
@@ -114,10 +114,10 @@ class Opening:
 
 
 def _references(content: dict[str, Any]) -> dict[str, float]:
-    from savanna.evaluation.references import measure_references
+    from savanna.envs.families import environment_of
 
     try:
-        return measure_references(content)
+        return environment_of(content).references()
     except Exception as error:  # worth less than the training it is compared with
         print(f"no scripted references: {error}", file=sys.stderr)
         return {}

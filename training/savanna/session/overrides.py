@@ -7,8 +7,7 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from savanna.envs.atari import is_atari
-from savanna.envs.multi_agent import is_particle
+from savanna.envs.families import environment_of
 from savanna.errors import UsageError
 
 if TYPE_CHECKING:
@@ -47,10 +46,9 @@ def problem(config: AlgorithmConfig, key: str, value: Any) -> str | None:
     if inner:
         if outer not in NESTED:
             return f"--set {key}: {outer!r} has no settings inside; {', '.join(NESTED)} have."
-        if outer == "env_config" and _takes_keywords(config.env):
-            from savanna.envs.single import takes
-
-            hint = takes(config.env, inner)  # the environment's own keywords, of any type
+        environment = environment_of({"env": config.env})
+        if outer == "env_config" and environment.own_keywords:  # of any type
+            hint = environment.takes(inner)
             return None if hint is None else f"--set {key}: unknown setting of {config.env}.{hint}"
         known = {**(getattr(config, outer, None) or {}), **_dictionary(config, outer)}
         current = known.get(inner)
@@ -66,11 +64,6 @@ def problem(config: AlgorithmConfig, key: str, value: Any) -> str | None:
             f"--set {key}={value}: expected {_kind(current)} as in {current!r}, not {_kind(value)}."
         )
     return None
-
-
-def _takes_keywords(env: object) -> bool:
-    """Whether the environment says itself which settings it takes."""
-    return isinstance(env, str) and not is_atari(env) and not is_particle(env)
 
 
 def settable(config: AlgorithmConfig) -> dict[str, Any]:

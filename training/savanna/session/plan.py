@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, is_dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from savanna.envs.families import environment_of
 from savanna.errors import UsageError
 from savanna.experiments import Experiment, Machine, get_experiment
 from savanna.session.overrides import apply_overrides
@@ -48,12 +49,11 @@ class Plan:
 
     def shown(self) -> dict[str, Any]:
         """What a dry run shows: `content`, and what follows from it."""
-        world = self.content["env_config"]
-        more: dict[str, Any] = {"target": on_both_scales(self.stop, self.env, world)}
-        if self.experiment.particle:
-            more["actions"] = "continuous" if world.get("continuous") else "discrete"
+        environment = environment_of(self.content)
+        more: dict[str, Any] = {"target": on_both_scales(self.stop, environment)}
+        if environment.filmed_in_training:
             more["film_every"] = self.film_every
-        return {**self.content, **more, "notes": self.notes}
+        return {**self.content, **more, **environment.shown, "notes": self.notes}
 
 
 def make_plan(request: TrainRequest, machine: Machine) -> Plan:
@@ -88,13 +88,13 @@ def make_plan(request: TrainRequest, machine: Machine) -> Plan:
             f"the configuration is not valid: {' '.join(str(error).split())}"
         ) from error
 
-    world = dict(config.env_config) | env_settings(request.search)
+    environment = experiment.family(env, {**config.env_config, **env_settings(request.search)})
     stop = dict(request.stop)
     if request.keep_default_stop:
-        default, lines = default_stop(experiment, env, world)
+        default, lines = default_stop(experiment, environment)
         stop = {**default, **stop}
         notes += [] if any(rule.endswith("return") for rule in stop) else lines
-    stop = converted(stop, env, world)
+    stop = converted(stop, environment)
     content = {
         "experiment": experiment.name,
         "algorithm": experiment.algorithm,

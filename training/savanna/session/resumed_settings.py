@@ -7,14 +7,14 @@ from collections.abc import Mapping
 from dataclasses import asdict, fields, is_dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from savanna.envs.multi_agent import is_particle, task_of
+from savanna.envs.families import environment_of
 from savanna.errors import UsageError
 from savanna.experiments import Experiment, Machine
 from savanna.runs.resumption import Resumption
 from savanna.runs.storage import chosen_storage
 from savanna.session.overrides import NESTED
 from savanna.session.request import Kept, TrainRequest
-from savanna.session.target_return import env_settings, same_task, without_return
+from savanna.session.target_return import env_settings, without_return
 
 if TYPE_CHECKING:
     from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
@@ -45,8 +45,8 @@ def with_saved_settings(request: TrainRequest, resumption: Resumption | None) ->
     options = saved.get("options", {})
     overrides = {**saved.get("overrides", {}), **request.overrides}
     stop = dict(saved.get("stop", {})) if request.keep_default_stop else {}
-    world = saved.get("env_config", {})
-    if not same_task(saved["env"], world, world | env_settings(request.overrides)):
+    environment = environment_of(saved)
+    if environment.task != environment.changed(env_settings(request.overrides)).task:
         stop = without_return(stop)
     kept = {f.name: options.get(f.name) for f in fields(Kept) if getattr(request, f.name) is None}
     return replace(
@@ -125,20 +125,17 @@ def _check_same(request: TrainRequest, run: str, saved: Mapping[str, Any]) -> No
 
 def _other_networks(request: TrainRequest, run: str, saved: Mapping[str, Any]) -> list[str]:
     """A line for each setting that a checkpoint's networks would not fit."""
-    world, env = saved.get("env_config", {}), saved["env"]
     before = settings_of_networks(saved)
     changed = {}
     for key, value in request.overrides.items():
         if _gives_size(key) and before.get(key, value) not in (value, _as_json(value)):
             changed[key] = value
-    if is_particle(env):
-        given = env_settings(request.overrides)
-        one, other = task_of(env, world), task_of(env, {**world, **given})
-        if (one.agents, one.adversaries) != (other.agents, other.adversaries):
-            for name, count in (("num_agents", one.agents), ("num_adversaries", one.adversaries)):
-                if name in given:
-                    changed[f"env_config.{name}"] = given[name]
-                    before[f"env_config.{name}"] = count
+    environment, given = environment_of(saved), env_settings(request.overrides)
+    had, has = environment.task, environment.changed(given).task
+    for key in _COUNTS:
+        name = key.removeprefix("env_config.")
+        if had.get(name) != has.get(name):
+            changed[key], before[key] = given[name], had[name]
     return [
         f"--set {key}={value}: the networks of {run} were made with {before.get(key)}. "
         "Leave it out, or start a new run."

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import astuple
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from savanna.algorithms.tally import Tally
+from savanna.envs.families import environment_of
 from savanna.errors import SavannaError
-from savanna.metrics import TALLY
+from savanna.metrics import OLD_SCALE, TALLY
 from savanna.runs.checkpoints import (
     CheckpointInfo,
     checkpoints_in,
@@ -66,6 +68,8 @@ def make_trainable(
                 )
             super().setup(config)
             self._startup.built(self)
+            scale = environment_of(vars(self.config)).old_scale
+            self._old_scale = {OLD_SCALE: astuple(scale)} if scale else {}
             checkpoints = checkpoints_in(self._run)
             if checkpoints:
                 newest = checkpoints[-1]
@@ -79,6 +83,7 @@ def make_trainable(
         def train(self) -> dict[str, Any]:
             result: dict[str, Any] = super().train()
             self._tally.update(result)
+            result.update(self._old_scale)
             film = self._filmer.film(self, result) if self._filmer else {}
             return result | ({FILM: film} if film else {}) | self._startup.take()
 

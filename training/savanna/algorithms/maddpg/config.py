@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any, Self
 
-import gymnasium as gym
-import numpy as np
 from ray.rllib.algorithms.algorithm_config import AlgorithmConfig, NotProvided
 from ray.rllib.core.rl_module.multi_rl_module import MultiRLModuleSpec
 from ray.rllib.core.rl_module.rl_module import RLModuleSpec
@@ -14,8 +12,7 @@ from savanna.algorithms.maddpg.checks import WHOLE, problems_of
 from savanna.algorithms.maddpg.env_runner import ParticleEnvRunner
 from savanna.algorithms.maddpg.layout import Layout
 from savanna.algorithms.maddpg.module import MADDPGAgent, MADDPGModule
-from savanna.envs.multi_agent import module_names
-from savanna.envs.particle.world import AgentSpec, make_worlds
+from savanna.envs.particle.world import AgentSpec, make_worlds, module_names
 from savanna.errors import UsageError
 
 
@@ -189,18 +186,14 @@ class MADDPGConfig(AlgorithmConfig):
     def get_multi_rl_module_spec(
         self, *, inference_only: bool = False, **kwargs: Any
     ) -> MultiRLModuleSpec:
-        layout, local = self.layout(), self.local()
+        agents, layout, local = self.agents(), self.layout(), self.local()
         specs: dict[str, RLModuleSpec] = {}
         for index, name in enumerate(self.module_of_agent()):
-            width = layout.action_widths[index]
+            observations, actions = agents[index].spaces
             specs[name] = RLModuleSpec(
                 module_class=MADDPGAgent,
-                observation_space=gym.spaces.Box(
-                    -np.inf, np.inf, (layout.observation_sizes[index],), np.float32
-                ),
-                action_space=gym.spaces.Discrete(width)
-                if layout.discrete
-                else gym.spaces.Box(0.0, 1.0, (width,), np.float32),
+                observation_space=observations,
+                action_space=actions,
                 inference_only=inference_only,
                 model_config=self.model_config
                 | {

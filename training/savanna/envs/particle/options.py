@@ -23,20 +23,12 @@ def check_options(
     backend: str,
 ) -> None:
     """Raise a UsageError with one line for each problem."""
+    whole = {"num_worlds": num_worlds, "max_cycles": max_cycles}
+    counts = {"num_agents": num_agents, "num_adversaries": num_adversaries}
+    whole |= {name: value for name, value in counts.items() if value is not None}
     problems = [
         f"{name} {value!r}: expected a whole number."
-        for name, value in (
-            ("num_worlds", num_worlds),
-            ("max_cycles", max_cycles),
-            *(
-                (name, value)
-                for name, value in (
-                    ("num_agents", num_agents),
-                    ("num_adversaries", num_adversaries),
-                )
-                if value is not None
-            ),
-        )
+        for name, value in whole.items()
         if isinstance(value, bool) or not isinstance(value, Integral)
     ]
     if isinstance(local_ratio, bool) or not isinstance(local_ratio, Real | None):

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
 
 Colour = tuple[int, int, int]
 
@@ -38,6 +38,8 @@ class Disc:
 
 def draw(discs: list[Disc], captions: list[str], size: int) -> NDArray[np.uint8]:
     """Discs in their order, captions as lines at the lower left; [size, size, 3]."""
+    from PIL import Image, ImageDraw  # who only asks for a scenario's name needs no Pillow
+
     full = size * FINER
     half = max([VIEW] + [max(abs(d.x), abs(d.y)) + d.radius + 0.05 for d in discs])
     scale = full / (2 * half)
@@ -77,7 +79,9 @@ def _place(disc: Disc, scale: float, middle: float) -> tuple[float, float, float
 
 
 @functools.cache
-def _font(height: float) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+def _font(height: float) -> Any:
+    from PIL import ImageFont
+
     return ImageFont.load_default(height)
 
 

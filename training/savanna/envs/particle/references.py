@@ -16,6 +16,8 @@ REFERENCES = {
     "fixed": "agent i goes to landmark i",
     "best": "landmarks shared out so that the sum of distances is smallest",
 }
+EPISODES, SEED = 500, 10_000
+NAMES = {"random": "random play", "fixed": "fixed assignment", "best": "best assignment"}
 LOOK_AHEAD = 3
 """Steps after which an agent wants to be nearest to its landmark; 1 cannot be influenced, 2
 overshoots a little more."""
@@ -66,6 +68,17 @@ def play(worlds: VectorWorlds, player: Player, episodes: int, seed: int = 0) -> 
         step = worlds.step(player(observations))
         observations = step.observations
         found += step.episodes
+    return found
+
+
+def mean_returns(make: Callable[[int], VectorWorlds]) -> dict[str, float]:
+    """Name -> mean return of `EPISODES` episodes; scripted players know simple_spread only."""
+    found = {}
+    for reference, name in NAMES.items():
+        worlds = make(EPISODES)
+        if reference == "random" or worlds.scenario == "simple_spread":
+            played = play(worlds, make_player(reference, worlds, SEED), EPISODES, SEED)
+            found[name] = float(np.mean([sum(episode.returns) for episode in played]))
     return found
 
 

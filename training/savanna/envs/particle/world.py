@@ -9,10 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import gymnasium as gym
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,30 @@ class AgentSpec:
     `5 * word + move`."""
     action_size: int
     """Of continuous actions, each in 0..1; 0 where they are discrete."""
+
+    @property
+    def spaces(self) -> tuple[gym.Space[Any], gym.Space[Any]]:
+        """Gymnasium's, of its observations and actions."""
+        from gymnasium.spaces import Box, Discrete
+
+        choices, size = self.num_actions, self.action_size
+        actions = Discrete(choices) if choices else Box(0.0, 1.0, (size,), np.float32)
+        return Box(-np.inf, np.inf, (self.observation_size,), np.float32), actions
+
+
+def module_names(agents: Sequence[AgentSpec], *, shared: bool) -> tuple[str, ...]:
+    """Per agent the name of its network: its own name, or that of the first of its kind.
+
+    Agents of one role and team with equal observations and actions are of one kind. The role is
+    in the name: `alice_0` and `bob_0` of simple_crypto see as much, but not the same.
+    """
+    if not shared:
+        return tuple(agent.name for agent in agents)
+    kinds = [
+        (a.name.rpartition("_")[0], a.team, a.observation_size, a.num_actions, a.action_size)
+        for a in agents
+    ]
+    return tuple(agents[kinds.index(kind)].name for kind in kinds)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Films of particle worlds: at the end, while training goes on, and of what was learned."""
+"""Films made while training goes on, and one that shows with them what was learned."""
 
 from __future__ import annotations
 
@@ -9,52 +9,28 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
-from savanna.envs.multi_agent import old_scale_of, worlds_of
+from savanna.envs.families import environment_of
 from savanna.evaluation.film import Picture, read_film, with_caption, write_film
-from savanna.evaluation.team import Team, episode_seeds, load_team
+from savanna.evaluation.team import Team, load_team
 from savanna.runs.directory import RunDirectory
 from savanna.runs.films import film_iteration
 
-FPS = 8
-SIZE = 350  # pixels
 SEED = 10_000
 """All films of a run show the same episode, so that they can be compared."""
 
 PROGRESS = "early-middle-final.mp4"
 
 
-def play_filmed(
-    team: Team, config: Mapping[str, Any], seed: int
-) -> Iterator[tuple[Picture, int, float]]:
-    """(picture, steps so far, return so far) before every step and at the end of an episode.
-
-    An ended world has begun anew: the last picture is that of the step before, once more.
-    """
-    worlds = worlds_of(config, 1)
-    observations = worlds.reset(episode_seeds(seed, 1))
-    total, steps = 0.0, 0
-    while True:
-        picture = worlds.frame(0, SIZE)
-        yield picture, steps, total
-        step = worlds.step(team.act(observations))
-        observations, steps = step.observations, steps + 1
-        total += float(step.rewards.sum())
-        if step.episodes:
-            yield picture, steps, total
-            return
-
-
 def film_episode(team: Team, config: Mapping[str, Any], path: Path, label: str) -> None:
     """Film one greedy episode to `path`, with a poster beside it."""
-    scale = old_scale_of(config)
-    shots = list(play_filmed(team, config, SEED))
-    score = shots[-1][2]
+    environment = environment_of(config)
+    scale, fps = environment.old_scale, environment.frames_per_second()
+    shots = list(environment.film(team.act, SEED))
+    score = shots[-1].score
     text = f"{label}   return {score:.1f}" + (f" (old {scale(score):.0f})" if scale else "")
     path.parent.mkdir(exist_ok=True)
-    poster = write_film(path, (with_caption(picture, text) for picture, _, _ in shots), FPS)
-    Image.fromarray(poster).save(path.with_suffix(".jpg"), quality=85)
+    write_film(path, (with_caption(shot.picture, text) for shot in shots), fps)
 
 
 def early_and_middle(videos: Path, before: int) -> list[Path]:
@@ -84,6 +60,5 @@ def film_progress(run: RunDirectory) -> Path | None:
             yield np.concatenate(shown, axis=1)
 
     path = run.videos / PROGRESS
-    poster = write_film(path, frames(), FPS)
-    Image.fromarray(poster).save(path.with_suffix(".jpg"), quality=85)
+    write_film(path, frames(), environment_of(run.config).frames_per_second())
     return path

@@ -5,18 +5,16 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Mapping
-from functools import cached_property, partial
+from functools import cached_property
 from typing import Any, Literal
 
 import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
 
-from savanna.envs.atari import is_atari
-from savanna.envs.atari_single import SingleAtari
-from savanna.envs.custom import construct
+from savanna.envs.families import environment_of
+from savanna.envs.gymnasium_env import EPISODE_LIMIT
 from savanna.envs.random_play import LongPlay, Player, play_long
-from savanna.envs.single import EPISODE_LIMIT, make_raw_env
 from savanna.errors import UsageError
 
 EVENTS = 600
@@ -31,7 +29,7 @@ Result = tuple[Verdict, str] | tuple[Verdict, str, str]
 """Of a check: the verdict, what was seen in one line, and what to do about it."""
 
 
-class Subject:
+class CheckedEnv:
     """Everything is made when first asked for, but the environment itself at once.
 
     Raises:
@@ -39,13 +37,13 @@ class Subject:
     """
 
     def __init__(self, env: str, env_config: Mapping[str, Any]) -> None:
-        self.name, self.env_config = env, dict(env_config)
+        self.environment = environment_of({"env": env, "env_config": env_config})
         self._copies: list[gym.Env[Any, Any]] = []
-        self.env = self._make(None)
+        self.env = self.environment.make()
 
     def make(self, render_mode: str | None = None) -> gym.Env[Any, Any]:
         """Another one, closed by `close_copies`."""
-        made = self._make(render_mode)
+        made = self.environment.make(render_mode)
         self._copies.append(made)
         return made
 
@@ -53,11 +51,6 @@ class Subject:
         for env in self._copies:
             with contextlib.suppress(Exception):  # closing twice is another check's matter
                 env.close()
-
-    def _make(self, render_mode: str | None) -> gym.Env[Any, Any]:
-        if is_atari(self.name):
-            return construct(self.name, partial(SingleAtari, self.name), self.env_config)
-        return make_raw_env(self.name, self.env_config, render_mode)
 
     @cached_property
     def player(self) -> Player:
