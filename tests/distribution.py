@@ -30,6 +30,7 @@ SLOW = (
     "tests/training/test_fragment",
     "tests/training/test_impala_learner",
     "tests/training/test_maddpg_learn",
+    "tests/training/test_mlflow_database",
     "tests/training/test_recording_mlflow",
     "tests/training/test_video_and_export",
 )

@@ -92,9 +92,10 @@ def make_run(
     status: dict[str, Any] | None = None,
     evaluated: bool = True,
     config: dict[str, Any] | None = None,
+    name: str = "20260301T080000Z-s3",
 ) -> RunDirectory:
     """A run directory below `root`; its first three iterations have no finished episode."""
-    run = RunDirectory(root / "pong" / "20260301T080000Z-s3")
+    run = RunDirectory(root / "pong" / name)
     run.path.mkdir(parents=True)
     run.write_json("config.json", CONFIG if config is None else config)
     run.write_json("metadata.json", METADATA)

@@ -8,6 +8,7 @@ import os
 import pty
 import re
 import struct
+import sys
 import termios
 import threading
 from collections.abc import Callable
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import TextIO
 
 import pytest
+from command import ours, run
 from sample_run import CONFIG, make_run, result
 
 from savanna.recording import Console
@@ -197,3 +199,20 @@ def test_clock_and_sparkline() -> None:
     assert sparkline([0, 1, 2, 3, 4, 5, 6, 7], 8) == "▁▂▃▄▅▆▇█"
     assert sparkline([float("nan"), 1.0, 1.0], 8) == "▄▄"
     assert sparkline([], 8) == ""
+
+
+def test_ray_leaves_no_escape_code_on_the_terminal_at_the_end(tmp_path: Path) -> None:
+    program = (
+        "import sys; from pathlib import Path; from savanna.session.log_file import quiet\n"
+        "with quiet(Path(sys.argv[1])) as terminal:\n"
+        "    import ray.autoscaler._private.cli_logger\n"
+        "    print('said', file=terminal)\n"
+        "print('done')"
+    )
+    master, slave = pty.openpty()
+    words = [sys.executable, "-c", program, tmp_path / "log"]
+    run(words, env=ours(), stdout=slave, stderr=slave, check=True)
+    os.close(slave)
+    shown = os.read(master, 10_000).decode()
+    os.close(master)
+    assert shown.split() == ["said", "done"]

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
-import os
-import time
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from unittest.mock import MagicMock
 
 import pytest
 from sample_run import CONFIG, failed, make_run, result, succeeded
+from tracked_run import track
 from waiting import PATIENCE, wait_until
 
 from savanna.metrics import COLUMNS
@@ -21,18 +23,6 @@ from savanna.runs.directory import RunDirectory
 @pytest.fixture(autouse=True)
 def no_tracking_server(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    # On a busy machine it would get no time at all.
-    monkeypatch.setattr("savanna.recording.mlflow_tracking._NICENESS", 0)
-
-
-def track(run: RunDirectory, numbers: range, *, resumed: bool = False, **end: Any) -> list[str]:
-    warnings: list[str] = []
-    recorder = MlflowTracking(warnings.append, flush_seconds=0.05, patience=PATIENCE)
-    recorder.start(run, run.config, resumed)
-    for number in numbers:
-        recorder.record(result(number))
-    recorder.finish(end or succeeded())
-    return warnings
 
 
 def test_the_newest_film_is_sent_while_the_run_goes_on(tmp_path: Path) -> None:
@@ -105,49 +95,113 @@ def test_an_unreachable_server_warns_once_and_holds_nobody_up(
     assert "secret" not in warning and "\n" not in warning
 
 
-def test_finish_waits_no_longer_than_its_patience(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    release: list[bool] = []
+class Server:
+    """Answers as many requests as it is allowed to."""
 
-    def hang(uri: str) -> None:
-        while not release:
-            time.sleep(0.01)
-        raise ConnectionError("too late")
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+        self.allowed = threading.Semaphore(0)
 
-    monkeypatch.setattr("savanna.recording.mlflow_tracking.open_store", hang)
+    def __getattr__(self, name: str) -> Any:
+        def ask(*arguments: Any, **more: Any) -> Any:
+            self.asked.append(name)
+            self.allowed.acquire()
+            answer = MagicMock()
+            answer.info.run_id = "1"
+            return answer
+
+        return ask
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    server = Server()
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    monkeypatch.setattr("savanna.recording.mlflow_run.open_store", lambda uri: server)
+    yield server
+    server.allowed.release(1000)
+
+
+def warnings_of(run: RunDirectory, **settings: Any) -> list[str]:
+    """Track a run of one iteration; what is warned of."""
     warnings: list[str] = []
-    recorder = MlflowTracking(warnings.append, patience=0.1)
-    recorder.start(make_run(tmp_path, 0), CONFIG, False)
+    recorder = MlflowTracking(warnings.append, **settings)
+    recorder.start(run, CONFIG, False)
     recorder.record(result(1))
     recorder.finish(succeeded())
-    release.append(True)
-    assert len(warnings) == 1 and "no answer within 0.1 s" in warnings[0]
+    return warnings
 
 
-def test_it_yields_to_training_and_no_longer_when_that_has_ended(
+def test_finish_waits_no_longer_than_its_patience(tmp_path: Path, server: Server) -> None:
+    *_, warning = warnings_of(make_run(tmp_path, 0), patience=0.1)
+    assert "does not work: no answer within 0.1 s" in warning
+
+
+def test_a_server_that_is_slow_but_answers_is_waited_for(
+    tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def join(thread: threading.Thread, timeout: float | None = None) -> None:
+        """The time that is waited is enough for one answer."""
+        asked = len(server.asked)
+        server.allowed.release()
+        wait_until(lambda: len(server.asked) > asked or not thread.is_alive(), every=0.01)
+
+    monkeypatch.setattr(threading.Thread, "join", join)
+    (warning,) = warnings_of(make_run(tmp_path, 0))
+    assert warning == "Finishing MLflow tracking at http://127.0.0.1:9 ..."
+    assert "set_terminated" in server.asked and server.asked[-1] == "log_artifact"
+
+
+def test_a_slow_store_is_not_waited_for_for_ever_nor_said_to_fail(
+    tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("savanna.recording.mlflow_tracking._LONGEST", 0.2)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///slow.db")
+    *_, warning = warnings_of(make_run(tmp_path, 0))
+    assert "is slow" in warning and "does not work" not in warning
+
+
+def test_where_files_are_refused_metrics_and_the_end_arrive(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.undo()  # what these tests do with its priority
-    given: list[tuple[int, int]] = []
-    monkeypatch.setattr(os, "setpriority", lambda which, thread, to: given.append((thread, to)))
-    release: list[bool] = []
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
 
-    def wait(uri: str) -> None:
-        wait_until(lambda: release)
-        raise ConnectionError("nothing to track with")
+    from savanna.recording.mlflow_store import open_store
 
-    monkeypatch.setattr("savanna.recording.mlflow_tracking.open_store", wait)
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
-    recorder = MlflowTracking(lambda text: None, patience=0.1)
-    recorder.start(make_run(tmp_path, 0), CONFIG, False)
-    recorder.record(result(1))
-    wait_until(lambda: given)
-    recorder.finish(succeeded())
-    release.append(True)
-    (thread, lower), (same, again) = given
-    assert thread == same and lower > again == os.getpriority(os.PRIO_PROCESS, 0)
+    client = open_store(uri)
+    experiment = client.create_experiment("pong", artifact_location="unheard-of://somewhere")
+    run = make_run(tmp_path, 0)
+    run.videos.mkdir()
+    (run.videos / "episode-1.mp4").write_bytes(b"film")
+    (warning,) = track(run, range(1, 4))
+    assert "takes no files" in warning and "does not work" not in warning
+    (stored,) = client.search_runs([experiment])
+    assert stored.info.status == "FINISHED"
+    assert stored.data.metrics["training_iteration"] == 3
+
+
+def test_an_experiment_that_another_run_makes_at_that_moment_is_taken(tmp_path: Path) -> None:
+    run = make_run(tmp_path, 0)
+
+    from mlflow.exceptions import MlflowException
+
+    from savanna.recording.mlflow_run import _experiment_id
+
+    client = MagicMock()
+    there = MagicMock(experiment_id="7")
+    client.get_experiment_by_name.side_effect = [None, there]
+    client.create_experiment.side_effect = MlflowException("", 3001)  # RESOURCE_ALREADY_EXISTS
+    assert _experiment_id(client, run, "http://127.0.0.1:9") == "7"
+
+
+def test_an_azure_ml_workspace_without_its_plugin_is_refused_in_one_line_that_says_the_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "azureml://westeurope.api.azureml.ms/mlflow/v1.0")
+    (warning,) = track(make_run(tmp_path, 0), range(1, 3))
+    assert "MLFLOW_TRACKING_URI=azureml://westeurope" in warning and "plugin" in warning
+    assert "metrics.csv" in warning and "runs/mlflow.db" in warning and "\n" not in warning
 
 
 def test_parameters_are_the_essentials_with_allowed_names_and_lengths() -> None:

@@ -6,10 +6,12 @@ import json
 import logging
 import os
 import re
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
 
+from savanna.recording.mlflow_database import prepare, sqlite_uri
 from savanna.runs.directory import RunDirectory
 
 if TYPE_CHECKING:
@@ -34,20 +36,45 @@ _MAX_VALUE = 500  # characters of a parameter; what old servers and Azure ML acc
 _NOT_ALLOWED = re.compile(r"[^\w\-. :/]")
 
 
-def open_store(uri: str) -> MlflowClient:
-    """Import MLflow quietly and connect to `uri`."""
+def import_mlflow() -> None:
+    """Import MlflowClient quietly, which takes seconds."""
     for name, value in SETTINGS.items():
         os.environ.setdefault(name, value)
-    from mlflow.tracking import MlflowClient
+    import mlflow.tracking  # noqa: F401
 
     for name in ("mlflow", "alembic"):
         logging.getLogger(name).setLevel(logging.ERROR)
+
+
+def open_store(uri: str) -> MlflowClient:
+    """Connect to `uri`; a SQLite file that it names is made if need be."""
+    import_mlflow()
+    from mlflow.tracking import MlflowClient
+
+    prepare(uri)
     return MlflowClient(tracking_uri=uri)
+
+
+def why_not(uri: str) -> str:
+    """Why a run cannot be tracked at `uri`; "" where it can be tried."""
+    plugins = {plugin.name for plugin in entry_points(group="mlflow.tracking_store")}
+    if not uri.startswith("azureml:") or "azureml" in plugins:
+        return ""
+    return (
+        f"MLFLOW_TRACKING_URI={uri} is an Azure ML workspace, which MLflow cannot reach without "
+        "Azure's plugin. This run is not tracked in MLflow, metrics.csv has everything. Unset the "
+        "variable to track in runs/mlflow.db, or name an MLflow server."
+    )
+
+
+def is_server(uri: str) -> bool:
+    """Whether `uri` names something that may not answer; files do."""
+    return "://" in uri and not uri.startswith(("sqlite", "file:"))
 
 
 def default_uri(run: RunDirectory) -> str:
     """The SQLite file in the runs folder, `runs/mlflow.db`."""
-    return f"sqlite:///{run.path.parent.parent / 'mlflow.db'}"
+    return sqlite_uri(run.path.parent.parent / "mlflow.db")
 
 
 def public_uri(uri: str) -> str:

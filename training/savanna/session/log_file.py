@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import logging
 import os
@@ -43,6 +44,10 @@ def quiet(log: Path) -> Iterator[TextIO]:
         for descriptor in saved:
             os.close(descriptor)
         terminal.close()
+        # It ends every command on a terminal with an escape code, though nothing of it is coloured.
+        colorama = sys.modules.get("colorama.initialise")
+        if colorama is not None:
+            atexit.unregister(colorama.reset_all)
 
 
 class LogFile:
