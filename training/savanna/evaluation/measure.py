@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -11,7 +10,6 @@ from typing import Any
 
 import numpy as np
 from gymnasium.vector import VectorEnv
-from scipy import stats
 
 from savanna.envs.multi_agent import is_particle, old_scale_of, worlds_of
 from savanna.envs.particle.world import Episode, OldScale
@@ -19,6 +17,7 @@ from savanna.errors import UsageError
 from savanna.evaluation.environments import make_vector_env
 from savanna.evaluation.policy import Policy, load_policy
 from savanna.evaluation.team import load_team, play_worlds
+from savanna.interval import half_width
 from savanna.runs.directory import RunDirectory
 
 PERCENTILES = (5, 25, 50, 75, 95)
@@ -137,7 +136,7 @@ def summarize(
     values = np.asarray(returns, float)
     mean, count = float(values.mean()), len(values)
     std = float(values.std(ddof=1)) if count > 1 else 0.0
-    half = float(stats.t.ppf(0.975, count - 1)) * std / math.sqrt(count) if count > 1 else 0.0
+    half = half_width(values.tolist()) if count > 1 else 0.0
     return Evaluation(
         checkpoint=checkpoint,
         episodes=count,

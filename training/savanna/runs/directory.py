@@ -15,6 +15,7 @@ runs/<experiment>/<utc time>-s<seed>/
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
 import os
@@ -25,10 +26,14 @@ from pathlib import Path
 from typing import Any
 
 from savanna.errors import SavannaError, UsageError
+from savanna.next_command import DEFAULT_ROOT, next_command
 
 REFERENCES = "references.json"
 DISCARDED = "discarded"
 """Folder of what came after a checkpoint that the run went back to."""
+
+LATEST = "latest"
+"""In the folder of the runs, what leads to the newest one: a link, or a file with its path."""
 
 STATES = ("running", "succeeded", "stopped", "failed")
 
@@ -65,21 +70,30 @@ class RunDirectory:
         return run
 
     @classmethod
-    def find(cls, reference: str, root: Path = Path("runs")) -> RunDirectory:
+    def find(cls, reference: str, root: Path = DEFAULT_ROOT) -> RunDirectory:
         """The run that `reference` names: a path, `latest`, an id, or `experiment/id`."""
-        candidates = [Path(reference), root / reference, *sorted(root.glob(f"*/{reference}"))]
-        for candidate in candidates:
+        candidates = [
+            Path(reference).expanduser(),
+            root / reference,
+            *sorted(root.glob(f"*/{reference}")),
+        ]
+        for candidate in map(_followed, candidates):
             if (candidate / "config.json").is_file():
                 return cls(candidate.resolve())
+        listing = next_command("runs", root=root)
         raise UsageError(
-            f"no run {reference!r} here or in {root}/. `savanna runs` lists the runs there are."
+            f"no run {reference!r} here or in {root}/. `{listing}` lists the runs there are."
         )
 
     def mark_latest(self, root: Path) -> None:
-        """Make `root/latest` a link to this run."""
-        link, temporary = root / "latest", root / f".latest-{os.getpid()}"
+        """Make `root/latest` a link to this run, or a file with its path where links cannot be."""
+        link, temporary = root / LATEST, root / f".latest-{os.getpid()}"
+        target = os.path.relpath(self.path, root.resolve())
         temporary.unlink(missing_ok=True)
-        temporary.symlink_to(os.path.relpath(self.path, root.resolve()))
+        try:
+            temporary.symlink_to(target)
+        except OSError:  # SMB shares such as Azure Files, FAT; another failure shows in writing
+            temporary.write_text(target + "\n")
         temporary.replace(link)
 
     @property
@@ -116,12 +130,15 @@ class RunDirectory:
         if not file.is_file():
             return []
         rows = []
-        with file.open(newline="") as handle:
-            for row in csv.DictReader(handle):
-                try:
-                    rows.append({name: float(value) for name, value in row.items()})
-                except (TypeError, ValueError):
-                    continue
+        try:
+            with file.open(newline="") as handle:
+                for row in csv.DictReader(handle):
+                    with contextlib.suppress(TypeError, ValueError):
+                        rows.append({name: float(value) for name, value in row.items()})
+        except OSError as error:
+            raise SavannaError(f"cannot read {file}: {error.strerror}") from error
+        except (csv.Error, UnicodeDecodeError) as error:
+            raise SavannaError(f"{file} is not a table of numbers: {error}") from error
         return rows
 
     def node_shares(self) -> dict[str, float]:
@@ -132,7 +149,10 @@ class RunDirectory:
 
     def checkpoints(self) -> list[CheckpointInfo]:
         """The checkpoints still on disk, oldest first."""
-        listed = [CheckpointInfo(**entry) for entry in self.read_json("checkpoints.json", [])]
+        try:
+            listed = [CheckpointInfo(**entry) for entry in self.read_json("checkpoints.json", [])]
+        except TypeError as error:
+            raise SavannaError(f"{self.path / 'checkpoints.json'} is damaged: {error}") from error
         return [c for c in listed if self.checkpoint_path(c.number).is_dir()]
 
     def checkpoint_path(self, number: int) -> Path:
@@ -185,14 +205,26 @@ class RunDirectory:
         }
 
     def read_json(self, name: str, default: Any = None) -> Any:
-        """Content of a JSON file; `default` (or an empty dict) where it does not exist."""
+        """Content of a JSON file; `default` (or an empty dict) where it does not exist.
+
+        Raises `SavannaError` that names the file where it is unreadable, or holds another kind of
+        thing than `default` is.
+        """
         file = self.path / name
+        default = {} if default is None else default
         if not file.is_file():
-            return {} if default is None else default
+            return default
         try:
-            return json.loads(file.read_text())
+            text = file.read_text()
+            content = json.loads(text)
+        except OSError as error:
+            raise SavannaError(f"cannot read {file}: {error.strerror}") from error
         except ValueError as error:
-            raise SavannaError(f"{file} is not valid JSON: {error}") from error
+            what = f"not valid JSON: {error}" if file.stat().st_size else "empty"
+            raise SavannaError(f"{file} is {what}") from error
+        if not isinstance(content, type(default)):
+            raise SavannaError(f"{file} is damaged: it holds {text.strip()[:40]!r}")
+        return content
 
     def write_json(self, name: str, content: Any) -> None:
         """Replace a JSON file in one step, so that a reader never sees half of it."""
@@ -204,6 +236,13 @@ class RunDirectory:
 def film_iteration(film: Path) -> int:
     """The iteration after which a film of training was made: `episode-E-iteration-I.mp4`."""
     return int(film.stem.rpartition("-")[2])
+
+
+def _followed(path: Path) -> Path:
+    """Where a file that stands for a link leads; `path` itself otherwise."""
+    if path.name != LATEST or not path.is_file():
+        return path
+    return path.parent / path.read_text().strip()
 
 
 def _or_lowest(value: float) -> float:

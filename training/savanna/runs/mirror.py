@@ -6,9 +6,9 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from savanna.runs.directory import RunDirectory
 from savanna.runs.storage import Storage, explain
 from savanna.runs.storage_process import StorageProcess, StorageProcessError
-from savanna.runs.directory import RunDirectory
 
 PUSH_SECONDS = 30.0
 """Time between two copies: the most that is lost with the machine."""

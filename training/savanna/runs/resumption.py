@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from savanna.errors import SavannaError, UsageError
-from savanna.session.films import films_after
 from savanna.runs.directory import DISCARDED, CheckpointInfo, RunDirectory
+from savanna.session.films import films_after
 
 _STATE = "algorithm_state.pkl"
 _NETWORKS = "learner_group/learner/rl_module/*/module_state.pkl"
@@ -34,7 +34,7 @@ class Resumption:
 
 def find_resumption(reference: str, runs_root: Path) -> Resumption:
     """`RUN` (its last checkpoint), `RUN@NUMBER`, or the folder of any RLlib checkpoint."""
-    folder = Path(reference)
+    folder = Path(reference).expanduser()
     if (folder / "rllib_checkpoint.json").is_file():
         if not is_whole(folder):
             raise SavannaError(f"checkpoint {folder} is damaged.")

@@ -37,6 +37,8 @@ def chosen_storage(option: str | None, saved: str | None = None) -> str | None:
     `none` in the first two means: no storage.
     """
     chosen = option or os.environ.get(VARIABLE, "").strip() or saved
+    if chosen is not None and chosen.startswith("~"):
+        chosen = str(Path(chosen).expanduser())
     return None if chosen in (None, "none") else chosen
 
 

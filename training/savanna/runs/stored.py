@@ -13,10 +13,10 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from savanna.errors import SavannaError, UsageError
+from savanna.runs.directory import RunDirectory
 from savanna.runs.resumption import Resumption, find_resumption, is_whole
 from savanna.runs.storage import Storage, explain, open_storage
 from savanna.runs.upload import BACKUP
-from savanna.runs.directory import RunDirectory
 
 _READERS = 16  # status files read at a time: each costs a round trip
 _CHECKPOINT = re.compile(r"checkpoint_(\d+)")
@@ -28,7 +28,7 @@ def _to_stderr(text: str) -> None:
 
 def is_local(reference: str, runs_root: Path) -> bool:
     """Whether what `--resume` names (`RUN`, `RUN@NUMBER` or a folder) is on this machine."""
-    if (Path(reference) / "rllib_checkpoint.json").is_file():
+    if (Path(reference).expanduser() / "rllib_checkpoint.json").is_file():
         return True
     try:
         RunDirectory.find(reference.partition("@")[0], runs_root)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 import socket
 import sys
 import tempfile
@@ -17,13 +18,14 @@ from typing import Any, TextIO
 from savanna.errors import Interrupted, SavannaError, UsageError
 from savanna.experiments import Machine, get_experiment
 from savanna.jobs import phases
+from savanna.next_command import resume_commands
 from savanna.recording import Console, Recorder, default_recorders
 from savanna.runs.directory import REFERENCES, RunDirectory
 from savanna.runs.mirror import Mirror
 from savanna.runs.resumption import Resumption, rewind
 from savanna.runs.storage import Storage, chosen_storage, open_storage, shared_key
 from savanna.runs.stored import find_anywhere, is_local
-from savanna.session.after_training import finish
+from savanna.session.after_training import finish_all, show_group
 from savanna.session.checks import check_early
 from savanna.session.log_file import quiet
 from savanna.session.machine import this_machine
@@ -52,8 +54,8 @@ def dry_run(request: TrainRequest) -> dict[str, Any]:
         resumption = None
         if request.resume:
             here = is_local(request.resume, request.runs_root)
-            root = request.runs_root if here else Path(folder)
             location = chosen_storage(request.storage)
+            root = request.runs_root if here or location is None else Path(folder)
             resumption, _ = find_anywhere(request.resume, root, location)
         request = with_saved_settings(request, resumption)
         check_early(request)
@@ -141,8 +143,9 @@ def train(request: TrainRequest) -> RunDirectory:
                 session.close(say)
                 raise
             if stop_request.signal is None:
-                for run in runs:
-                    finish(run, plan.kept, say)
+                finish_all(runs, plan.kept, say)
+            else:
+                show_group(runs, plan.kept, say)
             session.close(say)
         session.conclude()
     return runs[-1]
@@ -173,6 +176,7 @@ class _Session:
             self._open_record, stop_request, self._phase, self._note_startup
         )
         self._stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+        self._group = f"{self._stamp}-{secrets.token_hex(2)}"  # others may start in that second
         self._names: dict[str, str] = {}
         self._mirror = Mirror(storage, self._warn) if storage else None
         self._unsaved: str | None = None
@@ -221,9 +225,8 @@ class _Session:
 
         if self.stop_request.signal is not None:
             records = list(self.recording.records.values())
-            names = " ".join(f"{r.run.experiment}/{r.run.id}" for r in records) or "(none started)"
-            kept = any(r.run.checkpoints() for r in records)
-            how = f"Go on with: savanna train --resume {names}" if kept else "No checkpoint yet."
+            lines = resume_commands([r.run for r in records], self.request.runs_root)
+            how = "Go on with: " + "\n".join(lines) if lines else "No checkpoint yet."
             why = f"Stopped: {self.stop_request.reason}."
             raise Interrupted(f"{why} {how}", self.stop_request.signal)
         raise_for_failures(self.recording.records)
@@ -235,8 +238,8 @@ class _Session:
         if self.resumption and self.resumption.run:
             return self.resumption.run.id
         if trial.trial_id not in self._names:
-            base = f"{self._stamp}-s{self.plan.seed}"
-            if self.request.num_samples > 1 or self.request.search:
+            base = f"{self._stamp}-s{self.drawn(trial).get('seed', self.plan.seed)}"
+            if self.request.search:
                 base = f"{base}-{len(self._names):03d}"
             folder, name, attempt = self.folder, base, 1
             while (folder / name).exists():
@@ -263,13 +266,13 @@ class _Session:
         if self.log.resolve() != run.log.resolve():
             run.log.unlink(missing_ok=True)
             os.link(self.log, run.log)
-        content = plan.content_with(self.drawn(trial))
+        content = plan.content_with(self.drawn(trial), self._group)
         run.write_json("config.json", content)
         if plan.experiment.particle:
             run.write_json(REFERENCES, _references(content))
         origin = request.resume if self.resumption else None
         gpus = plan.content["resources"]["gpus"]
-        metadata = collect_metadata(request.command, plan.seed, gpus, origin)
+        metadata = collect_metadata(request.command, content["seed"], gpus, origin)
         run.write_json("metadata.json", metadata)
         recorders = default_recorders(
             content, stop=plan.stop, max_duration=request.max_duration, stream=self.terminal

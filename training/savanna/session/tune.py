@@ -16,6 +16,7 @@ from savanna.session.trainable import DRAWN, make_trainable
 if TYPE_CHECKING:
     from savanna.runs.storage import Storage
     from savanna.session.command import _Session
+    from savanna.session.trials import RunRecording
 
 _STATE_FILES = (
     "experiment_state-*",
@@ -35,10 +36,10 @@ def run_tune(session: _Session) -> None:
     os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
     from ray import tune
 
-    request, plan, resumption = session.request, session.plan, session.resumption
+    plan, resumption = session.plan, session.resumption
     config: dict[str, Any] = plan.config.to_dict()
-    if request.search:
-        config[DRAWN] = {k: parse_search_space(k, text) for k, text in request.search.items()}
+    if plan.search:
+        config[DRAWN] = {k: parse_search_space(k, text) for k, text in plan.search.items()}
     continued = resumption.run if resumption else None
     trainable = make_trainable(
         plan.config.algo_class,
@@ -57,8 +58,9 @@ def run_tune(session: _Session) -> None:
             storage_path=root,
             storage_filesystem=None if storage is None else storage.filesystem,
             config=config,
-            stop=_Here(session.recording.should_stop),
-            num_samples=request.num_samples,
+            stop=_stopper(session.recording),
+            num_samples=plan.samples,
+            search_alg=draws(plan.seed),
             checkpoint_config=tune.CheckpointConfig(
                 num_to_keep=plan.kept.keep,
                 checkpoint_score_attribute="env_runners/episode_return_mean",
@@ -81,6 +83,13 @@ def run_tune(session: _Session) -> None:
             _delete_state(storage, name)
 
 
+def draws(seed: int) -> Any:
+    """The same values for the same seed, and each of them with every seed that is asked for."""
+    from ray.tune.search.basic_variant import BasicVariantGenerator
+
+    return BasicVariantGenerator(random_state=seed, constant_grid_search=True)
+
+
 def _delete_state(storage: Storage, experiment: str) -> None:
     """Delete Tune's files beside the runs in the storage; a failure there costs nothing."""
     import pyarrow.fs
@@ -91,6 +100,17 @@ def _delete_state(storage: Storage, experiment: str) -> None:
             # The last pattern is the marker that runs starting now may be looking for.
             if any(fnmatch(file.base_name, pattern) for pattern in _STATE_FILES[:-1]):
                 storage.filesystem.delete_file(file.path)
+
+
+def _stopper(recording: RunRecording) -> Any:
+    """Asks `recording` when a trial, and when all, are to stop."""
+    from ray.tune import Stopper
+
+    class Here(_Here, Stopper):
+        def stop_all(self) -> bool:
+            return recording.none_is_left()
+
+    return Here(recording.should_stop)
 
 
 class _Here:
