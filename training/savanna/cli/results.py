@@ -37,21 +37,15 @@ def add_parsers(commands: Any) -> None:
     video.add_argument("--checkpoint", default="best", help="best, last or a number")
     video.add_argument("--all-checkpoints", action="store_true", help="checkpoints side by side")
     video.add_argument("--seed", type=int, default=DEFAULT_SEED, help="seed of the episode")
-    _command(commands, "report", "write the run's report.html again", run_report)
+    report = _command(commands, "report", "write the run's report.html again", run_report)
+    _add_group(report, "instead the page of the runs that one command made")
     export = _command(commands, "export", "write the policy as ONNX", run_export)
     export.add_argument("--checkpoint", default="best", help="best, last or a number")
     export.add_argument("--output", type=path, help="folder to write to (default: the run's)")
     runs = commands.add_parser(
         "runs", help="list the runs", description="List the runs, newest first."
     )
-    runs.add_argument(
-        "--group",
-        nargs="?",
-        const=LATEST,
-        metavar="NAME",
-        help="only the runs that one command made, of several seeds or a search, ranked by return: "
-        "the group's name, its beginning, or `latest` (the default)",
-    )
+    _add_group(runs, "only the runs that one command made, ranked by return")
     add_runs_root(runs)
     runs.add_argument("--json", action="store_true", help="print JSON")
     runs.set_defaults(run=run_runs)
@@ -71,6 +65,17 @@ def _command(commands: Any, name: str, text: str, run: Any) -> Parser:
     add_runs_root(parser)
     parser.set_defaults(run=run)
     return parser
+
+
+def _add_group(parser: Parser, what: str) -> None:
+    parser.add_argument(
+        "--group",
+        nargs="?",
+        const=LATEST,
+        metavar="NAME",
+        help=f"{what} (several seeds, or a search): the group's name, its beginning, or `latest` "
+        "(default: latest)",
+    )
 
 
 def _find(options: argparse.Namespace) -> RunDirectory:
@@ -123,9 +128,12 @@ def run_video(options: argparse.Namespace) -> int:
 
 
 def run_report(options: argparse.Namespace) -> int:
-    from savanna.report import write_report
+    from savanna.report import write_group_page, write_report
 
-    print(write_report(_find(options)))
+    if options.group is not None:
+        print(write_group_page(find_group(options.runs_root, options.group)))
+    else:
+        print(write_report(_find(options)))
     return 0
 
 

@@ -106,15 +106,15 @@ class RunDirectory:
 
     @property
     def config(self) -> dict[str, Any]:
-        return self.read_json("config.json")
+        return self.read_json("config.json", {})
 
     @property
     def metadata(self) -> dict[str, Any]:
-        return self.read_json("metadata.json")
+        return self.read_json("metadata.json", {})
 
     @property
     def status(self) -> dict[str, Any]:
-        return self.read_json("status.json")
+        return self.read_json("status.json", {})
 
     @property
     def videos(self) -> Path:
@@ -208,12 +208,12 @@ class RunDirectory:
         """Content of a JSON file; `default` (or an empty dict) where it does not exist.
 
         Raises `SavannaError` that names the file where it is unreadable, or holds another kind of
-        thing than `default` is.
+        thing than a given `default` is.
         """
         file = self.path / name
-        default = {} if default is None else default
+        kind = (dict, list) if default is None else type(default)
         if not file.is_file():
-            return default
+            return {} if default is None else default
         try:
             text = file.read_text()
             content = json.loads(text)
@@ -222,7 +222,7 @@ class RunDirectory:
         except ValueError as error:
             what = f"not valid JSON: {error}" if file.stat().st_size else "empty"
             raise SavannaError(f"{file} is {what}") from error
-        if not isinstance(content, type(default)):
+        if not isinstance(content, kind):
             raise SavannaError(f"{file} is damaged: it holds {text.strip()[:40]!r}")
         return content
 

@@ -112,7 +112,7 @@ def _group(name: str, members: Iterable[Summary]) -> Group:
     settings: dict[str, list[Summary]] = {}
     for member in members:
         drawn = {key: value for key, value in member.drawn.items() if key != SEED}
-        settings.setdefault(json.dumps(drawn, sort_keys=True), []).append(member)
+        settings.setdefault(json.dumps(drawn), []).append(member)
     found = [
         Setting(json.loads(key), tuple(sorted(those, key=lambda m: m.drawn.get(SEED, 0))))
         for key, those in settings.items()

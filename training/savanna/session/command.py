@@ -226,7 +226,8 @@ class _Session:
         if self.stop_request.signal is not None:
             records = list(self.recording.records.values())
             lines = resume_commands([r.run for r in records], self.request.runs_root)
-            how = "Go on with: " + "\n".join(lines) if lines else "No checkpoint yet."
+            between = "\n  " if len(lines) > 1 else " "
+            how = between.join(["Go on with:", *lines]) if lines else "No checkpoint yet."
             why = f"Stopped: {self.stop_request.reason}."
             raise Interrupted(f"{why} {how}", self.stop_request.signal)
         raise_for_failures(self.recording.records)
