@@ -12,10 +12,12 @@ from savanna.session.request import Kept
 def finish_all(runs: Sequence[RunDirectory], kept: Kept, say: Callable[[str], None]) -> None:
     """Finish every run, then write the page of several and show their table."""
     for run in runs:
-        if len(runs) > 1:
-            say(f"{run.id}:")
-        finish(run, kept, say)
+        finish(run, kept, _prefixed(say, f"{run.id}  ") if len(runs) > 1 else say)
     show_group(runs, kept, say)
+
+
+def _prefixed(say: Callable[[str], None], prefix: str) -> Callable[[str], None]:
+    return lambda text: say(f"{prefix}{text}")
 
 
 def show_group(runs: Sequence[RunDirectory], kept: Kept, say: Callable[[str], None]) -> None:
