@@ -20,7 +20,7 @@ CONFIG: dict[str, Any] = {
     "env_config": {"frame_size": 42, "frame_stack": 4, "episodic_life": False},
     "seed": 3,
     "stop": {"return": 18, "seconds": 3600},
-    "options": {"checkpoint_freq": 20, "checkpoint_at_end": True, "keep": 5, "num_samples": 1},
+    "options": {"checkpoint_freq": 20, "checkpoint_at_end": True, "keep": 5, "runs": 1},
     "overrides": {"lr": 0.0004, "entropy_coeff": 0.02},
     "resources": {"cpus": 2, "gpus": 0, "env_runners": 1, "learner_device": "cpu"},
     "preset": {

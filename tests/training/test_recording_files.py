@@ -129,7 +129,7 @@ def test_default_recorders_show_on_stderr_and_keep_everything(
 def test_runs_that_share_a_terminal_say_which_they_are(
     run: RunDirectory, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    plan = CONFIG | {"options": {"num_samples": 2}}
+    plan = CONFIG | {"options": {"runs": 2}}
     console = default_recorders(plan, stop=CONFIG["stop"])[0]
     console.start(run, plan, False)
     console.record(result(30))

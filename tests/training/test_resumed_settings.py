@@ -118,8 +118,8 @@ def test_a_run_of_before_goes_on_with_the_preset(tmp_path):
         ("particle-ippo", "the experiment particle-ippo: --resume goes on"),
         ("--scenario simple_tag", "--env simple_tag: --resume goes on with run-1, which has"),
         ("--seed 3", "--seed 3: --resume goes on with run-1, which has 0"),
-        ("--set lr=uniform(1e-4,1e-3)", "a search starts new ones"),
-        ("--num-samples 2", "a search starts new ones"),
+        ("--set lr=uniform(1e-4,1e-3)", "searches start new ones"),
+        ("--num-samples 2", "searches start new ones"),
         (
             "particle --num-agents 5",
             "env_config.num_agents=5: the networks of run-1 were made with 3",

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from savanna.cli.parser import Parser
+from savanna.cli.values import path
 
 if TYPE_CHECKING:
     from savanna.jobs.jobs import Jobs
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 def add_cluster_options(parser: Parser) -> None:
     group = parser.add_argument_group("cluster")
     group.add_argument(
-        "--cluster", type=Path, metavar="FILE", help="default: .savanna/cluster.json"
+        "--cluster", type=path, metavar="FILE", help="default: .savanna/cluster.json"
     )
     group.add_argument(
         "--address",
@@ -25,7 +25,7 @@ def add_cluster_options(parser: Parser) -> None:
     )
     group.add_argument(
         "--token-file",
-        type=Path,
+        type=path,
         metavar="FILE",
         help="with the cluster's token (default: RAY_AUTH_TOKEN_PATH)",
     )

@@ -11,7 +11,7 @@ from savanna.cli.cluster_options import add_cluster_options, open_jobs
 from savanna.cli.job_output import as_dict, exit_code, leave, say, show_end, show_job, show_table
 from savanna.cli.parser import Parser
 from savanna.cli.submit import add_submit_parser
-from savanna.cli.values import duration
+from savanna.cli.values import duration, path
 from savanna.errors import SavannaError
 
 
@@ -37,7 +37,7 @@ def add_parsers(commands: Any) -> None:
     fetch = _command(commands, "fetch", "bring a job's run directory here", run_fetch)
     fetch.add_argument("reference", metavar="JOB|RUN", help="a job, or a run as experiment/id")
     fetch.add_argument(
-        "--to", type=Path, default=Path("runs"), metavar="DIR", help="folder of the runs here"
+        "--to", type=path, default=Path("runs"), metavar="DIR", help="folder of the runs here"
     )
     fetch.add_argument("--force", action="store_true", help="replace a run that differs")
 

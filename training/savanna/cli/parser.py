@@ -5,10 +5,11 @@ from __future__ import annotations
 import argparse
 import difflib
 import os
-from pathlib import Path
 from typing import Any, NoReturn
 
+from savanna.cli.values import path
 from savanna.errors import UsageError
+from savanna.next_command import DEFAULT_ROOT
 
 
 class Parser(argparse.ArgumentParser):
@@ -40,8 +41,8 @@ def add_runs_root(parser: Any) -> None:
     """`--runs-root`; its default is the variable SAVANNA_RUNS_ROOT, which the images set."""
     parser.add_argument(
         "--runs-root",
-        type=Path,
-        default=Path(os.environ.get("SAVANNA_RUNS_ROOT") or "runs"),
+        type=path,
+        default=path(os.environ.get("SAVANNA_RUNS_ROOT") or str(DEFAULT_ROOT)),
         metavar="DIR",
         help="folder of the run directories (default: SAVANNA_RUNS_ROOT, else runs)",
     )

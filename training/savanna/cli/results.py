@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import socket
+import math
+from collections.abc import Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 from savanna.cli.parser import Parser, add_runs_root
+from savanna.cli.values import path
 from savanna.errors import UsageError
-from savanna.runs.directory import RunDirectory
+from savanna.recording.group_table import aligned, drawn_text, table
+from savanna.runs.directory import LATEST, RunDirectory
+from savanna.runs.group import Group, find_group
+from savanna.runs.summary import BROKEN, Summary, all_runs, summary
 
 DEFAULT_SEED = 10_000
 
@@ -34,13 +37,15 @@ def add_parsers(commands: Any) -> None:
     video.add_argument("--checkpoint", default="best", help="best, last or a number")
     video.add_argument("--all-checkpoints", action="store_true", help="checkpoints side by side")
     video.add_argument("--seed", type=int, default=DEFAULT_SEED, help="seed of the episode")
-    _command(commands, "report", "write the run's report.html again", run_report)
+    report = _command(commands, "report", "write the run's report.html again", run_report)
+    _add_group(report, "instead the page of the runs that one command made")
     export = _command(commands, "export", "write the policy as ONNX", run_export)
     export.add_argument("--checkpoint", default="best", help="best, last or a number")
-    export.add_argument("--output", type=Path, help="folder to write to (default: the run's)")
+    export.add_argument("--output", type=path, help="folder to write to (default: the run's)")
     runs = commands.add_parser(
         "runs", help="list the runs", description="List the runs, newest first."
     )
+    _add_group(runs, "only the runs that one command made, ranked by return")
     add_runs_root(runs)
     runs.add_argument("--json", action="store_true", help="print JSON")
     runs.set_defaults(run=run_runs)
@@ -60,6 +65,17 @@ def _command(commands: Any, name: str, text: str, run: Any) -> Parser:
     add_runs_root(parser)
     parser.set_defaults(run=run)
     return parser
+
+
+def _add_group(parser: Parser, what: str) -> None:
+    parser.add_argument(
+        "--group",
+        nargs="?",
+        const=LATEST,
+        metavar="NAME",
+        help=f"{what} (several seeds, or a search): the group's name, its beginning, or `latest` "
+        "(default: latest)",
+    )
 
 
 def _find(options: argparse.Namespace) -> RunDirectory:
@@ -112,9 +128,12 @@ def run_video(options: argparse.Namespace) -> int:
 
 
 def run_report(options: argparse.Namespace) -> int:
-    from savanna.report import write_report
+    from savanna.report import write_group_page, write_report
 
-    print(write_report(_find(options)))
+    if options.group is not None:
+        print(write_group_page(find_group(options.runs_root, options.group)))
+    else:
+        print(write_report(_find(options)))
     return 0
 
 
@@ -126,65 +145,61 @@ def run_export(options: argparse.Namespace) -> int:
 
 
 def run_runs(options: argparse.Namespace) -> int:
-    rows = [summary(run) for run in all_runs(options.runs_root)]
-    if options.json:
-        print(json.dumps(rows, indent=2))
+    if options.group is not None:
+        group = find_group(options.runs_root, options.group)
+        if options.json:
+            print(json.dumps(group_json(group), indent=2))
+        else:
+            print("\n".join(table(group)))
+            if group.page.is_file():
+                print(f"page: {group.page}")
         return 0
-    if not rows:
+    found = [summary(run) for run in all_runs(options.runs_root)]
+    if options.json:
+        print(json.dumps([each.as_json() for each in found], indent=2))
+        return 0
+    if not found:
         print(f"no runs in {options.runs_root}/ yet; `savanna train` makes one")
         return 0
-    width = max(len(row["run"]) for row in rows)
-    print(
-        f"{'run':<{width}} {'state':<12} {'return':>8} {'agent steps':>12} "
-        f"{'seconds':>8} {'best':>5}"
-    )
-    for row in rows:
-        number = "-" if row["best_checkpoint"] is None else row["best_checkpoint"]
-        mean = "-" if row["return"] is None else f"{row['return']:.2f}"
-        print(
-            f"{row['run']:<{width}} {row['state']:<12} {mean:>8} {row['agent_steps']:>12,} "
-            f"{row['seconds']:>8.0f} {number:>5}"
-        )
+    print("\n".join(listing(found)))
     return 0
 
 
-def all_runs(root: Path) -> list[RunDirectory]:
-    """Every run directory under `root`, newest first."""
-    found = [RunDirectory(file.parent.resolve()) for file in root.glob("*/*/config.json")]
-    found = [run for run in found if run.path.parent.name != "latest"]
-    return sorted(found, key=lambda run: run.id, reverse=True)
+def listing(found: Sequence[Summary]) -> list[str]:
+    """The table of runs, and below it what is wrong with those that are broken."""
+    drawn = any(each.drawn for each in found)
+    head = ["run", "state", "return", "agent steps", "seconds", "best"] + ["drawn"] * drawn
+    rows = [_cells(each) + [drawn_text(each)] * drawn for each in found]
+    broken = [f"{each.name}: {each.reason}" for each in found if each.state == BROKEN]
+    return aligned(head, rows) + ["", *broken] * bool(broken)
 
 
-def summary(run: RunDirectory) -> dict[str, Any]:
-    """What `savanna runs` says of a run."""
-    status, rows = run.status, run.metrics()
-    last = rows[-1] if rows else {}
-    state = status.get("state", "unknown")
-    if (
-        state == "running"
-        and status.get("host") == socket.gethostname()
-        and not _alive(status["pid"])
-    ):
-        state = "interrupted"
-    mean = last.get("episode_return_mean")
-    checkpoints = run.checkpoints()
+def _cells(each: Summary) -> list[str]:
+    if each.state == BROKEN:
+        return [each.name, each.state, "-", "-", "-", "-"]
+    mean = f"{each.final_return:.2f}" if math.isfinite(each.final_return) else "-"
+    best = "-" if each.best_checkpoint is None else str(each.best_checkpoint)
+    steps, seconds = f"{each.agent_steps:,}", f"{each.seconds:.0f}"
+    return [each.name, each.state, mean, steps, seconds, best]
+
+
+def group_json(group: Group) -> dict[str, Any]:
+    """The group's settings from the best to the worst, each with its mean and its runs."""
     return {
-        "run": f"{run.experiment}/{run.id}",
-        "state": state,
-        "reason": status.get("reason", ""),
-        "return": None if mean is None or mean != mean else mean,
-        "agent_steps": int(last.get("agent_steps", 0)),
-        "seconds": last.get("seconds", 0.0),
-        "best_checkpoint": run.checkpoint("best").number if checkpoints else None,
-        "path": str(run.path),
+        "group": group.name,
+        "page": str(group.page) if group.page.is_file() else None,
+        "settings": [
+            {
+                "drawn": dict(setting.drawn),
+                "mean": _or_null(setting.mean),
+                "ci95": [_or_null(end) for end in setting.interval],
+                "counted": len(setting.counted),
+                "runs": [member.as_json() for member in setting.members],
+            }
+            for setting in group.settings
+        ],
     }
 
 
-def _alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
+def _or_null(value: float) -> float | None:
+    return value if math.isfinite(value) else None

@@ -16,6 +16,7 @@ from savanna.cli.job_output import exit_code, leave, say, show_end
 from savanna.cli.parser import Parser
 from savanna.cli.train import add_options, request_from
 from savanna.cli.train import arguments as translated
+from savanna.cli.values import path
 from savanna.errors import UsageError
 from savanna.jobs.states import State
 from savanna.session.request import TrainRequest
@@ -57,7 +58,7 @@ def _add_job_options(parser: Parser) -> None:
     )
     job.add_argument(
         "--py-modules",
-        type=Path,
+        type=path,
         action="append",
         default=[],
         metavar="PATH",

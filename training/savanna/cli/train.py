@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from dataclasses import replace
 from typing import Any
@@ -11,14 +10,17 @@ from typing import Any
 from savanna.cli import particle
 from savanna.cli.legacy import translate
 from savanna.cli.parser import Parser, add_runs_root
-from savanna.cli.values import duration, literal, pairs, stop_rules
+from savanna.cli.train_output import group_steps, next_steps, show_plan
+from savanna.cli.values import duration, literal, pairs, seeds, stop_rules
 from savanna.experiments import EXPERIMENTS
+from savanna.runs.group import find_group
 from savanna.session.request import TrainRequest
 
 EXAMPLES = """examples:
   savanna train pong
   savanna train pong --stop return=20 --seed 3 --set lr=5e-4
   savanna train atari --env BreakoutNoFrameskip-v4 --stop agent_steps=5e6
+  savanna train cartpole --seeds 5
   savanna train cartpole --set 'lr=loguniform(1e-4,1e-2)' --num-samples 4
   savanna train particle --scenario simple_tag --num-adversaries 2 --adv-policy ddpg
   savanna train --resume latest
@@ -67,7 +69,19 @@ def add_options(parser: Parser) -> None:
     )
     what.add_argument("--seed", type=int, help="random seed (default: 0)")
     what.add_argument(
-        "--num-samples", type=int, default=1, help="runs, drawn from search spaces; default 1"
+        "--seeds",
+        type=seeds,
+        default=1,
+        metavar="N|A,B,...",
+        help="several runs that differ in their seed: how many, from --seed on, or which; as many "
+        "at once as fit. In a search every draw is trained with each of them",
+    )
+    what.add_argument(
+        "--num-samples",
+        type=int,
+        default=1,
+        metavar="N",
+        help="runs, drawn from search spaces (default: 1); without any the same as --seeds N",
     )
     what.add_argument(
         "--resume",
@@ -201,6 +215,7 @@ def request_from(options: argparse.Namespace) -> TrainRequest:
         experiment=options.experiment or (None if options.resume else "pong"),
         env=options.env,
         seed=options.seed,
+        seeds=options.seeds,
         overrides={k: literal(v) for k, v in settings.items() if not is_search_space(v)},
         search={k: v for k, v in settings.items() if is_search_space(v)},
         stop=rules,
@@ -235,19 +250,16 @@ def run(options: argparse.Namespace) -> int:
         return 0
     with outcome():
         finished = train(_request(options))
-    status, name = finished.status, f"{finished.experiment}/{finished.id}"
-    shares = finished.node_shares()
-    if len(shares) > 1:
-        text = ", ".join(f"{node} {share:.0%}" for node, share in shares.items())
-        print(f"sampled on {len(shares)} nodes: {text}", file=sys.stderr)
-    print(
-        f"{status['state']}: {status['reason']}\n"
-        f"  report       {finished.path / 'report.html'}\n"
-        f"  evaluate     savanna evaluate {name}\n"
-        f"  take it out  savanna export {name}",
-        file=sys.stderr,
-    )
-    print(finished.path)
+    made = finished.config["options"]
+    if made["runs"] > 1:
+        group = find_group(finished.path.parent.parent, made["group"]["name"])
+        steps, runs = group_steps(group, options.runs_root), [m.run for m in group.members]
+    else:
+        steps, runs = next_steps(finished, options.runs_root), [finished]
+    for line in steps:
+        print(line, file=sys.stderr)
+    for run in runs:
+        print(run.path)
     return 0
 
 
@@ -258,35 +270,3 @@ def _request(options: argparse.Namespace) -> TrainRequest:
         runs_root=options.runs_root,
         debug=options.debug,
     )
-
-
-def show_plan(content: dict[str, Any], *, as_json: bool) -> None:
-    """Print what `--dry-run` found."""
-    if as_json:
-        print(json.dumps(content, indent=2))
-        return
-    resources = content["resources"]
-    print(f"experiment   {content['experiment']} ({content['algorithm']}, {content['env']})")
-    print(f"seed         {content['seed']}")
-    print("stop         " + (_listed(content["stop"]) or "none: it goes on until it is stopped"))
-    target = content["target"]
-    if target and target["old_return"] is not None:
-        old = f"{target['old_return']:g} on the retired service's scale"
-        print(f"target       return {target['return']:g} ({old})")
-    if "actions" in content:
-        print(f"actions      {content['actions']}")
-        every = content["film_every"]
-        print("films        " + (f"every {every} episodes of a world" if every else "none"))
-    for note in content["notes"]:
-        print(f"note         {note}")
-    print(
-        f"resources    {resources['env_runners']} env runners and one learner on "
-        f"{resources['learner_device']}, of {resources['cpus']} CPUs, {resources['gpus']} GPUs"
-    )
-    settings = {**content["preset"], **content["overrides"]}
-    for key in sorted(settings):
-        print(f"  {key} = {settings[key]}" + ("   (--set)" if key in content["overrides"] else ""))
-
-
-def _listed(stop: dict[str, float]) -> str:
-    return ", ".join(f"{rule} {limit:g}" for rule, limit in stop.items())

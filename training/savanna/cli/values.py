@@ -6,6 +6,7 @@ import ast
 import json
 import re
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from savanna.errors import UsageError
@@ -40,6 +41,25 @@ def literal(text: str) -> Any:
         except (ValueError, SyntaxError):
             continue
     return text
+
+
+def seeds(text: str) -> int | tuple[int, ...]:
+    """`5` (how many) or `1,2,7` (which)."""
+    try:
+        numbers = tuple(int(word) for word in text.split(","))
+    except ValueError as error:
+        raise UsageError(
+            f"--seeds {text}: write how many, as in --seeds 5, or which, as in --seeds 1,2,7"
+        ) from error
+    return numbers if "," in text else numbers[0]
+
+
+def path(text: str) -> Path:
+    """A path in which `~` is home; the shell leaves it alone after an equals sign."""
+    try:
+        return Path(text).expanduser()
+    except RuntimeError as error:
+        raise UsageError(f"{text}: {error}") from error
 
 
 def stop_rules(given: Sequence[str]) -> tuple[dict[str, float], bool]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
@@ -10,13 +9,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
-from scipy import stats
 
 from savanna.envs.environment import Played
 from savanna.envs.families import environment_of
 from savanna.envs.particle.world import OldScale
 from savanna.errors import UsageError
 from savanna.evaluation.team import load_team
+from savanna.interval import half_width
 from savanna.runs.directory import RunDirectory
 
 PERCENTILES = (5, 25, 50, 75, 95)
@@ -89,7 +88,7 @@ def summarize(
     std = float(values.std(ddof=1)) if count > 1 else 0.0
     if scale is not None:
         metrics["old_return"] = scale(mean)
-    half = float(stats.t.ppf(0.975, count - 1)) * std / math.sqrt(count) if count > 1 else 0.0
+    half = half_width(values.tolist()) if count > 1 else 0.0
     return Evaluation(
         checkpoint=checkpoint,
         episodes=count,

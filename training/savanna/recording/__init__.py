@@ -34,6 +34,6 @@ def default_recorders(
     `plan` is the content of `config.json`; `stop` and `max_duration` (seconds) are what the run
     stops at; `stream` is standard error unless given.
     """
-    several = int((plan.get("options") or {}).get("num_samples") or 1) > 1
+    several = int((plan.get("options") or {}).get("runs") or 1) > 1
     console = Console(stream or sys.stderr, stop=stop, max_duration=max_duration, shared=several)
     return [console, MetricsCsv(), TensorBoardEvents(), MlflowTracking(console.message)]

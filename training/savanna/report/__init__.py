@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from savanna.runs.directory import RunDirectory
+from savanna.runs.group import Group
 
-__all__ = ["write_report"]
+__all__ = ["write_group_page", "write_report"]
 
 
 def write_report(run: RunDirectory) -> Path:
@@ -17,3 +18,13 @@ def write_report(run: RunDirectory) -> Path:
     from savanna.report import page
 
     return page.write_report(run)
+
+
+def write_group_page(group: Group) -> Path:
+    """Write `group-NAME.html` beside the runs of `group`, and return its path.
+
+    Raises `SavannaError` where a file of a run is unreadable or the page cannot be written.
+    """
+    from savanna.report import group_page
+
+    return group_page.write_group_page(group)

@@ -183,7 +183,8 @@ def _evaluated(entry: Mapping[str, Any]) -> tuple[str, str]:
 def commands(run: RunDirectory) -> list[tuple[str, str]]:
     """(what for, command) to type next."""
     config, metadata = run.config, run.metadata
-    name = f"{run.experiment}/{run.id}"
+    root = run.path.parent.parent.name
+    name = [f"{run.experiment}/{run.id}", *([] if root == "runs" else ["--runs-root", root])]
     git = metadata.get("git") or {}
     typed = [str(part) for part in metadata.get("command") or ()]
     found = []
@@ -196,10 +197,10 @@ def commands(run: RunDirectory) -> list[tuple[str, str]]:
     found += [
         (what, shlex.join(["savanna", *rest]))
         for what, rest in (
-            ("Resume it", ["train", run.experiment, "--resume", name]),
-            ("Evaluate its best checkpoint", ["evaluate", name]),
-            ("Make a film", ["video", name]),
-            ("Take the policy out as ONNX", ["export", name]),
+            ("Resume it", ["train", run.experiment, "--resume", *name]),
+            ("Evaluate its best checkpoint", ["evaluate", *name]),
+            ("Make a film", ["video", *name]),
+            ("Export the policy as ONNX", ["export", *name]),
         )
     ]
     return found

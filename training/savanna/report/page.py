@@ -18,9 +18,12 @@ def write_report(run: RunDirectory) -> Path:
     It reads the run directory only. Raises `SavannaError` where a file in it is unreadable or the
     page cannot be written.
     """
-    page = render_page(run)
-    target = run.path / "report.html"
-    temporary = run.path / ".report.html.tmp"
+    return write_page(run.path / "report.html", render_page(run))
+
+
+def write_page(target: Path, page: str) -> Path:
+    """Replace `target` by `page` in one step; `SavannaError` where it cannot be written."""
+    temporary = target.with_name(f".{target.name}.tmp")
     try:
         temporary.write_text(page, encoding="utf-8")
         temporary.replace(target)
@@ -31,6 +34,11 @@ def write_report(run: RunDirectory) -> Path:
 
 def render_page(run: RunDirectory) -> str:
     """The page as HTML. The same run directory gives the same text."""
+    return render("page.html.j2", _context(run))
+
+
+def render(template: str, content: dict[str, Any]) -> str:
+    """A template of this package with `content` as HTML."""
     import jinja2
 
     environment = jinja2.Environment(
@@ -40,7 +48,7 @@ def render_page(run: RunDirectory) -> str:
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
-    return environment.get_template("page.html.j2").render(_context(run))
+    return environment.get_template(template).render(content)
 
 
 def _context(run: RunDirectory) -> dict[str, Any]:

@@ -15,6 +15,7 @@ runs/<experiment>/<utc time>-s<seed>/
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
 import os
@@ -25,9 +26,13 @@ from pathlib import Path
 from typing import Any
 
 from savanna.errors import SavannaError, UsageError
+from savanna.next_command import DEFAULT_ROOT, next_command
 from savanna.runs.checkpoints import CheckpointInfo, checkpoints_in, or_lowest, path_of
 
 REFERENCES = "references.json"
+
+LATEST = "latest"
+"""In the folder of the runs, what leads to the newest one: a link, or a file with its path."""
 
 STATES = ("running", "succeeded", "stopped", "failed")
 
@@ -60,21 +65,30 @@ class RunDirectory:
                 path = folder / f"{name}-{attempt}"
 
     @classmethod
-    def find(cls, reference: str, root: Path = Path("runs")) -> RunDirectory:
+    def find(cls, reference: str, root: Path = DEFAULT_ROOT) -> RunDirectory:
         """The run that `reference` names: a path, `latest`, an id, or `experiment/id`."""
-        candidates = [Path(reference), root / reference, *sorted(root.glob(f"*/{reference}"))]
-        for candidate in candidates:
+        candidates = [
+            Path(reference).expanduser(),
+            root / reference,
+            *sorted(root.glob(f"*/{reference}")),
+        ]
+        for candidate in map(_followed, candidates):
             if (candidate / "config.json").is_file():
                 return cls(candidate.resolve())
+        listing = next_command("runs", root=root)
         raise UsageError(
-            f"no run {reference!r} here or in {root}/. `savanna runs` lists the runs there are."
+            f"no run {reference!r} here or in {root}/. `{listing}` lists the runs there are."
         )
 
     def mark_latest(self, root: Path) -> None:
-        """Make `root/latest` a link to this run."""
-        link, temporary = root / "latest", root / f".latest-{os.getpid()}"
+        """Make `root/latest` a link to this run, or a file with its path where links cannot be."""
+        link, temporary = root / LATEST, root / f".latest-{os.getpid()}"
+        target = os.path.relpath(self.path, root.resolve())
         temporary.unlink(missing_ok=True)
-        temporary.symlink_to(os.path.relpath(self.path, root.resolve()))
+        try:
+            temporary.symlink_to(target)
+        except OSError:  # SMB shares such as Azure Files, FAT; another failure shows in writing
+            temporary.write_text(target + "\n")
         temporary.replace(link)
 
     @property
@@ -87,15 +101,15 @@ class RunDirectory:
 
     @property
     def config(self) -> dict[str, Any]:
-        return self.read_json("config.json")
+        return self.read_json("config.json", {})
 
     @property
     def metadata(self) -> dict[str, Any]:
-        return self.read_json("metadata.json")
+        return self.read_json("metadata.json", {})
 
     @property
     def status(self) -> dict[str, Any]:
-        return self.read_json("status.json")
+        return self.read_json("status.json", {})
 
     @property
     def videos(self) -> Path:
@@ -111,12 +125,15 @@ class RunDirectory:
         if not file.is_file():
             return []
         rows = []
-        with file.open(newline="") as handle:
-            for row in csv.DictReader(handle):
-                try:
-                    rows.append({name: float(value) for name, value in row.items()})
-                except (TypeError, ValueError):
-                    continue
+        try:
+            with file.open(newline="") as handle:
+                for row in csv.DictReader(handle):
+                    with contextlib.suppress(TypeError, ValueError):
+                        rows.append({name: float(value) for name, value in row.items()})
+        except OSError as error:
+            raise SavannaError(f"cannot read {file}: {error.strerror}") from error
+        except (csv.Error, UnicodeDecodeError) as error:
+            raise SavannaError(f"{file} is not a table of numbers: {error}") from error
         return rows
 
     def node_shares(self) -> dict[str, float]:
@@ -174,17 +191,36 @@ class RunDirectory:
         }
 
     def read_json(self, name: str, default: Any = None) -> Any:
-        """Content of a JSON file; `default` (or an empty dict) where it does not exist."""
+        """Content of a JSON file; `default` (or an empty dict) where it does not exist.
+
+        Raises `SavannaError` that names the file where it is unreadable, or holds another kind of
+        thing than a given `default` is.
+        """
         file = self.path / name
+        kind = (dict, list) if default is None else type(default)
         if not file.is_file():
             return {} if default is None else default
         try:
-            return json.loads(file.read_text())
+            text = file.read_text()
+            content = json.loads(text)
+        except OSError as error:
+            raise SavannaError(f"cannot read {file}: {error.strerror}") from error
         except ValueError as error:
-            raise SavannaError(f"{file} is not valid JSON: {error}") from error
+            what = f"not valid JSON: {error}" if file.stat().st_size else "empty"
+            raise SavannaError(f"{file} is {what}") from error
+        if not isinstance(content, kind):
+            raise SavannaError(f"{file} is damaged: it holds {text.strip()[:40]!r}")
+        return content
 
     def write_json(self, name: str, content: Any) -> None:
         """Replace a JSON file in one step, so that a reader never sees half of it."""
         temporary = self.path / f".{name}.tmp"
         temporary.write_text(json.dumps(content, indent=2) + "\n")
         temporary.replace(self.path / name)
+
+
+def _followed(path: Path) -> Path:
+    """Where a file that stands for a link leads; `path` itself otherwise."""
+    if path.name != LATEST or not path.is_file():
+        return path
+    return path.parent / path.read_text().strip()

@@ -29,7 +29,7 @@ class Resumption:
 
 def find_resumption(reference: str, runs_root: Path) -> Resumption:
     """`RUN` (its last checkpoint), `RUN@NUMBER`, or the folder of any RLlib checkpoint."""
-    folder = Path(reference)
+    folder = Path(reference).expanduser()
     if (folder / "rllib_checkpoint.json").is_file():
         if not is_whole(folder):
             raise SavannaError(f"checkpoint {folder} is damaged.")

@@ -37,7 +37,7 @@ def chosen_storage(option: str | None, saved: str | None = None) -> str | None:
     chosen = option or os.environ.get(VARIABLE, "").strip() or saved
     if chosen in (None, "none"):
         return None
-    return chosen if "://" in chosen else str(Path(chosen).resolve())
+    return chosen if "://" in chosen else str(Path(chosen).expanduser().resolve())
 
 
 def connect(location: str) -> Storage:

@@ -30,7 +30,7 @@ def _to_stderr(text: str) -> None:
 
 def is_local(reference: str, runs_root: Path) -> bool:
     """Whether what `--resume` names (`RUN`, `RUN@NUMBER` or a folder) is on this machine."""
-    if (Path(reference) / "rllib_checkpoint.json").is_file():
+    if (Path(reference).expanduser() / "rllib_checkpoint.json").is_file():
         return True
     try:
         RunDirectory.find(reference.partition("@")[0], runs_root)

@@ -2,10 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from savanna.runs.directory import RunDirectory
+from savanna.runs.group import group_of
 from savanna.session.request import Kept
+
+
+def finish_all(runs: Sequence[RunDirectory], kept: Kept, say: Callable[[str], None]) -> None:
+    """Finish every run, then write the page of several and show their table."""
+    for run in runs:
+        finish(run, kept, _prefixed(say, f"{run.id}  ") if len(runs) > 1 else say)
+    show_group(runs, kept, say)
+
+
+def _prefixed(say: Callable[[str], None], prefix: str) -> Callable[[str], None]:
+    return lambda text: say(f"{prefix}{text}")
+
+
+def show_group(runs: Sequence[RunDirectory], kept: Kept, say: Callable[[str], None]) -> None:
+    """The table of a group of runs, and its page; the page never fails a command."""
+    from savanna.recording.group_table import table
+    from savanna.report import write_group_page
+
+    asked = max((run.config["options"]["runs"] for run in runs), default=1)
+    group = group_of(runs) if asked > 1 else None
+    if group is None:
+        return
+    try:
+        page = write_group_page(group) if kept.report else None
+    except Exception as error:
+        page = None
+        say(f"warning: writing the page of all runs failed: {error}")
+    for line in table(group):
+        say(line)
+    if asked > len(runs):
+        say(f"{asked - len(runs)} more were not started.")
+    if page is not None:
+        say(f"  page         {page}")
 
 
 def finish(run: RunDirectory, kept: Kept, say: Callable[[str], None]) -> None:

@@ -9,14 +9,18 @@ from typing import Any
 from savanna.envs.families import family_of
 from savanna.errors import UsageError
 from savanna.experiments import Experiment, get_experiment
+from savanna.runs.group import SEED
 from savanna.session.request import TrainRequest
 from savanna.session.search_space import refused, values_of
 from savanna.session.target_return import RULES, env_settings, old_return_problem
 
+MAX_SEED = 2**31 - 1
+"""Env runners add their number to it, and NumPy takes less than 2**32."""
+
 
 def check_early(request: TrainRequest) -> None:
     """`UsageError` with a line for everything; of a run yet to be looked at, only the numbers."""
-    problems = [*_stop_rules(request), *_numbers(request), *_workers(request)]
+    problems = [*_stop_rules(request), *_numbers(request), *_seeds(request), *_workers(request)]
     if request.max_duration is not None and request.max_duration <= 0:
         problems.append(f"--max-duration {request.max_duration:g}: must be above 0 seconds.")
     if not request.unresolved:
@@ -49,12 +53,37 @@ def _numbers(request: TrainRequest) -> list[str]:
             ("--film-every", request.film_every, 0),
             ("--num-env-runners", request.num_env_runners, 0),
             ("--num-gpus", request.num_gpus, 0),
-            ("--seed", request.seed, 0),
             ("--workers", request.workers, 0),
             ("--min-workers", request.min_workers, 0),
         )
         if value is not None and value < least
     ]
+
+
+def _seeds(request: TrainRequest) -> list[str]:
+    several, problems = request.seeds, []
+    which = () if isinstance(several, int) else several
+    given = f"--seeds {','.join(map(str, which)) or several}"
+    if SEED in request.search:
+        problems.append(f"--set seed={request.search[SEED]}: give seeds as --seeds 1,2,3.")
+    if several != 1 and request.num_samples > 1 and not request.search:
+        problems.append(
+            f"{given} and --num-samples {request.num_samples}: without a search space both say "
+            "how many seeds, give one."
+        )
+    if which and request.seed is not None:
+        problems.append(f"--seed {request.seed} and {given}: both say which, give one.")
+    if len(set(which)) < len(which):
+        problems.append(f"{given}: a seed is given twice.")
+    if several in (0, ()) or (isinstance(several, int) and several < 0):
+        problems.append(f"{given}: must be at least 1.")
+    if problems:
+        return problems
+    return [
+        f"seed {seed}: must be from 0 to {MAX_SEED}."
+        for seed in request.seeds_from(default=0)
+        if not 0 <= seed <= MAX_SEED
+    ][:1]
 
 
 def _workers(request: TrainRequest) -> list[str]:

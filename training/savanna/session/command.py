@@ -16,7 +16,7 @@ from savanna.runs.owner import owned, refuse_owned
 from savanna.runs.resumption import Resumption
 from savanna.runs.storage import check_storage, chosen_storage
 from savanna.runs.stored import find_anywhere, is_local
-from savanna.session.after_training import finish
+from savanna.session.after_training import finish_all, show_group
 from savanna.session.checks import check_early
 from savanna.session.log_file import log_file, quiet
 from savanna.session.machine import this_machine
@@ -43,8 +43,8 @@ def dry_run(request: TrainRequest) -> dict[str, Any]:
         resumption = None
         if request.resume:
             here = is_local(request.resume, request.runs_root)
-            root = request.runs_root if here else Path(folder)
             location = None if here else chosen_storage(request.storage)
+            root = request.runs_root if location is None else Path(folder)
             resumption, _ = find_anywhere(request.resume, root, location)
             if resumption.run is not None:
                 refuse_owned(resumption.run.path)
@@ -140,8 +140,9 @@ def train(request: TrainRequest) -> RunDirectory:
                 session.close(say)
                 raise
             if stop_request.signal is None:
-                for run in runs:
-                    finish(run, plan.kept, say)
+                finish_all(runs, plan.kept, say)
+            else:
+                show_group(runs, plan.kept, say)
             session.close(say)
         session.conclude()
     return runs[-1]

@@ -43,6 +43,7 @@ class Opening:
         self._origin = request.resume if resumption else None
         self._id = secrets.token_hex(8)
         self._stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+        self._group = f"{self._stamp}-{secrets.token_hex(2)}"  # others may start in that second
         self._claimed: dict[str, RunDirectory] = {}
         self._owners = [owner] if owner else []
 
@@ -58,8 +59,8 @@ class Opening:
         if self._resumed is not None:
             return self._resumed.id
         if trial.trial_id not in self._claimed:
-            name = f"{self._stamp}-s{self._plan.seed}"
-            if self._request.num_samples > 1 or self._request.search:
+            name = f"{self._stamp}-s{_drawn(trial).get('seed', self._plan.seed)}"
+            if self._request.search:
                 name = f"{name}-{len(self._claimed):03d}"
             self._claimed[trial.trial_id] = RunDirectory.claim(self.folder, name)
         return self._claimed[trial.trial_id].id
@@ -75,12 +76,12 @@ class Opening:
         delete_unfinished(run.path)
         run.mark_latest(request.runs_root)
         self._log.put_into(run)
-        content = plan.content_with(dict(trial.config.get(DRAWN, {})))
+        content = plan.content_with(_drawn(trial), self._group)
         run.write_json("config.json", content)
         if references := _references(content):
             run.write_json(REFERENCES, references)
         gpus = plan.content["resources"]["gpus"]
-        metadata = collect_metadata(request.command, plan.seed, gpus, self._origin)
+        metadata = collect_metadata(request.command, content["seed"], gpus, self._origin)
         run.write_json("metadata.json", metadata)
         recorders = default_recorders(
             content, stop=plan.stop, max_duration=request.max_duration, stream=self._terminal
@@ -111,6 +112,11 @@ class Opening:
         for run in self._claimed.values():
             if not any(run.path.iterdir()):
                 run.path.rmdir()
+
+
+def _drawn(trial: Any) -> dict[str, Any]:
+    """What a search drew for this trial."""
+    return dict(trial.config.get(DRAWN, {}))
 
 
 def _references(content: dict[str, Any]) -> dict[str, float]:

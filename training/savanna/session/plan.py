@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 from savanna.envs.families import environment_of
 from savanna.errors import UsageError
 from savanna.experiments import Experiment, Machine, get_experiment
+from savanna.runs.group import SEED
 from savanna.session.overrides import apply_overrides
 from savanna.session.ray_runtime import check_fits
 from savanna.session.request import Kept, TrainRequest
 from savanna.session.resumed_settings import restore, snapshot
-from savanna.session.search_space import check_values
+from savanna.session.search_space import apply_drawn, check_values, count_runs, with_seeds
 from savanna.session.target_return import converted, default_stop, env_settings, on_both_scales
 
 if TYPE_CHECKING:
@@ -26,7 +27,9 @@ class Plan:
 
     experiment: Experiment
     env: str
-    seed: int
+    seed: int  # of the first run, where there are several
+    search: Mapping[str, str]  # key -> search space; over seeds as well
+    samples: int  # draws from it
     stop: Mapping[str, float]
     kept: Kept
     config: AlgorithmConfig
@@ -38,19 +41,28 @@ class Plan:
         """Episodes of a world between two films in training; 0: none."""
         return self.kept.film_every if self.kept.video else 0
 
-    def content_with(self, drawn: Mapping[str, Any]) -> dict[str, Any]:
-        """`content` of one run of a search, which drew these settings."""
+    def content_with(self, drawn: Mapping[str, Any], group: str = "") -> dict[str, Any]:
+        """`content` of one run of several, the group, which drew these settings."""
         if not drawn:
             return self.content
         config = self.config.copy(copy_frozen=False)
-        apply_overrides(config, drawn)
-        overrides = json_safe({**self.content["overrides"], **drawn})
-        return {**self.content, "overrides": overrides, **_resolved(config)}
+        apply_drawn(config, drawn)
+        settings = {key: value for key, value in drawn.items() if key != SEED}
+        made = {"name": group, "drawn": json_safe(drawn)}
+        return {
+            **self.content,
+            "seed": drawn.get(SEED, self.seed),
+            "options": {**self.content["options"], "group": made},
+            "overrides": json_safe({**self.content["overrides"], **settings}),
+            **_resolved(config),
+        }
 
     def shown(self) -> dict[str, Any]:
         """What a dry run shows: `content`, and what follows from it."""
         environment = environment_of(self.content)
-        more: dict[str, Any] = {"target": on_both_scales(self.stop, environment)}
+        runs = {"count": self.content["options"]["runs"], "drawn": dict(self.search)}
+        target = on_both_scales(self.stop, environment)
+        more: dict[str, Any] = {"runs": runs, "target": target}
         if environment.filmed_in_training:
             more["film_every"] = self.film_every
         return {**self.content, **more, **environment.shown, "notes": self.notes}
@@ -60,7 +72,9 @@ def make_plan(request: TrainRequest, machine: Machine) -> Plan:
     """Build and check the config; `UsageError` lists what is wrong with it."""
     experiment = get_experiment(request.experiment)
     env = request.env or experiment.env
-    seed = experiment.default_seed if request.seed is None else request.seed
+    seeds = request.seeds_from(experiment.default_seed)
+    seed, search = seeds[0], with_seeds(request.search, seeds)
+    samples = request.num_samples if request.search else 1
     kept = Kept.of(request, experiment)
     notes: list[str] = []
 
@@ -105,7 +119,8 @@ def make_plan(request: TrainRequest, machine: Machine) -> Plan:
             **asdict(kept),
             "max_duration": request.max_duration,
             "storage": request.storage,
-            "num_samples": request.num_samples,
+            "runs": count_runs(search, samples),
+            "group": request.group,
         },
         "overrides": json_safe({**request.overrides, **request.search}),
         "resources": {
@@ -118,7 +133,7 @@ def make_plan(request: TrainRequest, machine: Machine) -> Plan:
         "settings": json_safe(settings),
         **_resolved(config),
     }
-    return Plan(experiment, env, seed, stop, kept, config, content, notes)
+    return Plan(experiment, env, seed, search, samples, stop, kept, config, content, notes)
 
 
 def _resolved(config: AlgorithmConfig) -> dict[str, Any]:

@@ -17,6 +17,8 @@ class TrainRequest:
     experiment: str | None = None
     env: str | None = None
     seed: int | None = None
+    seeds: int | tuple[int, ...] = 1
+    """Runs of several seeds: how many, from `seed` on, or which."""
     overrides: dict[str, Any] = field(default_factory=dict)  # RLlib config keys, dots for nesting
     search: dict[str, str] = field(default_factory=dict)  # key -> search space, as written
     stop: dict[str, float] = field(default_factory=dict)  # rules of savanna.session.target_return
@@ -28,7 +30,7 @@ class TrainRequest:
     runs_root: Path = Path("runs")
     max_duration: float | None = None  # seconds, for the whole command
     max_failures: int | None = None
-    num_samples: int = 1
+    num_samples: int = 1  # draws from the search spaces; without any, seeds
     address: str | None = None  # of a running Ray cluster
     workers: int | None = None  # nodes of that cluster to wait for, besides the head
     min_workers: int | None = None  # as many are enough to start
@@ -44,6 +46,21 @@ class TrainRequest:
     debug: bool = False  # say where the time of the start goes
     settings: Mapping[str, Any] = field(default_factory=dict)
     """Of a resumed run: what its config was built with (`savanna.session.resumed_settings`)."""
+    group: Mapping[str, Any] | None = None
+    """Of a resumed run: the group that it was made in (`savanna.runs.group`)."""
+
+    def seeds_from(self, default: int) -> tuple[int, ...]:
+        """The seed of each run; those of a search share them."""
+        if isinstance(self.seeds, tuple):
+            return self.seeds
+        first = default if self.seed is None else self.seed
+        count = self.seeds if self.search else max(self.seeds, self.num_samples)
+        return tuple(range(first, first + count))
+
+    @property
+    def several(self) -> bool:
+        """Whether it asks for more than one run."""
+        return bool(self.search) or self.num_samples > 1 or self.seeds != 1
 
     @property
     def unresolved(self) -> bool:

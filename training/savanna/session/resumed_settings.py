@@ -59,6 +59,7 @@ def with_saved_settings(request: TrainRequest, resumption: Resumption | None) ->
         keep_default_stop=False,
         storage=chosen_storage(request.storage, options.get("storage")),
         settings=saved.get("settings", {}),
+        group=options.get("group"),
         **kept,
     )
 
@@ -117,8 +118,11 @@ def _check_same(request: TrainRequest, run: str, saved: Mapping[str, Any]) -> No
                 "Leave it out, or start a new run."
             )
     problems += _other_networks(request, run, saved)
-    if request.search or request.num_samples > 1:
-        problems.append(f"--resume goes on with one run, {run}: a search starts new ones.")
+    if request.several:
+        problems.append(
+            f"--resume goes on with one run, {run}: --seeds, --num-samples and searches start "
+            "new ones."
+        )
     if problems:
         raise UsageError("\n".join(problems))
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import ast
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from savanna.errors import UsageError
+from savanna.runs.group import SEED
 from savanna.session.overrides import apply_overrides
 
 if TYPE_CHECKING:
@@ -72,6 +73,25 @@ def check_values(config: AlgorithmConfig, search: Mapping[str, str]) -> None:
                 break
     if problems:
         raise UsageError("\n".join(problems))
+
+
+def with_seeds(search: Mapping[str, str], seeds: Sequence[int]) -> dict[str, str]:
+    """`search`, and over several seeds as well: each is one more value to draw."""
+    several = {SEED: f"grid({', '.join(map(str, seeds))})"} if len(seeds) > 1 else {}
+    return {**search, **several}
+
+
+def apply_drawn(config: AlgorithmConfig, drawn: Mapping[str, Any]) -> None:
+    """Set on `config` what a search drew for one run."""
+    apply_overrides(config, {key: value for key, value in drawn.items() if key != SEED})
+    if SEED in drawn:
+        config.debugging(seed=drawn[SEED])
+
+
+def count_runs(search: Mapping[str, str], samples: int) -> int:
+    """How many runs a search makes: `samples` with every combination of grids."""
+    parsed = (_parse(key, text) for key, text in search.items())
+    return samples * math.prod(len(values) for name, values in parsed if name == "grid")
 
 
 def _parse(key: str, text: str) -> tuple[str, list[Any]]:

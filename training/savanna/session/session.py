@@ -8,6 +8,7 @@ from typing import Any, TextIO
 
 from savanna.errors import Interrupted, SavannaError
 from savanna.jobs import phases
+from savanna.next_command import resume_commands
 from savanna.recording import Console, Recorder
 from savanna.runs.copier import Copier
 from savanna.runs.directory import RunDirectory
@@ -95,9 +96,9 @@ class Session:
     def conclude(self) -> None:
         """Raise what the command ends with, if it is not success."""
         if self.stop_request.signal is not None:
-            names = " ".join(f"{r.run.experiment}/{r.run.id}" for r in self._records)
-            kept = any(r.run.checkpoints() for r in self._records)
-            how = f"Go on with: savanna train --resume {names}" if kept else "No checkpoint yet."
+            lines = resume_commands([r.run for r in self._records], self.request.runs_root)
+            between = "\n  " if len(lines) > 1 else " "
+            how = between.join(["Go on with:", *lines]) if lines else "No checkpoint yet."
             why = f"Stopped: {self.stop_request.reason}."
             raise Interrupted(f"{why} {how}", self.stop_request.signal)
         raise_for_failures(self.recording.records)

@@ -19,7 +19,7 @@ from savanna.runs.checkpoints import (
 )
 from savanna.session.films import FILM, Filmer
 from savanna.session.networks import hand_out_networks, load_networks
-from savanna.session.overrides import apply_overrides
+from savanna.session.search_space import apply_drawn
 from savanna.session.startup import TrialStartup
 
 if TYPE_CHECKING:
@@ -140,5 +140,5 @@ def _with_drawn(algorithm: type[Algorithm], config: Any) -> Any:
         return config
     rest = {key: value for key, value in config.items() if key != DRAWN}
     whole = algorithm.get_default_config().update_from_dict(rest)
-    apply_overrides(whole, config[DRAWN])
+    apply_drawn(whole, config[DRAWN])
     return whole.to_dict()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -69,12 +69,21 @@ class RunRecording(Callback):
     ) -> None:
         self._open_record, self._request, self._phase = open_record, request, phase
         self._started = started
+        self._trials: Sequence[Any] = ()
         self.records: dict[str, TrialRecord] = {}
 
     def _record(self, trial: Any) -> TrialRecord:
         if trial.trial_id not in self.records:
             self.records[trial.trial_id] = self._open_record(trial)
         return self.records[trial.trial_id]
+
+    def on_step_begin(self, iteration: int, trials: Any, **info: Any) -> None:
+        self._trials = trials
+
+    def none_is_left(self) -> bool:
+        """Whether what waits for CPUs is not to start: all is to end, and what ran has ended."""
+        running = any(trial.status == "RUNNING" for trial in self._trials)
+        return bool(self.records) and not running and self._request.reason is not None
 
     def on_trial_start(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
         self._record(trial)

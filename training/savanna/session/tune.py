@@ -12,6 +12,7 @@ from savanna.session.trainable import DRAWN, make_trainable
 
 if TYPE_CHECKING:
     from savanna.session.session import Session
+    from savanna.session.trials import RunRecording
 
 
 def run_tune(session: Session) -> None:
@@ -26,10 +27,10 @@ def run_tune(session: Session) -> None:
     os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
     from ray import tune
 
-    request, plan, resumption = session.request, session.plan, session.resumption
+    plan, resumption = session.plan, session.resumption
     config: dict[str, Any] = plan.config.to_dict()
-    if request.search:
-        config[DRAWN] = {k: parse_search_space(k, text) for k, text in request.search.items()}
+    if plan.search:
+        config[DRAWN] = {k: parse_search_space(k, text) for k, text in plan.search.items()}
     begins = resumption is not None and resumption.run is None
     trainable = make_trainable(
         plan.config.algo_class,
@@ -44,8 +45,9 @@ def run_tune(session: Session) -> None:
             name="tune",
             storage_path=scratch,
             config=config,
-            stop=_Here(session.recording.should_stop),
-            num_samples=request.num_samples,
+            stop=_stopper(session.recording),
+            num_samples=plan.samples,
+            search_alg=draws(plan.seed),
             checkpoint_config=tune.CheckpointConfig(
                 checkpoint_frequency=plan.kept.checkpoint_freq,
                 checkpoint_at_end=plan.kept.checkpoint_at_end,
@@ -56,6 +58,24 @@ def run_tune(session: Session) -> None:
             raise_on_failed_trial=False,
             verbose=0,
         )
+
+
+def draws(seed: int) -> Any:
+    """The same values for the same seed, and each of them with every seed that is asked for."""
+    from ray.tune.search.basic_variant import BasicVariantGenerator
+
+    return BasicVariantGenerator(random_state=seed, constant_grid_search=True)
+
+
+def _stopper(recording: RunRecording) -> Any:
+    """Asks `recording` when a trial, and when all, are to stop."""
+    from ray.tune import Stopper
+
+    class Here(_Here, Stopper):
+        def stop_all(self) -> bool:
+            return recording.none_is_left()
+
+    return Here(recording.should_stop)
 
 
 class _Here:
