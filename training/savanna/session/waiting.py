@@ -48,10 +48,8 @@ def what_for(
     found = []
     for kind in short:
         taken = total.get(kind, 0) - free.get(kind, 0)
-        holders = dict.fromkeys(
-            names.get(r.job, "another job") for r in others if r.resources.get(kind, 0)
-        )
-        by = f" by {_listed(list(holders))}" if holders else ""
+        jobs = dict.fromkeys(r.job for r in others if r.resources.get(kind, 0))
+        by = f" by {_listed([names.get(j, 'another job') for j in jobs])}" if jobs else ""
         found.append(f"{taken:g} of {total.get(kind, 0):g} {kind}s are taken{by}")
     if not found:  # enough of everything, but on no one node
         parts = ", ".join(f"{wanted[k]:g} {k}s" for k in KINDS if wanted.get(k))
