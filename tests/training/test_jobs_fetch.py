@@ -16,6 +16,7 @@ from savanna.jobs.contents import link_name, pieces_of
 from savanna.jobs.fetch import fetch
 
 RUN = "pong/r1"
+LEFT_THERE = {".status.json.tmp", "owner.json"}
 MODEL = "checkpoint_000000/model.bin"
 
 
@@ -83,7 +84,8 @@ def head(tmp_path):
     (run / "checkpoint_000000").mkdir(parents=True)
     (run / "config.json").write_text("{}")
     (run / "empty").touch()
-    (run / ".status.json.tmp").write_text("half")
+    for name in LEFT_THERE:
+        (run / name).write_text("half")
     (run / MODEL).write_bytes(random.Random(0).randbytes(50_000))
     (run / "metrics.csv").write_text("".join(f"row {i}\n" for i in range(1000)))
     return found
@@ -99,7 +101,7 @@ def names(folder):
 
 def assert_same(head, path):
     there = head.results / RUN
-    assert names(path) == names(there) - {".status.json.tmp"}
+    assert names(path) == names(there) - LEFT_THERE
     assert all((path / n).read_bytes() == (there / n).read_bytes() for n in names(path))
     assert int((path / MODEL).stat().st_mtime) == int((there / MODEL).stat().st_mtime)
     assert [p.name for p in path.parent.iterdir()] == [path.name], "nothing else is left"
@@ -166,7 +168,7 @@ def test_a_run_that_goes_on_arrives_as_it_was_at_one_moment(head, tmp_path):
 
     head.before_read = go_on
     path = bring(head, tmp_path / "runs")
-    assert names(path) == names(run) - {".status.json.tmp"}
+    assert names(path) == names(run) - LEFT_THERE
     assert all((path / n).read_bytes() == (run / n).read_bytes() for n in names(path))
 
 

@@ -21,6 +21,8 @@ from typing import TextIO
 from savanna.errors import SavannaError, UsageError
 
 FILE, END, ERROR = "::file ", "::end ", "::error "
+OWNER = "owner.json"
+"""Who writes the run there does not write its copy."""
 PIECE_BYTES = 8 * 2**20
 SMALL_BYTES = 2**16
 _BLOCK_BYTES = 2**20
@@ -79,13 +81,14 @@ def blocks_of(path: Path, size: int) -> Iterator[bytes]:
 
 
 def tell(folder: Path, out: TextIO) -> None:
-    """Print the files of the run directory `folder`, except half-written ones (`.name`)."""
+    """Print the files of the run directory `folder`, except half-written ones (`.name`) and `OWNER`."""
     if not (folder / "config.json").is_file():
         raise UsageError(f"{folder} on the cluster's head is no run directory")
     count = 0
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder)
-        if any(part.startswith(".") for part in name.parts) or not path.is_file():
+        hidden = any(part.startswith(".") for part in name.parts)
+        if hidden or str(name) == OWNER or not path.is_file():
             continue
         # A checkpoint may be given up meanwhile: whoever fetches then asks again.
         with contextlib.suppress(FileNotFoundError):
