@@ -148,7 +148,7 @@ def test_a_job_from_submit_to_fetch(head, run, succeeded):
     for arguments in (["logs", succeeded], ["logs", "-f", succeeded]):
         logs = run(*arguments)
         assert logs.returncode == 0
-        assert "Building env runners" in logs.stdout and "::savanna" not in logs.stdout
+        assert "Building env runners" in logs.stdout and '"phase"' not in logs.stdout
     fetched = run("fetch", succeeded)
     assert fetched.returncode == 0, fetched.stderr
     path = head / fetched.stdout.strip()
@@ -223,21 +223,55 @@ def test_a_killed_job_goes_on_and_a_stopped_one_leaves_a_checkpoint(head, run):
     assert newest.iteration == len(rows), "a checkpoint after the last iteration"
 
 
-def test_a_failing_job_says_why(run):
+def test_a_job_that_is_refused_says_why_and_is_not_tried_again(run):
     failed = run("submit", "--resume", "cartpole/nowhere", "--wait", "--retries", "1")
-    assert failed.returncode == 1
-    *jobs, state = failed.stdout.split()
-    assert len(jobs) == 2 and state == "failed"
-    assert "from the start; retries left after it: 0" in failed.stderr
-    assert f"{jobs[1]} failed: no run 'cartpole/nowhere'" in failed.stderr
-    assert run("wait", jobs[0]).returncode == 1
-    assert "no run 'cartpole/nowhere'" in state_of(run, jobs[0])["cause"]
+    assert failed.returncode == 2, failed.stderr
+    job, state = failed.stdout.split()
+    assert state == "failed"
+    assert f"{job} failed: no run 'cartpole/nowhere'" in failed.stderr
+    assert run("wait", job).returncode == 2
+    assert "no run 'cartpole/nowhere'" in state_of(run, job)["cause"]
+
+
+def test_a_second_job_says_what_it_waits_for_and_starts_when_that_is_free(run):
+    """Case 06b: the first has two of three CPUs, the second needs two as well."""
+    options = ("--evaluate-episodes", "0", "--no-video", "--no-report", "--num-env-runners", "1")
+    stop = ("--stop", "none", "--stop", "iterations=100000")
+    first = run("submit", "cartpole", "--seed", "1", *stop, *options).stdout.strip()
+    wait_until(lambda: state_of(run, first)["state"] == "running")
+    stop = ("--stop", "iterations=2")
+    second = run("submit", "cartpole", "--seed", "2", *stop, *options).stdout.strip()
+    waiting = wait_until(lambda: (s := state_of(run, second))["state"] == "waiting" and s)
+    assert waiting["detail"] == f"2 of 3 CPUs are taken by {first}"
+    assert f"waiting: 2 of 3 CPUs are taken by {first}" in run("status").stdout
+    assert f"Waiting: 2 of 3 CPUs are taken by {first}." in run("logs", second).stdout
+    assert run("stop", first).returncode == 0
+    ended = run("wait", second)
+    assert (ended.returncode, ended.stdout) == (0, "succeeded\n"), ended.stderr
+
+
+def test_a_large_run_is_fetched_in_pieces(head, run):
+    """What Ray reads among its logs: pieces of a file that is no text, from the middle on."""
+    folder = head / "results/pong/large"
+    (folder / "checkpoint_000000").mkdir(parents=True)
+    (folder / "config.json").write_text("{}")
+    model = Path("checkpoint_000000/model.bin")
+    content = secrets.token_bytes(2 * 8 * 2**20 + 1000)
+    (folder / model).write_bytes(content)
+    broken = head / "runs/pong/.fetch-large" / model
+    broken.parent.mkdir(parents=True)
+    broken.write_bytes(content[: 12 * 2**20])
+    fetched = run("fetch", "pong/large")
+    assert fetched.returncode == 0, fetched.stderr
+    assert (head / "runs/pong/large" / model).read_bytes() == content
+    assert "pong/large: 16.8 of 16.8 MB (100%)" in fetched.stderr
+    assert not broken.parent.exists()
 
 
 def test_nodes_that_never_come(run):
     failed = run("submit", "cartpole", "--workers", "2", "--start-timeout", "2s", "--wait")
     assert failed.returncode == 1
-    assert "waiting for nodes (there: none; missing: 2)" in failed.stderr
+    assert "waiting for nodes: 2 missing, there: none" in failed.stderr
     assert "0 of 2 workers joined within 2 s; missing 2" in failed.stderr
 
 

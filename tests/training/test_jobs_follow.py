@@ -6,44 +6,59 @@ import pytest
 
 from savanna.cli import main
 from savanna.errors import SavannaError, UsageError
-from savanna.jobs.client import JobExists, UnknownJob, Unreachable
+from savanna.jobs.client import JobExists, NoSuchFile, UnknownJob, Unreachable
 from savanna.jobs.follow import follow, wait
 from savanna.jobs.jobs import Jobs
 from savanna.jobs.records import Record
 
-PHASE = '::savanna {"phase": "running", "run": "pong/1", "checkpoint": true}\n'
-DONE = '::savanna {"phase": "succeeded"}\n'
+PHASE = '{"phase": "running", "run": "pong/1", "checkpoint": true}\n'
+DONE = '{"phase": "succeeded"}\n'
 FAST = {"retry": 0.0}
 
 
 class FakeClient:
-    """Plays `script`, one entry a look: (status, log), or an exception."""
+    """Plays `script`, one entry a look: (status, its phases), or an exception.
+
+    `tails` are what following the log brings, one list for every time it is begun.
+    """
 
     cluster = SimpleNamespace(name="fake", address="http://fake", results="/results")
 
     def __init__(self, *script):
-        self.script, self.submitted, self.log = list(script), [], ""
+        self.script, self.submitted, self.said = list(script), [], ""
+        self.tails, self.read, self.exit_code = [], [], None
 
     def get_job_info(self, job):
         entry = self.script.pop(0) if len(self.script) > 1 else self.script[0]
         if isinstance(entry, Exception):
             raise entry
-        status, self.log = entry
+        status, self.said = entry
         return SimpleNamespace(
             submission_id=job,
             status=status,
             message="",
-            driver_exit_code=None,
+            driver_exit_code=self.exit_code,
+            driver_node_id=None if status == "PENDING" else "head",
             entrypoint="x",
             metadata={"savanna": "job", "experiment": "pong"},
             start_time=1000,
             end_time=3000,
         )
 
-    def get_job_logs(self, job):
-        if isinstance(self.log, Exception):
-            raise self.log
-        return self.log
+    def list_jobs(self):
+        return [self.get_job_info(job) for job in ("j", "k")]
+
+    def read_file(self, node, name, lines=-1):
+        self.read.append((name, lines))
+        if not self.said:
+            raise NoSuchFile(name)
+        yield self.said.encode()
+
+    def tail(self, job):
+        for part in self.tails.pop(0):
+            if isinstance(part, Exception):
+                raise part
+            yield part
 
     def submit_job(self, **options):
         self.submitted.append(options)
@@ -51,33 +66,54 @@ class FakeClient:
 
 @pytest.fixture(autouse=True)
 def no_pauses(monkeypatch):
-    monkeypatch.setattr("savanna.jobs.follow.polling", lambda job: 0.0)
+    monkeypatch.setattr("savanna.jobs.watch.time.sleep", lambda _: None)
 
 
 def jobs_of(folder, *script):
     return Jobs(FakeClient(*script), folder)
 
 
-def test_following_writes_every_line_once_whatever_happens(tmp_path):
+def test_following_writes_everything_once_whatever_happens(tmp_path):
     away = Unreachable("cannot be reached.")
     jobs = jobs_of(
         tmp_path,
         ("PENDING", ""),
-        ("RUNNING", "one\ntw"),
+        ("RUNNING", PHASE),  # nothing new for a second
+        away,  # the tail broke, and so is the cluster
         away,
-        away,
-        ("RUNNING", away),
-        ("RUNNING", f"one\ntwo\n{PHASE}"),
-        ("RUNNING", f"one\ntwo\n{PHASE}three\n"),
-        away,
-        ("SUCCEEDED", f"one\ntwo\n{PHASE}three\n{DONE}no newline"),
+        ("RUNNING", PHASE),
+        ("RUNNING", PHASE),  # the second tail ended too soon
+        ("RUNNING", PHASE),
+        ("SUCCEEDED", PHASE + DONE),
     )
+    jobs.client.tails = [
+        ["one\n", None, "two\nth", away],
+        ["one\ntwo\n", "three\n"],
+        ["one\ntwo\nthree\nno new", "line"],
+    ]
     written, said = [], []
     job = follow(jobs, "j", written.append, said.append, **FAST)
     assert "".join(written) == "one\ntwo\nthree\nno newline"
-    assert all(text.endswith("\n") for text in written[:-1])
     assert job.state.name == "succeeded"
-    assert [s.split(".")[0] for s in said] == ["cannot be reached", "The cluster answers again"] * 2
+    assert [s.split(".")[0] for s in said] == ["cannot be reached", "The cluster answers again"]
+    assert all(name == "job-driver-j.phases" for name, _ in jobs.client.read), "no log is read"
+
+
+def test_following_ends_though_a_tail_does_not(tmp_path):
+    jobs = jobs_of(tmp_path, ("RUNNING", PHASE), ("SUCCEEDED", PHASE + DONE))
+    jobs.client.tails = [["all\n", *[None] * 100]]
+    written = []
+    assert follow(jobs, "j", written.append, written.append).state.name == "succeeded"
+    assert written == ["all\n"]
+
+
+def test_states_do_not_cost_logs_and_ended_jobs_are_not_asked(tmp_path):
+    Record("j", "http://fake", "pong", "savanna train", "2026-11-21T06:55:00+00:00").save(tmp_path)
+    jobs = jobs_of(tmp_path, ("SUCCEEDED", PHASE + DONE))
+    assert {job.id: job.state.name for job in jobs.all()} == {"j": "succeeded", "k": "succeeded"}
+    assert jobs.client.read == [("job-driver-j.phases", 50), ("job-driver-k.phases", 50)]
+    assert len(jobs.all()) == 2
+    assert jobs.client.read[2:] == [("job-driver-k.phases", 50)], "j's end is known here"
 
 
 def test_waiting_outlives_a_short_loss_of_the_connection(tmp_path):
@@ -142,8 +178,7 @@ def test_a_job_that_was_not_taken_leaves_no_record(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_a_job_that_arrived_though_its_answer_got_lost_is_one_job(tmp_path, monkeypatch):
-    monkeypatch.setattr("savanna.jobs.watch.time.sleep", lambda _: None)
+def test_a_job_that_arrived_though_its_answer_got_lost_is_one_job(tmp_path):
     jobs, ids = jobs_of(tmp_path, ("RUNNING", "")), []
 
     def lose_the_answer(submission_id, **options):
@@ -156,7 +191,6 @@ def test_a_job_that_arrived_though_its_answer_got_lost_is_one_job(tmp_path, monk
 
 def test_a_job_lost_with_its_head_is_submitted_again(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("savanna.jobs.watch.time.sleep", lambda _: None)
     jobs = jobs_of(
         tmp_path,
         ("RUNNING", PHASE),
@@ -175,9 +209,51 @@ def test_a_job_lost_with_its_head_is_submitted_again(tmp_path, monkeypatch, caps
     assert "restarted or replaced" in printed.err and "retries left after it: 2" in printed.err
 
 
+REFUSED = (
+    '{"phase": "failed", "exit_code": 2, '
+    '"cause": "pong/1 is being written by process 7 on head."}\n'
+)
+
+
+def test_a_refused_job_is_not_submitted_again(tmp_path, monkeypatch, capsys):
+    """A run that is still being written, above all: it would be refused again."""
+    monkeypatch.chdir(tmp_path)
+    jobs = jobs_of(tmp_path, ("RUNNING", ""), ("FAILED", REFUSED))
+    jobs.client.exit_code = 2
+    monkeypatch.setattr("savanna.cli.submit.open_jobs", lambda options: jobs)
+    monkeypatch.setattr("savanna.cli.jobs.open_jobs", lambda options: jobs)
+    assert main(["submit", "--resume", "pong/1", "--wait", "--retries", "3"]) == 2
+    assert len(jobs.client.submitted) == 1
+    printed = capsys.readouterr()
+    assert "failed: pong/1 is being written by process 7 on head." in printed.err
+    assert "again" not in printed.err
+    assert main(["wait", "j"]) == 2
+
+
+def test_printed_commands_are_about_the_same_cluster(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    jobs = jobs_of(tmp_path, ("FAILED", PHASE))
+    monkeypatch.setattr("savanna.cli.submit.open_jobs", lambda options: jobs)
+    monkeypatch.setattr("savanna.cli.jobs.open_jobs", lambda options: jobs)
+    given = ["--address", "http://far:1", "--token-file", "my token", "--results", "/r"]
+    same = " --address http://far:1 --token-file 'my token' --results /r"
+    assert main(["submit", "pong", *given]) == 0
+    printed = capsys.readouterr()
+    job = printed.out.strip()
+    for command in ("status", "logs -f", "stop", "fetch"):
+        assert f"savanna {command} {job}{same}\n" in printed.err
+    assert main(["wait", job, *given]) == 1
+    printed = capsys.readouterr().err
+    assert f"savanna fetch {job}{same}\n" in printed
+    assert f"savanna submit --resume pong/1{same}\n" in printed
+    assert main(["wait", job]) == 1
+    assert f"savanna fetch {job}\n" in capsys.readouterr().err
+
+
 def test_ctrl_c_leaves_the_job_alone(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     jobs = jobs_of(tmp_path, ("RUNNING", PHASE), KeyboardInterrupt())
+    jobs.client.tails = [[None]]
     monkeypatch.setattr("savanna.cli.jobs.open_jobs", lambda options: jobs)
     original = jobs.client.get_job_info
 

@@ -2,6 +2,8 @@
 
 import json
 import signal
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -14,6 +16,7 @@ RUNNING = {"phase": "running", "run": "pong/1", "checkpoint": False}
 SAVED = {"phase": "running", "run": "pong/1", "checkpoint": True}
 STOPPING = {"phase": "stopping"}
 WAITING = {"phase": "waiting", "there": ["10.0.0.2"], "missing": 1}
+BUSY = {"phase": "waiting", "why": "3 of 4 CPUs are taken by pong-1"}
 STOPPED = {"phase": "stopped", "cause": "SIGTERM received", "exit_code": 143}
 FAILED = {"phase": "failed", "cause": "boom", "node": "10.0.0.2", "exit_code": 1}
 SUCCEEDED = {"phase": "succeeded"}
@@ -26,6 +29,8 @@ SUCCEEDED = {"phase": "succeeded"}
         ("RUNNING", [], "starting"),
         ("RUNNING", [WAITING], "waiting for nodes"),
         ("RUNNING", [WAITING, STARTING], "starting"),
+        ("RUNNING", [WAITING, STARTING, BUSY], "waiting"),
+        ("RUNNING", [BUSY, STARTING], "starting"),
         ("RUNNING", [STARTING, RUNNING], "running"),
         ("RUNNING", [STARTING, RUNNING, STOPPING], "stopping"),
         ("RUNNING", [RUNNING, STOPPING, SAVED], "stopping"),  # its last checkpoint
@@ -61,7 +66,10 @@ def test_causes():
     assert state_of("FAILED", [], message=log, exit_code=2).cause == "unknown option '--x'"
     assert "SIGKILL" in state_of("FAILED", [RUNNING], message="failed", exit_code=-9).cause
     assert state_of("FAILED", [], message="supervisor died").cause == "supervisor died"
-    assert "10.0.0.2; missing: 1" in state_of("RUNNING", [WAITING]).detail
+    assert state_of("RUNNING", [WAITING]).text == "waiting for nodes: 1 missing, there: 10.0.0.2"
+    assert state_of("RUNNING", [BUSY]).text == "waiting: 3 of 4 CPUs are taken by pong-1"
+    assert state_of("FAILED", [FAILED], exit_code=2).refused
+    assert not state_of("FAILED", [FAILED], exit_code=1).refused
 
 
 def test_the_run_and_whether_it_can_go_on():
@@ -77,38 +85,70 @@ def test_the_run_and_whether_it_can_go_on():
     )
 
 
-def ended(error, capfd):
+@pytest.fixture
+def log(tmp_path, monkeypatch):
+    """The log of a job that this process is."""
+    monkeypatch.setenv("SAVANNA_JOB", "x")
+    monkeypatch.setattr(phases, "_lasting", {})
+    with (tmp_path / "job-driver-x.log").open("w") as stream:
+        monkeypatch.setattr(phases, "sys", SimpleNamespace(stderr=stream))
+        yield stream
+        assert Path(stream.name).read_text() == "", "the log is for people"
+
+
+def said(log):
+    return phases.read(Path(log.name).with_suffix(".phases").read_text())
+
+
+def ended(error, log):
     with pytest.raises(type(error)):
         with phases.outcome():
             raise error
-    return phases.read(capfd.readouterr().err)
+    return said(log)[-1]
 
 
-def test_a_job_reports_its_end(capfd, monkeypatch):
-    monkeypatch.setenv("SAVANNA_JOB", "x")
+def test_a_job_reports_its_end(log):
     with phases.outcome():
         phases.report("running", run="pong/1")
-    said = phases.read(capfd.readouterr().err)
-    assert [p["phase"] for p in said] == ["running", "succeeded"]
+    assert [p["phase"] for p in said(log)] == ["running", "succeeded"]
     text = "An env runner (process 7) on node 10.0.0.3 died: boom"
-    assert ended(SavannaError(text), capfd) == [
-        {"phase": "failed", "cause": text, "node": "10.0.0.3", "exit_code": 1}
-    ]
-    assert ended(UsageError("no"), capfd)[0]["exit_code"] == 2
-    stop = Interrupted("Stopped.", signal.SIGTERM)
-    assert ended(stop, capfd) == [{"phase": "stopped", "cause": "Stopped.", "exit_code": 143}]
-    assert ended(ValueError("two\nlines"), capfd)[0]["cause"] == "two\nlines"
+    failed = ended(SavannaError(text), log)
+    wanted = {"phase": "failed", "cause": text, "node": "10.0.0.3", "exit_code": 1}
+    assert failed == wanted | {"run": "pong/1"}
+    assert ended(UsageError("no"), log)["exit_code"] == 2
+    stopped = ended(Interrupted("Stopped.", signal.SIGTERM), log)
+    assert (stopped["cause"], stopped["exit_code"]) == ("Stopped.", 143)
+    assert ended(ValueError("two\nlines"), log)["cause"] == "two\nlines"
 
 
-def test_nothing_is_reported_outside_a_job(capfd, monkeypatch):
-    monkeypatch.delenv("SAVANNA_JOB", raising=False)
+def test_the_last_lines_say_all_there_is_to_know(log):
+    phases.report("starting", workers=2)
+    phases.report("running", run="pong/1", checkpoint=True)
+    for _ in range(2 * phases.LINES):
+        phases.report("stopping")
+    state = state_of("RUNNING", said(log)[-phases.LINES :])
+    assert (state.name, state.run, state.resumable, state.workers) == (
+        "stopping",
+        "pong/1",
+        True,
+        2,
+    )
+    phases.report("running", run="pong/2", checkpoint=False)
+    assert not state_of("FAILED", said(log)[-phases.LINES :]).resumable
+
+
+def test_nothing_is_reported_outside_a_job(log, tmp_path, monkeypatch):
+    """Nor by what a job starts, and never is a report an error."""
+    with (tmp_path / "other.log").open("w") as stream:
+        phases.report("starting", stream)
+    monkeypatch.delenv("SAVANNA_JOB")
     with phases.outcome():
         phases.report("starting")
-    assert capfd.readouterr().err == ""
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["job-driver-x.log", "other.log"]
+    monkeypatch.setenv("SAVANNA_JOB", "x")
+    (tmp_path / "job-driver-x.phases").mkdir()
+    phases.report("starting")
 
 
 def test_reading_phase_lines():
-    line = phases.PREFIX + json.dumps(RUNNING)
-    log = f"a\n{line}\nb {line}\n{phases.PREFIX}{{half\n{phases.PREFIX}[1]\nc"
-    assert phases.read(log) == [RUNNING]
-    assert phases.without_phases(log) == f"a\nb {line}\nc"
+    assert phases.read(f'{json.dumps(RUNNING)}\n{{"half\n[1]\n') == [RUNNING]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 from typing import TYPE_CHECKING
 
 from savanna.cli.parser import Parser
@@ -30,6 +31,18 @@ def add_cluster_options(parser: Parser) -> None:
         help="with the cluster's token (default: RAY_AUTH_TOKEN_PATH)",
     )
     group.add_argument("--results", metavar="DIR", help="folder of the run directories on the head")
+
+
+def same_cluster(options: argparse.Namespace) -> str:
+    """The options that say which cluster, as they were given, for commands that are printed."""
+    given = {
+        "--cluster": options.cluster,
+        "--address": options.address,
+        "--token-file": options.token_file,
+        "--results": options.results,
+    }
+    words = [str(w) for name, value in given.items() if value is not None for w in (name, value)]
+    return "".join(f" {shlex.quote(word)}" for word in words)
 
 
 def open_jobs(options: argparse.Namespace) -> Jobs:

@@ -17,26 +17,30 @@ def say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-def leave(job: str) -> int:
-    """Ctrl-C ends the looking on, never the job."""
-    say(f"Not waiting any longer; {job} goes on. `savanna stop {job}` stops it.")
+def leave(job: str, cluster: str) -> int:
+    """Ctrl-C ends the looking on, never the job. `cluster`: options for the printed command."""
+    say(f"Not waiting any longer; {job} goes on. `savanna stop {job}{cluster}` stops it.")
     return 130
 
 
 def exit_code(job: Job) -> int:
-    return EXIT_CODES[job.state.name]
+    """That of the command that waits for the job; 2 for a job that was refused as wrong usage."""
+    return 2 if job.state.refused else EXIT_CODES[job.state.name]
 
 
-def show_end(job: Job, *, as_json: bool) -> None:
-    """What an ended job leaves: its state on stdout, causes and next commands on stderr."""
+def show_end(job: Job, cluster: str, *, as_json: bool) -> None:
+    """What an ended job leaves: its state on stdout, causes and next commands on stderr.
+
+    `cluster`: the options for those commands.
+    """
     print(json.dumps(as_dict(job), indent=2) if as_json else job.state.name, flush=True)
     if job.state.cause:
         where = f" (on node {job.state.node})" if job.state.node else ""
         say(f"{job.id} {job.state.name}{where}: {job.state.cause}")
     if job.state.run and not job.state.lost:
-        say(f"  bring it here  savanna fetch {job.id}")
+        say(f"  bring it here  savanna fetch {job.id}{cluster}")
     if job.state.resumable and job.state.name != "succeeded":
-        say(f"  go on          savanna submit --resume {job.state.run}")
+        say(f"  go on          savanna submit --resume {job.state.run}{cluster}")
 
 
 def as_dict(job: Job) -> dict[str, Any]:
@@ -56,7 +60,7 @@ def as_dict(job: Job) -> dict[str, Any]:
 def show_job(job: Job) -> None:
     rows = {
         "job": job.id,
-        "state": f"{job.state.name} ({job.state.detail})" if job.state.detail else job.state.name,
+        "state": job.state.text,
         "cause": job.state.cause,
         "node": job.state.node,
         "experiment": job.experiment,
@@ -75,7 +79,17 @@ def show_table(jobs: list[Job]) -> None:
     for job in jobs:
         run = (job.state.run or "-").rpartition("/")[2]
         started, length = _time(job.started) or "-", _length(job.seconds) or "-"
-        rows.append((job.id, job.state.name, job.experiment, run, started, length))
+        waiting = job.state.name.startswith("waiting")
+        rows.append(
+            (
+                job.id,
+                job.state.text if waiting else job.state.name,
+                job.experiment,
+                run,
+                started,
+                length,
+            )
+        )
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         print("  ".join(f"{x:<{w}}" for x, w in zip(row, widths, strict=True)).rstrip())

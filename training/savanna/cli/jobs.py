@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
-from savanna.cli.cluster_options import add_cluster_options, open_jobs
+from savanna.cli.cluster_options import add_cluster_options, open_jobs, same_cluster
 from savanna.cli.job_output import as_dict, exit_code, leave, say, show_end, show_job, show_table
 from savanna.cli.parser import Parser
 from savanna.cli.submit import add_submit_parser
@@ -27,7 +28,10 @@ def add_parsers(commands: Any) -> None:
     stop.add_argument("job", metavar="JOB")
     stop.add_argument("--no-wait", dest="wait", action="store_false", help="return at once")
     wait = _command(
-        commands, "wait", "wait until a job has ended: 0 succeeded, 1 failed, 130 stopped", run_wait
+        commands,
+        "wait",
+        "wait until a job has ended: 0 succeeded, 1 failed, 2 refused, 130 stopped",
+        run_wait,
     )
     wait.add_argument("job", metavar="JOB")
     wait.add_argument(
@@ -72,12 +76,13 @@ def run_status(options: argparse.Namespace) -> int:
 
 def run_logs(options: argparse.Namespace) -> int:
     from savanna.jobs.follow import follow
-    from savanna.jobs.phases import without_phases
 
     jobs = open_jobs(options)
     if not options.follow:
         job = jobs.look(options.job)
-        print(without_phases(job.log), end="", flush=True)
+        for part in jobs.log(job):
+            sys.stdout.buffer.write(part)
+        sys.stdout.flush()
         if job.state.lost:
             raise SavannaError(f"the log is gone: {job.state.cause}")
         return 0
@@ -88,7 +93,7 @@ def run_logs(options: argparse.Namespace) -> int:
     try:
         job = follow(jobs, options.job, write, say)
     except KeyboardInterrupt:
-        return leave(options.job)
+        return leave(options.job, same_cluster(options))
     if job.state.lost:
         raise SavannaError(f"the log ends here: {job.state.cause}")
     return 0
@@ -109,7 +114,7 @@ def run_stop(options: argparse.Namespace) -> int:
         job = wait(jobs, job.id, say)
     print(job.state.name)
     if job.state.resumable:
-        say(f"  go on  savanna submit --resume {job.state.run}")
+        say(f"  go on  savanna submit --resume {job.state.run}{same_cluster(options)}")
     return 0
 
 
@@ -120,8 +125,8 @@ def run_wait(options: argparse.Namespace) -> int:
     try:
         job = wait(jobs, options.job, say, timeout=options.timeout)
     except KeyboardInterrupt:
-        return leave(options.job)
-    show_end(job, as_json=options.json)
+        return leave(options.job, same_cluster(options))
+    show_end(job, same_cluster(options), as_json=options.json)
     return exit_code(job)
 
 
@@ -130,7 +135,11 @@ def run_fetch(options: argparse.Namespace) -> int:
 
     jobs = open_jobs(options)
     run = run_of(jobs, options.reference)
-    path = fetch(jobs, run, options.to, say, force=options.force)
+    try:
+        path = fetch(jobs, run, options.to, say, force=options.force)
+    except KeyboardInterrupt:
+        say("Interrupted. What has arrived is kept: the same command goes on from there.")
+        return 130
     print(path)
     if (path / "report.html").is_file():
         say(f"  look  {open_command(path)}")

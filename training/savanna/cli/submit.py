@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from savanna.cli.cluster_options import add_cluster_options, open_jobs
+from savanna.cli.cluster_options import add_cluster_options, open_jobs, same_cluster
 from savanna.cli.job_output import exit_code, leave, say, show_end
 from savanna.cli.parser import Parser
 from savanna.cli.train import add_options, request_from
@@ -108,7 +108,7 @@ def run(options: argparse.Namespace) -> int:
     from savanna.jobs.follow import wait
 
     jobs = open_jobs(options)
-    left = options.retries or 0
+    left, cluster = options.retries or 0, same_cluster(options)
     while True:
         with staged(files) as folder:
             job = jobs.submit(name, train, folder, say=say)
@@ -116,23 +116,23 @@ def run(options: argparse.Namespace) -> int:
             print(job, flush=True)
         if not options.wait:
             if options.json:
-                cluster = jobs.client.cluster
-                print(json.dumps({"job": job, "cluster": cluster.name, "address": jobs.address}))
+                known = {"cluster": jobs.client.cluster.name, "address": jobs.address}
+                print(json.dumps({"job": job, **known}))
             print(
                 f"submitted to {jobs.client.cluster.name}\n"
-                f"  look         savanna status {job}\n"
-                f"  follow       savanna logs -f {job}\n"
-                f"  stop         savanna stop {job}\n"
-                f"  fetch        savanna fetch {job}",
+                f"  look         savanna status {job}{cluster}\n"
+                f"  follow       savanna logs -f {job}{cluster}\n"
+                f"  stop         savanna stop {job}{cluster}\n"
+                f"  fetch        savanna fetch {job}{cluster}",
                 file=sys.stderr,
             )
             return 0
         try:
             ended = wait(jobs, job, say)
         except KeyboardInterrupt:
-            return leave(job)
-        if ended.state.name != "failed" or left == 0:
-            show_end(ended, as_json=options.json)
+            return leave(job, cluster)
+        if ended.state.name != "failed" or ended.state.refused or left == 0:
+            show_end(ended, cluster, as_json=options.json)
             return exit_code(ended)
         left -= 1
         say(f"{job} failed: {ended.state.cause}")

@@ -1,24 +1,36 @@
-"""Bringing a run directory from the head here, through nothing but the Jobs API."""
+"""Bringing a run directory from the head here, through nothing but the Jobs API's address.
+
+A helper job lists the files (`savanna.jobs.contents`); then they are read as Ray's own logs are,
+piece by piece, into a folder beside the run's place. It stays if that is interrupted, and what it
+holds is not asked for again.
+"""
 
 from __future__ import annotations
 
+import base64
 import contextlib
-import filecmp
+import fcntl
+import os
 import re
 import shlex
 import shutil
-import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from savanna.errors import SavannaError, UsageError
-from savanna.jobs.client import JobsClient
+from savanna.jobs import phases
+from savanna.jobs.client import JobsClient, NoSuchFile, Unreachable
+from savanna.jobs.contents import File, link_name, read
 from savanna.jobs.jobs import KIND, Jobs
-from savanna.jobs.pack import unpack
+from savanna.jobs.receive import Changed, Meter, has, receive
 from savanna.jobs.records import new_id
 from savanna.jobs.watch import watch
 
 TERMINAL = ("SUCCEEDED", "FAILED", "STOPPED")
+ROUNDS = 5
+"""A run that goes on writes files anew; so often it is asked what it has by now."""
+Say = Callable[[str], None]
 
 
 def run_of(jobs: Jobs, reference: str) -> str:
@@ -35,44 +47,74 @@ def run_of(jobs: Jobs, reference: str) -> str:
     return job.state.run
 
 
-def fetch(
-    jobs: Jobs, run: str, to: Path, say: Callable[[str], None], *, force: bool = False
-) -> Path:
+def fetch(jobs: Jobs, run: str, to: Path, say: Say, *, force: bool = False) -> Path:
     """The run `experiment/id` of the head as `to/experiment/id`; its path.
 
     A run directory that is there already and differs is replaced only with `force`.
     """
     target = to / run
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".fetch-", dir=target.parent) as name:
-        new, old = Path(name) / "new", Path(name) / "old"
-        new.mkdir()
-        unpack(_packed(jobs.client, f"{jobs.client.cluster.results}/{run}", say), new)
-        if target.exists():
-            if _same(new, target):
-                say(f"{target} is here already")
-                return target
-            if not force:
-                raise UsageError(f"{target} exists and differs: --force replaces it.")
-            target.rename(old)
-        new.rename(target)
+    folder = target.with_name(f".fetch-{target.name}")
+    try:
+        begun = folder.is_dir()
+        folder.mkdir(parents=True, exist_ok=True)
+        with _owned(folder):
+            head, files = _list(jobs.client, run, folder, say)
+            if target.exists():
+                same = all(has(target, file) for file in files)
+                if same or (not force and not begun):
+                    shutil.rmtree(folder)
+                if same:
+                    say(f"{target} is here already")
+                    return target
+                if not force:
+                    raise UsageError(f"{target} exists and differs: --force replaces it.")
+            for _ in range(ROUNDS):
+                if _bring(jobs.client, head, run, files, folder, target, say):
+                    break
+                head, files = _list(jobs.client, run, folder, say)
+            else:
+                raise SavannaError(f"{run} changes faster than it can be fetched: try again later.")
+            _tidy(folder, files)
+            _replace(folder, target)
+    except OSError as error:
+        raise SavannaError(f"cannot write {error.filename or folder}: {error.strerror}") from error
     return target
 
 
-def _packed(client: JobsClient, folder: str, say: Callable[[str], None]) -> str:
-    """The log of a helper job on the head that prints `folder`."""
-    helper = new_id("fetch")
-    client.submit_job(
-        entrypoint=shlex.join(["python", "-m", "savanna.jobs.pack", folder]),
-        submission_id=helper,
-        metadata={KIND: "helper"},
-    )
+@contextlib.contextmanager
+def _owned(folder: Path) -> Iterator[None]:
+    """`UsageError` if another process fetches into `folder`."""
+    descriptor = os.open(folder, os.O_RDONLY)
     try:
-        for status in watch(lambda: client.get_job_status(helper), say, interval=lambda _: 0.5):
-            if status.value in TERMINAL:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UsageError(f"another `savanna fetch` writes to {folder}.") from None
+        except OSError:
+            pass  # a file system without locks
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _list(client: JobsClient, run: str, folder: Path, say: Say) -> tuple[str, list[File]]:
+    """The head's node and the files of the run, of which the small ones are in `folder` then."""
+    helper = new_id("fetch")
+    words = ["python", "-m", "savanna.jobs.contents", client.cluster.results, run]
+    client.submit_job(entrypoint=shlex.join(words), submission_id=helper, metadata={KIND: "helper"})
+    try:
+        for info in watch(lambda: client.get_job_info(helper), say, interval=lambda _: 0.5):
+            if str(getattr(info.status, "value", info.status)) in TERMINAL:
                 break
-        log: str = next(watch(lambda: client.get_job_logs(helper), say))
-        return log
+        head = info.driver_node_id or ""
+
+        def printed() -> list[File]:
+            parts = client.read_file(head, phases.LOG.format(helper))
+            return [_kept(file, folder) for file in read(_lines(parts))]
+
+        return head, next(watch(printed, say))
+    except NoSuchFile as error:
+        raise SavannaError(f"the head could not list the run's files: {info.message}") from error
     except BaseException:
         with contextlib.suppress(Exception):
             client.stop_job(helper)
@@ -83,10 +125,86 @@ def _packed(client: JobsClient, folder: str, say: Callable[[str], None]) -> str:
             client.delete_job(helper)
 
 
-def _same(one: Path, other: Path) -> bool:
-    """Whether `other` has every file of `one` with the same content."""
-    names = [str(p.relative_to(one)) for p in one.rglob("*") if p.is_file()]
-    return not any(filecmp.cmpfiles(one, other, names, shallow=False)[1:])
+def _lines(parts: Iterator[bytes]) -> Iterator[str]:
+    rest = b""
+    for part in parts:
+        *whole, rest = (rest + part).split(b"\n")
+        yield from (line.decode(errors="replace") for line in whole)
+
+
+def _kept(file: File, folder: Path) -> File:
+    if file.data is None:
+        return file
+    path = folder / file.path
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(base64.b64decode(file.data))
+    if not has(folder, file):
+        raise SavannaError(f"{file.path} arrived damaged")
+    return replace(file, data=None)
+
+
+def _bring(
+    client: JobsClient, head: str, run: str, files: list[File], folder: Path, target: Path, say: Say
+) -> bool:
+    """Receive what `folder` lacks; whether every file could be had as it was listed."""
+    whole = True
+    meter = Meter(run, sum(file.size for file in files))
+    link = link_name(client.cluster.results)
+    for file in files:
+        if not file.path:
+            whole = False
+            continue
+        path = folder / file.path
+        if not path.exists() and has(target, file):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(target / file.path, path)
+        name = f"{link}/{run}/{file.path}"
+        try:
+            _until_whole(client, head, name, file, path, meter, say)
+        except (Changed, NoSuchFile):
+            whole = False
+    meter.close()
+    return whole
+
+
+def _until_whole(
+    client: JobsClient, head: str, name: str, file: File, path: Path, meter: Meter, say: Say
+) -> None:
+    def attempt() -> bool:
+        moved = meter.moved
+        try:
+            receive(file, path, lambda lines: client.read_file(head, name, lines), meter)
+        except Unreachable:
+            if meter.moved == moved:
+                raise
+            return False  # it broke off, but it had answered
+        return True
+
+    for whole in watch(attempt, say):
+        if whole:
+            return
+
+
+def _tidy(folder: Path, files: list[File]) -> None:
+    """Remove what the run does not have any more; times as on the head."""
+    wanted = {folder / file.path for file in files}
+    for path in sorted(folder.rglob("*"), reverse=True):
+        if path.is_dir():
+            with contextlib.suppress(OSError):
+                path.rmdir()  # it is empty
+        elif path not in wanted:
+            path.unlink()
+    for file in files:
+        os.utime(folder / file.path, (file.modified, file.modified))
+
+
+def _replace(folder: Path, target: Path) -> None:
+    old = target.with_name(f".fetch-{target.name}-old")
+    shutil.rmtree(old, ignore_errors=True)
+    if target.exists():
+        target.rename(old)
+    folder.rename(target)
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def open_command(path: Path) -> str:

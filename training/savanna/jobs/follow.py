@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from savanna.errors import SavannaError
-from savanna.jobs import phases
 from savanna.jobs.jobs import Job, Jobs
 from savanna.jobs.states import State
 from savanna.jobs.watch import watch
+
+STILL_SECONDS = 5
+"""An ended job's log that has been silent for so long is over."""
 
 
 def wait(
@@ -26,7 +28,7 @@ def wait(
     Raises `SavannaError` after `timeout` seconds; the job goes on. `options` are `watch`'s.
     """
     began, before = time.monotonic(), ""
-    for seen in watch(lambda: jobs.look(job), say, interval=polling, **options):
+    for seen in watch(lambda: jobs.look(job), say, **options):
         now = describe(seen.state)
         if now != before and not seen.state.terminal:
             say(f"{job}: {now}")
@@ -41,27 +43,41 @@ def wait(
 def follow(
     jobs: Jobs, job: str, write: Callable[[str], None], say: Callable[[str], None], **options: Any
 ) -> Job:
-    """Write the job's log, whole lines as they come, until it has ended; the job then."""
-    written = 0  # characters of the log, phase lines included
-    for seen in watch(lambda: jobs.look(job), say, interval=polling, **options):
-        new = seen.log[written:]
-        if not seen.state.terminal:
-            new = new[: new.rfind("\n") + 1]
-        written += len(new)
-        text = phases.without_phases(new)
-        if text:
-            write(text)
-        if seen.state.terminal:
+    """Write the job's log as it comes until it has ended; the job then."""
+    written = skip = still = 0  # characters of the log, and of what a new tail repeats; seconds
+    parts: Iterator[str | None] | None = None
+
+    def step() -> Job | None:
+        """Write one part of the log; the job, where there was none to write."""
+        nonlocal written, skip, still, parts
+        try:
+            if parts is None:
+                seen = jobs.look(job)
+                if seen.state.lost:
+                    return seen
+                parts, skip, still = jobs.client.tail(job), written, 0
+            part = next(parts, "")
+            if part:
+                new, skip = part[skip:], max(0, skip - len(part))
+                written, still = written + len(new), 0
+                if new:
+                    write(new)
+                return None
+            # Nothing new, or the end. A connection that was cut off is silent, too.
+            seen, still = jobs.look(job), still + 1
+        except BaseException:
+            parts = None
+            raise
+        if part is not None:
+            parts = None
+        return seen if part is not None or still >= STILL_SECONDS else None
+
+    for seen in watch(step, say, interval=lambda seen: 0.0 if seen is None else 1.0, **options):
+        if seen is not None and seen.state.terminal:
             return seen
     raise AssertionError("watching ends only by an error")
 
 
-def polling(job: Job) -> float:
-    """Seconds to the next look: longer for a long log, which comes whole every time."""
-    return min(10.0, 1.0 + len(job.log) / 500_000)
-
-
 def describe(state: State) -> str:
     """A state in a line: `running (pong/20261121T120000Z-s0)`."""
-    extra = state.detail or state.run
-    return f"{state.name} ({extra})" if extra else state.name
+    return f"{state.name} ({state.run})" if state.run and not state.detail else state.text

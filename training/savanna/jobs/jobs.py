@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import shlex
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,7 +14,7 @@ from typing import Any
 from savanna import __version__
 from savanna.errors import SavannaError, UsageError
 from savanna.jobs import phases
-from savanna.jobs.client import JobExists, JobsClient, UnknownJob
+from savanna.jobs.client import JobExists, JobsClient, NoSuchFile, UnknownJob
 from savanna.jobs.records import FOLDER, Record, load, load_all, new_id
 from savanna.jobs.states import State, state_of
 from savanna.jobs.watch import watch
@@ -27,7 +27,7 @@ KIND = "savanna"  # metadata key: "job" for what users submit, "helper" for our 
 
 @dataclass(frozen=True)
 class Job:
-    """One job as it is now. Times are seconds since 1970; `log` is empty in lists."""
+    """One job as it is now. Times are seconds since 1970."""
 
     id: str
     state: State
@@ -35,7 +35,7 @@ class Job:
     entrypoint: str
     started: float | None = None
     ended: float | None = None
-    log: str = ""
+    head: str | None = None  # Ray's id of the node that its log is on; `None` before it has one
 
     @property
     def seconds(self) -> float | None:
@@ -100,7 +100,7 @@ class Jobs:
         return job
 
     def look(self, job: str) -> Job:
-        """The job now, with its log. `UsageError` for one that neither side knows."""
+        """The job now. `UsageError` for one that neither side knows."""
         record = load(job, self.folder)
         try:
             info = self.client.get_job_info(job)
@@ -121,15 +121,17 @@ class Jobs:
         found = {}
         for info in self.client.list_jobs():
             if (info.metadata or {}).get(KIND) == "job":
-                record = records.get(info.submission_id)
-                try:
-                    found[info.submission_id] = replace(self._job(info, record), log="")
-                except UnknownJob:
-                    continue  # deleted meanwhile
+                found[info.submission_id] = self._job(info, records.get(info.submission_id))
         for record in records.values():
             if record.id not in found and record.cluster == self.address:
                 found[record.id] = _from_record(record)
         return sorted(found.values(), key=lambda job: job.started or 0, reverse=True)
+
+    def log(self, job: Job) -> Iterator[bytes]:
+        """What a job has printed so far, in small parts."""
+        if job.head is not None:
+            with contextlib.suppress(NoSuchFile):
+                yield from self.client.read_file(job.head, phases.LOG.format(job.id))
 
     def stop(self, job: str) -> None:
         """Ask the cluster to end a job: SIGTERM, and SIGKILL after `STOP_SECONDS`."""
@@ -137,10 +139,10 @@ class Jobs:
 
     def _job(self, info: Any, record: Record | None) -> Job:
         status = str(getattr(info.status, "value", info.status))
-        log = "" if status == "PENDING" else self.client.get_job_logs(info.submission_id)
-        state = state_of(
-            status, phases.read(log), message=info.message, exit_code=info.driver_exit_code
-        )
+        state = record.final_state if record is not None else None
+        if state is None:
+            said = self._said(info.submission_id, info.driver_node_id)
+            state = state_of(status, said, message=info.message, exit_code=info.driver_exit_code)
         if record is not None:
             final = state.as_dict() if state.terminal else None
             now = replace(
@@ -155,8 +157,18 @@ class Jobs:
             entrypoint=info.entrypoint,
             started=info.start_time / 1000 if info.start_time else None,
             ended=info.end_time / 1000 if info.end_time and state.terminal else None,
-            log=log,
+            head=info.driver_node_id,
         )
+
+    def _said(self, job: str, head: str | None) -> list[dict[str, Any]]:
+        """The phases that a job has reported: a small file, however long its log is."""
+        if head is None:
+            return []
+        try:
+            parts = self.client.read_file(head, phases.FILE.format(job), phases.LINES)
+            return phases.read(b"".join(parts).decode())
+        except NoSuchFile:
+            return []
 
 
 def _from_record(record: Record) -> Job:

@@ -1,10 +1,12 @@
-"""What a job tells whoever submitted it: one line of JSON on its log for every change of phase.
+"""What a job tells whoever submitted it: a line of JSON for every change of phase.
 
-    ::savanna {"phase": "running", "run": "pong/20261121T120000Z-s0"}
+    {"phase": "running", "run": "pong/20261121T120000Z-s0", "checkpoint": false, "workers": 2}
 
-Phases: waiting (there, missing), starting (workers), running (run, checkpoint), stopping, and one
-of succeeded, stopped (exit_code) and failed (cause, node, exit_code) at the end. Only a process
-that `savanna submit` started reports them: one with the variable `SAVANNA_JOB`.
+The lines lie in a file beside the job's log on the head, so that asking for a state does not mean
+reading a log. Phases: waiting (there and missing, or why), starting (workers), running (run,
+checkpoint), stopping, and at the end succeeded, stopped (exit_code) or failed (cause, node,
+exit_code). Only a process that `savanna submit` started reports them: one with the variable
+`SAVANNA_JOB`.
 """
 
 from __future__ import annotations
@@ -15,24 +17,43 @@ import os
 import re
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, TextIO
 
 from savanna.errors import Interrupted, UsageError
 from savanna.runs.owner import JOB
 
-PREFIX = "::savanna "
 FINAL = ("succeeded", "stopped", "failed")
+LOG, FILE = "job-driver-{}.log", "job-driver-{}.phases"
+"""Names on the head, with the job's id: Ray's of the log, and ours beside it."""
+LINES = 50
+"""How many of the last lines say all there is to know: each repeats what is in `_LASTING`."""
+_LASTING = ("run", "checkpoint", "workers")
+_lasting: dict[str, Any] = {}  # this process is one job
 
 
 def report(phase: str, stream: TextIO | None = None, **details: Any) -> None:
-    """Write one phase line to `stream` (default: stderr) if this process is a job."""
-    if not os.environ.get(JOB):
+    """Add a line if this process is a job, whose log `stream` (default: stderr) is.
+
+    What cannot be written is lost: a full disk ends no run here.
+    """
+    job = os.environ.get(JOB)
+    if not job:
         return
-    stream = stream or sys.stderr
-    stream.flush()
-    line = f"{PREFIX}{json.dumps({'phase': phase, **details})}\n"
-    # Past the stream's buffer: a signal handler may report, while a write is under way.
-    os.write(stream.fileno(), line.encode())
+    _lasting.update({key: details[key] for key in _LASTING if key in details})
+    line = json.dumps({"phase": phase, **_lasting, **details}) + "\n"
+    with contextlib.suppress(OSError):
+        # Ray opened the log; nothing else says where it lies.
+        log = Path(f"/proc/self/fd/{(stream or sys.stderr).fileno()}").resolve()
+        if log.name != LOG.format(job):
+            return
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
+        file = os.open(log.with_name(FILE.format(job)), flags, 0o644)
+        try:
+            # In one write: a signal handler may report while another report is under way.
+            os.write(file, line.encode())
+        finally:
+            os.close(file)
 
 
 @contextlib.contextmanager
@@ -52,19 +73,12 @@ def outcome() -> Iterator[None]:
     report("succeeded")
 
 
-def read(log: str) -> list[dict[str, Any]]:
-    """The phases in a job's log, oldest first; what is no whole phase line is left out."""
+def read(text: str) -> list[dict[str, Any]]:
+    """The phases in the text of such a file, oldest first; what is not a whole line is left out."""
     found = []
-    for line in log.splitlines():
-        if line.startswith(PREFIX):
-            with contextlib.suppress(ValueError):
-                content = json.loads(line.removeprefix(PREFIX))
-                if isinstance(content, dict) and isinstance(content.get("phase"), str):
-                    found.append(content)
+    for line in text.splitlines():
+        with contextlib.suppress(ValueError):
+            content = json.loads(line)
+            if isinstance(content, dict) and isinstance(content.get("phase"), str):
+                found.append(content)
     return found
-
-
-def without_phases(log: str) -> str:
-    """`log` as people read it."""
-    lines = log.splitlines(keepends=True)
-    return "".join(line for line in lines if not line.startswith(PREFIX))

@@ -9,12 +9,14 @@ from typing import Any
 from savanna.jobs.phases import FINAL
 
 TERMINAL = FINAL
+WRONG_USAGE = 2  # exit code
 LOST = "the cluster no longer knows this job: its head was restarted or replaced"
 
 
 @dataclass(frozen=True)
 class State:
-    """`name`: queued, waiting for nodes, starting, running, stopping, succeeded, failed, stopped.
+    """`name`: queued, waiting for nodes, waiting, starting, running, stopping; succeeded, failed,
+    stopped.
 
     `resumable` says that `run` (experiment/id) has a checkpoint to go on from.
     """
@@ -32,6 +34,16 @@ class State:
     @property
     def terminal(self) -> bool:
         return self.name in TERMINAL
+
+    @property
+    def text(self) -> str:
+        """`waiting: 3 of 4 CPUs are taken by pong-20261121-065500-ab12`."""
+        return f"{self.name}: {self.detail}" if self.detail else self.name
+
+    @property
+    def refused(self) -> bool:
+        """Whether its command was wrong: it would be again, so there is nothing to try again."""
+        return self.name == "failed" and self.exit_code == WRONG_USAGE
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -81,9 +93,11 @@ def state_of(
 def _going_on(phases: Sequence[dict[str, Any]], common: dict[str, Any]) -> State:
     last = phases[-1] if phases else {"phase": "starting"}
     if last["phase"] == "waiting":
+        if "why" in last:
+            return State("waiting", last["why"], **common)
         there = ", ".join(last.get("there", [])) or "none"
         missing = last.get("missing", 0)
-        return State("waiting for nodes", f"there: {there}; missing: {missing}", **common)
+        return State("waiting for nodes", f"{missing} missing, there: {there}", **common)
     if any(p["phase"] == "stopping" for p in phases):
         return State("stopping", **common)
     if last["phase"] == "running":

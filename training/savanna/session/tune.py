@@ -27,6 +27,8 @@ def run_tune(session: Session) -> None:
     os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
     from ray import tune
 
+    from savanna.session.waiting import Waiting
+
     plan, resumption = session.plan, session.resumption
     config: dict[str, Any] = plan.config.to_dict()
     if plan.search:
@@ -52,7 +54,7 @@ def run_tune(session: Session) -> None:
                 checkpoint_frequency=plan.kept.checkpoint_freq,
                 checkpoint_at_end=plan.kept.checkpoint_at_end,
             ),
-            callbacks=[session.recording],
+            callbacks=[session.recording, Waiting(session.terminal)],
             max_failures=plan.kept.max_failures,
             trial_dirname_creator=_Here(session.opening.name_of),
             raise_on_failed_trial=False,
