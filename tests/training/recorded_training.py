@@ -7,6 +7,7 @@ iteration's row beside the episodes that its environments have really played by 
 import json
 import sys
 from dataclasses import asdict
+from pathlib import Path
 from unittest.mock import patch
 
 import gymnasium as gym
@@ -102,7 +103,7 @@ def config_of(name):
 
 def trained(name, iterations, folder, load):
     config = config_of(name)
-    algorithm = make_trainable(config.algo_class, None, None)(config.to_dict())
+    algorithm = make_trainable(config.algo_class, Path(folder), keep=1)(config.to_dict())
     if load:
         algorithm.load_checkpoint(folder)
     for _ in range(iterations):

@@ -11,7 +11,8 @@ HEAVY = ("PIL", "gymnasium", "imageio_ffmpeg", "ray", "torch")
 RESULT = """
 from savanna.metrics import IterationResult
 result = {"training_iteration": 1, "time_total_s": 1.0, "config": {"env": "PongNoFrameskip-v4"}}
-IterationResult.from_rllib(result | {"env_runners": {"episode_return_mean": -20.0}})
+tally = {"episodes": 1, "sampled": 1, "trained": 1, "return_mean": -20.0}
+IterationResult.from_rllib(result | {"time_this_iter_s": 1.0, "tally": tally})
 """
 READING = """
 from pathlib import Path

@@ -9,8 +9,8 @@ from ray.rllib.env.single_agent_env_runner import SingleAgentEnvRunner
 
 from savanna.algorithms.continuation import is_whole_in_a_pickle, pack_env_runner, unpack_env_runner
 from savanna.algorithms.ppo import PPOConfig
+from savanna.envs.gymnasium_env import Gymnasium
 from savanna.envs.rllib_world import RLlibWorld
-from savanna.envs.single import make_single_env
 from savanna.runs.directory import RunDirectory
 
 QUICK = ("--evaluate-episodes", "0", "--no-video", "--no-report", "--checkpoint-freq", "2")
@@ -89,10 +89,10 @@ def test_other_settings_of_the_environment_begin_new_episodes():
 
 def test_which_environments_go_on_in_the_middle_of_an_episode():
     """A pickle of others may be one of how to make them anew."""
-    assert is_whole_in_a_pickle(make_single_env("CartPole-v1", {}))
+    assert is_whole_in_a_pickle(Gymnasium("CartPole-v1", {}).make_flat())
     assert is_whole_in_a_pickle(RLlibWorld("simple_spread", {}))
     assert not is_whole_in_a_pickle(RLlibWorld("simple_spread", {"backend": "mpe2"}))
-    own = make_single_env("CartPole-v1", {})
+    own = Gymnasium("CartPole-v1", {}).make_flat()
     own.unwrapped.__class__ = type("Own", (type(own.unwrapped),), {"__module__": "mine"})
     assert not is_whole_in_a_pickle(own) and not is_whole_in_a_pickle(None)
     own.unwrapped.metadata = {"picklable": True}

@@ -12,7 +12,6 @@ BROKEN = {
     "config.json": ["", '{"experiment": "gym", "algo', "[]", "null"],
     "status.json": ["", "{", "7", '{"state": "running", "host": "HERE"}'],
     "metrics.csv": ["iteration,agent_steps\x00\xff\n1,2\n"],
-    "checkpoints.json": ["", "{}", '[{"number": 1}]', "[1]"],
     "evaluations.json": ["", "{}", "[{}]"],
 }
 

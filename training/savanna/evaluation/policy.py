@@ -14,6 +14,7 @@ from ray.rllib.core.columns import Columns
 from ray.rllib.core.rl_module.rl_module import RLModule
 
 from savanna.errors import SavannaError, UsageError
+from savanna.old_names import old_names
 
 MODULES = "learner_group/learner/rl_module"
 MODULE = f"{MODULES}/default_policy"
@@ -90,7 +91,8 @@ def load_policy(checkpoint: Path, module_id: str = "default_policy") -> Policy:
     if not checkpoint.is_dir():
         raise UsageError(f"no checkpoint at {checkpoint}")
     try:
-        module = RLModule.from_checkpoint(str((checkpoint / MODULES / module_id).resolve()))
+        with old_names():
+            module = RLModule.from_checkpoint(str((checkpoint / MODULES / module_id).resolve()))
     except Exception as error:  # unpickling a damaged file may raise anything
         raise SavannaError(
             f"checkpoint {checkpoint} is damaged or incomplete ({type(error).__name__}: {error})"

@@ -81,7 +81,7 @@ def blocks_of(path: Path, size: int) -> Iterator[bytes]:
 
 
 def tell(folder: Path, out: TextIO) -> None:
-    """Print the files of the run directory `folder`, without half-written ones (`.name`) and `OWNER`."""
+    """Print the files of a run directory, without `OWNER` and half-written ones (`.name`)."""
     if not (folder / "config.json").is_file():
         raise UsageError(f"{folder} on the cluster's head is no run directory")
     count = 0

@@ -16,6 +16,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from savanna.old_names import old_names
+
 MANIFEST = "checkpoint.json"
 DISCARDED = "discarded"
 """Folder of what came after a checkpoint that the run went back to."""
@@ -133,7 +135,7 @@ def is_whole(checkpoint: Path) -> bool:
         json.loads((checkpoint / "rllib_checkpoint.json").read_text())
         networks = list(checkpoint.glob(_NETWORKS))
         for file in (checkpoint / _STATE, *networks):
-            with file.open("rb") as handle:
+            with file.open("rb") as handle, old_names():
                 pickle.load(handle)
         components = [checkpoint / part for part in ("", "learner_group", "learner_group/learner")]
         parts = [file for file in checkpoint.rglob("*") if file.is_file()]

@@ -194,10 +194,13 @@ def _born(pid: int) -> str | None:
 @contextlib.contextmanager
 def _alone(run: Path) -> Iterator[None]:
     """Of all processes that want to own a run, one is in this block, where the disk has locks."""
-    with (run / ".owner.lock").open("w") as file:
+    folder = os.open(run, os.O_RDONLY)
+    try:
         with contextlib.suppress(OSError):  # some network shares have none
-            fcntl.flock(file, fcntl.LOCK_EX)
+            fcntl.flock(folder, fcntl.LOCK_EX)
         yield
+    finally:
+        os.close(folder)
 
 
 def _described(owner: Mapping[str, Any]) -> str:

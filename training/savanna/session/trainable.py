@@ -10,6 +10,7 @@ from savanna.algorithms.tally import Tally
 from savanna.envs.families import environment_of
 from savanna.errors import SavannaError
 from savanna.metrics import OLD_SCALE, TALLY
+from savanna.old_names import old_names
 from savanna.runs.checkpoints import (
     CheckpointInfo,
     checkpoints_in,
@@ -42,7 +43,7 @@ def make_trainable(
     A trial goes on from the newest checkpoint of its run, the first time as after a failure. Where
     there is none it begins, with the `networks` of that checkpoint where one is given. It saves
     into its run, and keeps the best `keep` checkpoints there. With `film_every` the results hold
-    a film every so many episodes (see `savanna.session.films`).
+    a film every so many episodes (see `savanna.session.films`). Without Tune `folder` is the run.
     """
 
     class Trainable(algorithm):
@@ -60,7 +61,7 @@ def make_trainable(
             self._startup = TrialStartup()
             self._tally = Tally()
             self._filmer = Filmer(film_every) if film_every else None
-            self._run = folder / self._storage.trial_dir_name
+            self._run = folder / self._storage.trial_dir_name if self._storage else folder
             if not self._run.is_dir():
                 raise SavannaError(
                     f"the cluster's head has no folder {self._run}: start the command on the head, "
@@ -73,7 +74,8 @@ def make_trainable(
             checkpoints = checkpoints_in(self._run)
             if checkpoints:
                 newest = checkpoints[-1]
-                self.load_checkpoint(str(path_of(self._run, newest.number)))
+                with old_names():
+                    self.load_checkpoint(str(path_of(self._run, newest.number)))
                 self._iteration, self._time_total = newest.iteration, newest.seconds
             elif networks is not None:
                 load_networks(self, networks)
@@ -84,6 +86,7 @@ def make_trainable(
             result: dict[str, Any] = super().train()
             self._tally.update(result)
             result.update(self._old_scale)
+            self._recorded = result
             film = self._filmer.film(self, result) if self._filmer else {}
             return result | ({FILM: film} if film else {}) | self._startup.take()
 
@@ -95,7 +98,7 @@ def make_trainable(
 
             info = write_checkpoint(
                 self._run,
-                lambda number: _described(number, self._last_result),
+                lambda number: _described(number, self._recorded),
                 lambda partial: self.save_checkpoint(str(partial)),
             )
             delete_all_but_best(self._run, keep)
