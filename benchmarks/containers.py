@@ -112,7 +112,7 @@ def containers(folder: Path, steps: int) -> dict[str, float]:
         NODES[0],
         "bash",
         "-c",
-        f"grep -s ::savanna {LOGS}/job-driver-{job}.log | grep -E 'succeeded|failed|stopped'",
+        f"grep -sE 'succeeded|failed|stopped' {LOGS}/job-driver-{job}.phases",
     ):
         if first is None and inside(NODES[0], "bash", "-c", "ls /results/pong/2*/nodes.json"):
             first = time.monotonic() - began

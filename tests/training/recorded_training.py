@@ -103,7 +103,7 @@ def config_of(name):
 
 def trained(name, iterations, folder, load):
     config = config_of(name)
-    algorithm = make_trainable(config.algo_class, Path(folder), keep=1)(config.to_dict())
+    algorithm = make_trainable(config.algo_class, Path(folder).parent, keep=1)(config.to_dict())
     if load:
         algorithm.load_checkpoint(folder)
     for _ in range(iterations):

@@ -7,7 +7,6 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
-import gymnasium as gym
 import numpy as np
 import pytest
 from command import savanna
@@ -44,12 +43,9 @@ class Walk(gym.Env):
 
 @pytest.fixture
 def old_checkpoint(tmp_path):
-    module = AtariModule(
-        observation_space=gym.spaces.Box(0, 255, (4, 42, 42), np.uint8),
-        action_space=gym.spaces.Discrete(6),
-        inference_only=False,
-        model_config={"encoder": "small", "standardize_frames": 100},
-    )
+    with old_names():
+        _, arguments = pickle.loads(OLD.read_bytes())["ctor_args_and_kwargs"]
+    module = AtariModule(**arguments)
     module.save_to_path(tmp_path / MODULE)
     assert b"training.modules.atari" in OLD.read_bytes()
     shutil.copy(OLD, tmp_path / MODULE)
@@ -63,7 +59,7 @@ def test_a_checkpoint_of_the_old_name_loads(theirs, old_checkpoint, monkeypatch)
     spec = importlib.import_module("savanna.modules.atari").__spec__
     policy = load_policy(old_checkpoint)
     assert type(policy.module) is AtariModule
-    actions = policy.act(np.zeros((3, 4, 42, 42), np.uint8))
+    actions = policy.act(np.zeros((3, *policy.module.observation_space.shape), np.uint8))
     assert actions.shape == (3,)
     assert sys.modules.get("training") is theirs
     assert importlib.import_module("savanna.modules.atari").__spec__ is spec

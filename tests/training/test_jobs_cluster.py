@@ -154,7 +154,8 @@ def test_a_job_from_submit_to_fetch(head, run, succeeded):
     path = head / fetched.stdout.strip()
     assert path == head / "runs" / state["run"]
     there = head / "results" / state["run"]
-    names = {p.relative_to(there) for p in there.rglob("*") if p.is_file()}
+    files = [p for p in there.rglob("*") if p.is_file() and not p.name.startswith(".")]
+    names = {p.relative_to(there) for p in files}
     assert {p.relative_to(path) for p in path.rglob("*") if p.is_file()} == names
     assert all((path / n).read_bytes() == (there / n).read_bytes() for n in names)
     assert run("evaluate", "--episodes", "1", state["run"]).returncode == 0
