@@ -18,7 +18,8 @@ from ray.rllib.utils.metrics import (
     TIMERS,
 )
 
-from savanna.algorithms.tally import report
+from savanna.algorithms.episode import Episode
+from savanna.algorithms.tally import put_into
 
 WAIT_SECONDS = 0.01
 """How long an idle driver waits for a fragment before it looks again. RLlib's default of 0 spins,
@@ -44,10 +45,12 @@ class FragmentDriver(Algorithm):
     """
 
     _fragments: list[Any]
+    _ended: list[Episode]
     _steps_by_node: Counter[str]
 
     def setup(self, config: Any) -> None:
         self._fragments = []
+        self._ended = []
         self._steps_by_node = Counter()
         self._next_restore = 0.0
         # Env runners share the machine; torch would start a thread for every core.
@@ -94,8 +97,7 @@ class FragmentDriver(Algorithm):
         self._fragments.append(fragment)
         steps = (ENV_RUNNER_RESULTS, NUM_ENV_STEPS_SAMPLED_LIFETIME)
         self.metrics.log_value(steps, len(fragment), reduce="lifetime_sum")
-        for episode in fragment.episodes:
-            report(self.metrics, episode, ENV_RUNNER_RESULTS)
+        self._ended += fragment.episodes
         self._steps_by_node[fragment.node] += len(fragment)
 
     def restore_env_runners(self, env_runner_group: EnvRunnerGroup) -> list[int]:
@@ -113,8 +115,12 @@ class FragmentDriver(Algorithm):
             raise error
 
     def train(self) -> dict[str, Any]:
-        """RLlib's result; also how much each node sampled so far (`agent_steps_by_node`)."""
-        return {**super().train(), "agent_steps_by_node": dict(self._steps_by_node)}
+        """RLlib's result; also the episodes that ended, and how much each node sampled so far
+        (`agent_steps_by_node`)."""
+        result: dict[str, Any] = super().train()
+        put_into(result, self._ended)
+        self._ended = []
+        return {**result, "agent_steps_by_node": dict(self._steps_by_node)}
 
     def get_state(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
         state: dict[str, Any] = super().get_state(*args, **kwargs)

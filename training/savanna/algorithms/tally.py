@@ -7,7 +7,7 @@ and keeps its state with the checkpoints: a resumed run goes on counting.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from savanna.algorithms.episode import Episode
@@ -19,12 +19,14 @@ if TYPE_CHECKING:
 _ENDED = "episodes_ended"
 
 
-def report(metrics: MetricsLogger, episode: Episode, *above: str) -> None:
-    """Let the iteration's result have `episode`, which has just ended.
+def report(metrics: MetricsLogger, episode: Episode) -> None:
+    """Let the result have `episode`, which has just ended; `metrics` are an env runner's."""
+    metrics.log_value(_ENDED, episode, reduce="item_series")
 
-    `metrics` are an env runner's, or with `above="env_runners"` the algorithm's.
-    """
-    metrics.log_value((*above, _ENDED), episode, reduce="item_series")
+
+def put_into(result: dict[str, Any], episodes: Sequence[Episode]) -> None:
+    """Let `result` have the `episodes` that ended in its iteration, where no env runner reports."""
+    result.setdefault("env_runners", {})[_ENDED] = list(episodes)
 
 
 class Tally:
