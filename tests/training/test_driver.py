@@ -30,6 +30,7 @@ def driver(error, restart=True):
     impala.env_runner_group = SimpleNamespace(_worker_manager=manager)
     impala.config = SimpleNamespace(restart_failed_env_runners=restart, num_env_runners=1)
     impala._fragments = []
+    impala._ended = []
     return impala, asked
 
 
@@ -101,6 +102,7 @@ def test_a_slow_learner_learns_from_every_sample_and_none_pile_up(kind, per_batc
     )
     algorithm.config = SimpleNamespace(num_env_runners=4, fragments_per_batch=per_batch)
     algorithm._fragments = []
+    algorithm._ended = []
     algorithm._steps_by_node = Counter()
     for _ in range(100):
         algorithm.training_step()
