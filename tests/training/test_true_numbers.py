@@ -11,9 +11,10 @@ from statistics import mean
 import pytest
 from command import ours, run, savanna
 from plans import plan_of
+from ray.rllib.utils.metrics.metrics_logger import MetricsLogger
 
 from savanna.algorithms.episode import Episode
-from savanna.algorithms.tally import Tally
+from savanna.algorithms.tally import Tally, report
 from savanna.errors import UsageError
 from savanna.runs.directory import RunDirectory
 
@@ -161,6 +162,20 @@ def test_a_trial_that_is_tried_again_counts_its_episodes_once():
         tally.restore(state)
     tally.update(last)
     assert (last["tally"]["episodes"], last["tally"]["return_mean"]) == (3, 3.0)
+
+
+@pytest.mark.parametrize("ended", [0, 1, 2])
+def test_episodes_come_through_however_few_end_in_an_iteration(ended):
+    """Good policies play long: RLlib makes a list of one item that item."""
+    runner, algorithm = MetricsLogger(), MetricsLogger(root=True)
+    for _ in range(ended):
+        report(runner, Episode(500.0, 500))
+    algorithm.aggregate([runner.reduce()], key="env_runners")
+    found, tally = result(), Tally()
+    found["env_runners"] |= algorithm.compile().get("env_runners", {})
+    tally.update(found)
+    assert found["tally"]["episodes"] == ended
+    assert found["tally"].get("return_mean") == (500.0 if ended else None)
 
 
 def test_a_checkpoint_that_lacks_its_episodes_gives_no_mean_until_there_are_100():

@@ -41,6 +41,8 @@ class Tally:
     def update(self, result: dict[str, Any]) -> None:
         """Take the episodes out of an iteration's result, and put in what is known by now."""
         ended = result.get("env_runners", {}).pop(_ENDED, ())
+        if isinstance(ended, Episode):
+            ended = [ended]  # RLlib makes a list of one item that item
         self._episodes.extend(ended)
         self._total += len(ended)
         before, self._steps = self._steps, lifetime_steps(result)
