@@ -47,15 +47,16 @@ def test_it_is_said_once_until_it_changes_or_the_trial_starts(monkeypatch):
         "savanna.session.waiting.phases.report",
         lambda phase, stream, **details: reported.append((phase, details.get("why"))),
     )
-    answers = iter(["a", "a", "b", None, "never asked"])
+    passing = "of a moment: Ray has not yet placed what fits again"
+    answers = iter(["a", "a", "a", passing, "b", "b", passing, None, "never asked"])
     terminal = io.StringIO()
     waiting = Waiting(terminal, lambda: next(answers))
-    for now[0] in range(20):
+    for now[0] in range(2, 2 + 8 * 3):
         waiting.on_step_begin(0, [])
     assert terminal.getvalue() == "Waiting: a.\nWaiting: b.\n"
     assert reported == [("waiting", "a"), ("waiting", "b"), ("starting", None)]
     waiting.on_trial_start(0, [], None)
-    for now[0] in range(20, 40):
+    for now[0] in range(30, 60):
         waiting.on_step_begin(0, [])
     assert next(answers) == "never asked"
 

@@ -14,7 +14,9 @@ from savanna.jobs import phases
 
 GRACE_SECONDS = 2.0
 """A trial that is placed sooner has not waited."""
-EVERY_SECONDS = 5.0
+EVERY_SECONDS = 3.0
+"""Between two looks. What only one of them saw passes: when another run ends, Ray may take a second
+to place what fits by then."""
 KINDS = ("GPU", "CPU")
 
 
@@ -109,6 +111,7 @@ class Waiting(Callback):
     def __init__(self, terminal: TextIO, look: Callable[[], str | None] = look) -> None:
         self._terminal, self._look = terminal, look
         self._next = time.monotonic() + GRACE_SECONDS
+        self._seen: str | None = None
         self._said: str | None = None
         self._over = False
 
@@ -123,9 +126,10 @@ class Waiting(Callback):
             print(f"cannot see what this waits for: {error}", file=sys.stderr)
             self._over = True
             return
+        again, self._seen = why == self._seen, why
         if why is None:
             self._end()
-        elif why != self._said:
+        elif again and why != self._said:
             self._said = why
             phases.report("waiting", self._terminal, why=why)
             print(f"Waiting: {why}.", file=self._terminal, flush=True)
