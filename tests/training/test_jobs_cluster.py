@@ -246,6 +246,11 @@ def test_a_second_job_says_what_it_waits_for_and_starts_when_that_is_free(run):
     assert waiting["detail"] == f"2 of 3 CPUs are taken by {first}"
     assert f"waiting: 2 of 3 CPUs are taken by {first}" in run("status").stdout
     assert f"Waiting: 2 of 3 CPUs are taken by {first}." in run("logs", second).stdout
+    third = run("submit", "cartpole", "--seed", "3", *stop, *options).stdout.strip()
+    wait_until(lambda: state_of(run, third)["state"] == "waiting")
+    assert run("stop", third).returncode == 0
+    stopped = state_of(run, third)
+    assert stopped["state"] == "stopped" and "SIGTERM received" in stopped["cause"], stopped
     assert run("stop", first).returncode == 0
     ended = run("wait", second)
     assert (ended.returncode, ended.stdout) == (0, "succeeded\n"), ended.stderr

@@ -1,17 +1,19 @@
 """The copy of a run in a storage: what it holds, and which of two copies is the newer one."""
 
+import contextlib
 import json
 import shutil
 import socket
 import time
+from unittest.mock import Mock
 
 import pytest
 
-from savanna.errors import UsageError
+from savanna.errors import SavannaError, UsageError
 from savanna.runs import stored
 from savanna.runs.checkpoints import MANIFEST, checkpoints_in
 from savanna.runs.directory import RunDirectory
-from savanna.runs.owner import FILE
+from savanna.runs.owner import FILE, owned
 from savanna.runs.storage import connect
 from savanna.runs.stored import find_anywhere
 from savanna.runs.upload import Upload
@@ -74,7 +76,27 @@ def test_the_newer_copy_wins(run, place, copied):
     assert fetched and found.run.path == run.path
     assert found.run.status["session"] == 2 and len(found.run.metrics()) == 3
     aside = next(run.path.parent.glob(".older-*"))
-    assert (aside / "metrics.csv").read_text() == "old" and str(aside) in said[0]
+    assert (aside / "metrics.csv").read_text() == "old" and str(aside) in said[-1]
+
+
+@pytest.mark.parametrize("trouble", ["written here", "the storage fails"])
+def test_an_older_copy_stays_where_the_newer_one_cannot_come(
+    trouble, run, place, copied, monkeypatch
+):
+    with_status(run, session=2, started_by="there")
+    copy(run, place)
+    with_status(run, session=1, started_by="here")
+    with contextlib.ExitStack() as stack:
+        if trouble == "written here":
+            stack.enter_context(owned(run.path))
+            stack.enter_context(pytest.raises(UsageError, match="still being written"))
+        else:
+            copying = Mock(side_effect=OSError("broken off"))
+            monkeypatch.setattr("pyarrow.fs.copy_files", copying)
+            stack.enter_context(pytest.raises(SavannaError, match="broken off"))
+        find_anywhere("latest", copied / "runs", str(place))
+    assert run.status["started_by"] == "here" and len(run.checkpoints()) == 3
+    assert not list(run.path.parent.glob(".*"))
 
 
 @pytest.mark.parametrize("there", [{"session": 1, "started_by": "here"}, {"session": 0}])

@@ -134,6 +134,20 @@ def test_a_run_that_goes_on_is_not_resumed(tmp_path):
     assert run.status["state"] == "stopped" and run.checkpoints()
 
 
+def test_a_run_is_resumed_in_place_from_any_folder(copied, tmp_path):
+    """Case 05."""
+    run = RunDirectory.find("latest", copied / "runs")
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    more = ("--stop", "iterations=4", *QUICK)
+    done = savanna("train", "--resume", str(run.path), *more, cwd=elsewhere)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == str(run.path)
+    # MLflow's folder: tests track in a database that is not the run's.
+    assert {path.name for path in elsewhere.iterdir()} <= {"mlruns"}
+    assert [row["iteration"] for row in run.metrics()] == [1, 2, 3, 4]
+
+
 def test_commands_together_make_whole_runs_each(tmp_path):
     """One runs folder, one experiment; none needs what another deletes."""
     few = ("--stop", "iterations=3", "--address", "local", "--num-env-runners", "0")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import shutil
 import sys
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -16,7 +17,7 @@ from savanna.errors import SavannaError, UsageError
 from savanna.runs.checkpoints import is_whole, number_of
 from savanna.runs.copier import PUSH_SECONDS
 from savanna.runs.directory import RunDirectory
-from savanna.runs.owner import FILE, refuse_living
+from savanna.runs.owner import FILE, name_of, refuse_living, refuse_owned
 from savanna.runs.resumption import Resumption, find_resumption
 from savanna.runs.storage import Storage, explain, open_storage, read_from_storage
 from savanna.runs.upload import BACKUP
@@ -182,21 +183,38 @@ def find_anywhere(
     if location is None:
         return find_resumption(reference, runs_root), False
     name, at, number = reference.partition("@")
+    older = None
     if is_local(reference, runs_root):
         here = find_resumption(reference, runs_root)
         if here.run is None or not _newer_in(location, here.run):
             return here, False
-        name = f"{here.run.path.parent.name}/{here.run.id}"
-        aside = here.run.path.with_name(f".older-{here.run.id}-{uuid.uuid4().hex[:6]}")
-        say(f"{name} went on elsewhere: {location} has the newer one. The one here is now {aside}.")
-        runs_root = here.run.path.parent.parent
-        here.run.path.rename(aside)
+        refuse_owned(here.run.path)
+        older = here.run.path
+        name, runs_root = name_of(older), older.parent.parent
     storage = open_storage(location)
     run = find_run(storage, name)
-    _refuse_owned(location, run, say)
-    fetched = download_run(storage, run, runs_root, say)
+    _refuse_owned_there(location, run, say)
+    with _set_aside(older, location, say):
+        fetched = download_run(storage, run, runs_root, say)
     (fetched.path / FILE).unlink(missing_ok=True)
     return find_resumption(f"{fetched.path}{at}{number}", runs_root), True
+
+
+@contextlib.contextmanager
+def _set_aside(older: Path | None, location: str, say: Callable[[str], None]) -> Iterator[None]:
+    """Make room for the newer copy of a run; the older one is back if the block fails."""
+    if older is None:
+        yield
+        return
+    aside = older.with_name(f".older-{older.name}-{uuid.uuid4().hex[:6]}")
+    older.rename(aside)
+    try:
+        yield
+    except BaseException:
+        aside.rename(older)
+        raise
+    name = name_of(older)
+    say(f"{name} went on elsewhere: {location} has the newer one. The one here is now {aside}.")
 
 
 def _newer_in(location: str, run: RunDirectory) -> bool:
@@ -204,7 +222,7 @@ def _newer_in(location: str, run: RunDirectory) -> bool:
 
     `UsageError` where it went on here and there, each without the other, or is being written.
     """
-    name = f"{run.path.parent.name}/{run.id}"
+    name = name_of(run.path)
     text = read_from_storage(location, f"{name}/status.json")
     try:
         there = json.loads(text) if text else {}
@@ -221,7 +239,7 @@ def _newer_in(location: str, run: RunDirectory) -> bool:
     return False
 
 
-def _refuse_owned(location: str, name: str, say: Callable[[str], None]) -> None:
+def _refuse_owned_there(location: str, name: str, say: Callable[[str], None]) -> None:
     """`UsageError` where somebody writes the run in the storage."""
 
     def look() -> Any:

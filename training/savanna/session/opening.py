@@ -74,7 +74,8 @@ class Opening:
         for owner in self._owners:
             owner.renew()
         delete_unfinished(run.path)
-        run.mark_latest(request.runs_root)
+        # Of a resumed run, wherever the command is called from.
+        run.mark_latest(run.path.parent.parent)
         self._log.put_into(run)
         content = plan.content_with(_drawn(trial), self._group)
         run.write_json("config.json", content)

@@ -102,6 +102,8 @@ class Session:
             why = f"Stopped: {self.stop_request.reason}."
             raise Interrupted(f"{why} {how}", self.stop_request.signal)
         raise_for_failures(self.recording.records)
+        if not self._records:
+            raise SavannaError(f"{self.stop_request.reason}, before a run could start.")
         if self._unsaved is not None:
             raise SavannaError(self._unsaved)
 

@@ -83,7 +83,7 @@ class RunRecording(Callback):
     def none_is_left(self) -> bool:
         """Whether what waits for CPUs is not to start: all is to end, and what ran has ended."""
         running = any(trial.status == "RUNNING" for trial in self._trials)
-        return bool(self.records) and not running and self._request.reason is not None
+        return not running and self._request.reason is not None
 
     def on_trial_start(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
         self._record(trial)
