@@ -1,9 +1,11 @@
 """The package is `savanna`: a user's own `training` is theirs, and old checkpoints load."""
 
 import importlib
+import itertools
 import pickle
 import shutil
 import sys
+import threading
 from pathlib import Path
 from types import ModuleType
 
@@ -71,6 +73,32 @@ def test_old_names_are_for_pickles_alone():
         assert pickle.loads(b"ctraining.errors\nUsageError\n.").__module__ == "savanna.errors"
     with pytest.raises(ModuleNotFoundError):
         pickle.loads(b"ctraining.errors\nUsageError\n.")
+
+
+def test_others_may_import_meanwhile():
+    """MLflow is imported by a thread while checkpoints are read."""
+    ended = threading.Event()
+
+    def imports():
+        for count in itertools.count():
+            name = f"meanwhile_{count}"
+            sys.modules[name] = ModuleType(name)
+            if count >= 50:
+                del sys.modules[f"meanwhile_{count - 50}"]
+            if ended.is_set():
+                return
+
+    thread = threading.Thread(target=imports)
+    thread.start()
+    try:
+        for _ in range(500):
+            with old_names():
+                pass
+    finally:
+        ended.set()
+        thread.join()
+        for name in [name for name in sys.modules if name.startswith("meanwhile_")]:
+            del sys.modules[name]
 
 
 @pytest.mark.parametrize("module", ["training.py", "training/worlds.py"])

@@ -30,7 +30,7 @@ def old_names() -> Iterator[None]:
 
 def _taken_out() -> dict[str, ModuleType]:
     """The modules of that name, which are imported no longer."""
-    names = [name for name in sys.modules if name == _OLD or name.startswith(f"{_OLD}.")]
+    names = [name for name in list(sys.modules) if name == _OLD or name.startswith(f"{_OLD}.")]
     return {name: sys.modules.pop(name) for name in names}
 
 
