@@ -125,6 +125,7 @@ with own_ray(Machine(cpus=2, gpus=0), fork=True):
             from ray._raylet import UniqueID
             return {"pid": os.getpid(), "parent": os.getppid(), "given": os.environ["GIVEN"],
                     "ready": "ray.rllib.algorithms.ppo.ppo" in sys.modules,
+                    "threads": "torch" in sys.modules and sys.modules["torch"].get_num_threads(),
                     "drawn": [random.random(), float(numpy.random.rand()),
                               UniqueID.from_random().hex()]}
     if sys.argv[1] == "gone":
@@ -142,6 +143,7 @@ def test_worker_processes_are_forks_with_what_was_imported():
     result = run([sys.executable, "-c", ACTORS, "end"], env=ours(), check=True)
     _, one, other = json.loads(result.stdout.splitlines()[-1])
     assert one["parent"] == other["parent"] != 1 and one["ready"] and other["ready"]
+    assert one["threads"] == other["threads"] == 1, "as Ray has it for workers of one CPU"
     assert one["given"] == f"here-{os.environ['HOME']}"
     assert all(a != b for a, b in zip(one["drawn"], other["drawn"], strict=True))
     pids = [one["pid"], other["pid"], one["parent"]]

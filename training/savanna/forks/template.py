@@ -199,6 +199,9 @@ def _become(request: dict[str, Any], output: list[int]) -> NoReturn:
 
         Config.initialize("")  # reads the environment again
         numpy.random.seed()  # all forks would draw the same
+        if "torch" in sys.modules:  # which reads Ray's number for a worker when it is imported
+            threads = int(os.environ.get("OMP_NUM_THREADS") or 1)
+            sys.modules["torch"].set_num_threads(threads)
         sys.argv = request["arguments"]
         sys.path[0] = str(Path(sys.argv[0]).parent)
         runpy.run_path(sys.argv[0], run_name="__main__")
