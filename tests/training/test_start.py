@@ -116,6 +116,7 @@ import os, sys
 from savanna.experiments import Machine
 from savanna.session.ray_runtime import own_ray, prepare
 prepare("PPO", None)
+sys.modules["torch"].set_num_threads(2)  # as where there are two cores
 with own_ray(Machine(cpus=2, gpus=0), fork=True):
     import ray
     @ray.remote(runtime_env={"env_vars": {"GIVEN": "here-$HOME"}})
