@@ -97,13 +97,13 @@ def test_what_a_search_draws_is_checked_as_well(spread):
 
 def test_elsewhere_it_needs_an_experiment(spread, tmp_path):
     shutil.copytree(spread, tmp_path / "alone")
-    with pytest.raises(UsageError, match="begins a new run, of which experiment"):
+    with pytest.raises(UsageError, match="starts a new run. Name its experiment"):
         plan_of(checkpoint=tmp_path / "alone")
     check(tmp_path / "alone", "particle", "--actions", "discrete", *SMALL)
 
 
 def test_another_environment_needs_an_experiment(spread):
-    with pytest.raises(UsageError, match=r"--env simple_tag: the checkpoint is of simple_spread"):
+    with pytest.raises(UsageError, match="simple_tag: the checkpoint was trained on simple_s"):
         plan_of("--env", "simple_tag", checkpoint=spread)
 
 

@@ -17,11 +17,11 @@ from savanna.session.failure import explain_failure
         (
             "ray.exceptions.RayTaskError(ValueError): ray::SingleAgentEnvRunner.sample() (pid=12, "
             "ip=10.0.0.7)\nValueError: bad frame",
-            ["An env runner (process 12) on node 10.0.0.7 failed", "ValueError: bad frame"],
+            ["An env runner (PID 12) on node 10.0.0.7 failed", "ValueError: bad frame"],
         ),
         (
             "ray.exceptions.ActorDiedError: The actor died unexpectedly\n\tpid: 44\n\tip: 10.0.0.9",
-            ["The learner's process", "died", "Nothing in it raised an error"],
+            ["The training process", "died", "It raised no error"],
         ),
         (
             "ray.exceptions.OutOfMemoryError: Task was killed: the node is running low on memory",
@@ -45,8 +45,8 @@ DEAD = (
 def test_a_dead_process_is_named_with_its_own_node(tmp_path, monkeypatch):
     monkeypatch.setattr(failure, "LATE_SECONDS", 0)
     cause = explain_failure(None, DEAD, str(tmp_path / "train.log"))
-    assert "An env runner (process 44) on node 10.0.0.9 died" in cause
-    assert "Nothing in it raised an error" in cause
+    assert "An env runner (PID 44) on node 10.0.0.9 died" in cause
+    assert "It raised no error" in cause
 
 
 def test_last_words_of_a_dead_process_may_come_late_and_line_by_line(tmp_path):
@@ -77,6 +77,6 @@ def test_rays_own_file_has_the_last_words_of_a_process_here(tmp_path, monkeypatc
     )
     monkeypatch.setattr(ray, "is_initialized", lambda: True)
     monkeypatch.setattr(ray, "get_runtime_context", lambda: context)
-    for here, says in (("10.0.0.9", "the wheel fell off"), ("10.0.0.4", "Nothing in it raised")):
+    for here, says in (("10.0.0.9", "the wheel fell off"), ("10.0.0.4", "It raised no error")):
         monkeypatch.setattr(ray.util, "get_node_ip_address", lambda here=here: here)
         assert says in explain_failure(None, DEAD, str(tmp_path / "train.log"))

@@ -62,7 +62,7 @@ def test_a_film_that_cannot_be_stored_is_a_line_in_the_log(broken, tmp_path, cap
     result = {"film": {"0.jpg": b"poster", "a.mp4": b"film"}}
     assert not keep_film(run, result) and result == {}
     error = capsys.readouterr().err
-    assert error.startswith("a film could not be kept: ") and error.count("\n") == 1
+    assert error.startswith("could not save a film: ") and error.count("\n") == 1
     assert not (run.videos / "0.jpg").exists(), "half a film"
 
 

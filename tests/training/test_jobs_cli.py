@@ -77,7 +77,7 @@ def test_a_cluster_that_cannot_be_used(here, changes, says):
         (["submit", "--min-workers", "1"], "need --workers"),
         (["submit", "--workers", "1", "--min-workers", "2"], "--min-workers 2: more than"),
         (["submit", "--workers", "1", "--start-timeout", "soon"], "no duration"),
-        (["train", "--workers", "1"], "name it with --address"),
+        (["train", "--workers", "1"], "Name the cluster with --address"),
         (["submit"], "make cluster-up"),
         (["status"], "make cluster-up"),
         (["logs", "j"], "make cluster-up"),
@@ -162,6 +162,6 @@ def test_waiting_for_workers():
     fewer = Workers(wanted=2, least=1, timeout=0)
     assert wait_for_workers(fewer, lambda: [head, one], changed, lambda: None) == ["2"]
     late = Workers(wanted=2, least=2, timeout=0)
-    with pytest.raises(SavannaError, match=r"1 of 2 workers joined within 0 s: 2; missing 1\."):
+    with pytest.raises(SavannaError, match=r"1 of 2 workers joined within 0 s: 2; 1 missing\."):
         wait_for_workers(late, lambda: [head, one, dead], changed, lambda: None)
     assert wait_for_workers(two, lambda: [head], changed, lambda: "SIGTERM received") == []

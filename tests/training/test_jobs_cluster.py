@@ -278,7 +278,7 @@ def test_nodes_that_never_come(run):
     failed = run("submit", "cartpole", "--workers", "2", "--start-timeout", "2s", "--wait")
     assert failed.returncode == 1
     assert "waiting for nodes: 2 missing, there: none" in failed.stderr
-    assert "0 of 2 workers joined within 2 s; missing 2" in failed.stderr
+    assert "0 of 2 workers joined within 2 s; 2 missing" in failed.stderr
 
 
 def test_files_go_along(head, run):

@@ -111,7 +111,7 @@ def test_a_job_reports_its_end(log):
     with phases.outcome():
         phases.report("running", run="pong/1")
     assert [p["phase"] for p in said(log)] == ["running", "succeeded"]
-    text = "An env runner (process 7) on node 10.0.0.3 died: boom"
+    text = "An env runner (PID 7) on node 10.0.0.3 died: boom"
     failed = ended(SavannaError(text), log)
     wanted = {"phase": "failed", "cause": text, "node": "10.0.0.3", "exit_code": 1}
     assert failed == wanted | {"run": "pong/1"}

@@ -59,8 +59,8 @@ def test_an_empty_value_is_none(words, capsys, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        ("particle --set env=simple", "--set env: give it as --env."),
-        ("pong --set seed=3", "--set seed: give it as --seed."),
+        ("particle --set env=simple", "--set env: use --env instead."),
+        ("pong --set seed=3", "--set seed: use --seed instead."),
     ],
 )
 def test_what_has_an_option_of_its_own_is_not_set(words, says, tmp_path):

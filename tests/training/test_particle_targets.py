@@ -82,7 +82,7 @@ def test_a_return_of_the_old_service_is_read_on_the_scale_of_the_world(words, ta
     ],
 )
 def test_where_the_old_scale_is_not_known_that_is_said(words):
-    with pytest.raises(UsageError, match=r"-400: how the old service's returns .* not known"):
+    with pytest.raises(UsageError, match=r"-400: cannot convert the old service's returns"):
         plan_of(*words.split(), "--final-reward", "-400")
 
 

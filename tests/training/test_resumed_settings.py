@@ -98,7 +98,7 @@ def test_new_settings_are_as_without_a_preset_and_lost_ones_are_told(tmp_path):
     run.write_json("config.json", config)
     plan = plan_of("--resume", "x", resumed=run)
     assert plan.config.num_critics == 1
-    assert plan.notes == ["the run's setting leftover = 7 is not known any more: left out"]
+    assert plan.notes == ["the run's setting leftover = 7 no longer exists and is ignored"]
 
 
 def test_a_run_of_before_goes_on_with_the_preset(tmp_path):
@@ -113,11 +113,11 @@ def test_a_run_of_before_goes_on_with_the_preset(tmp_path):
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        ("--algorithm ppo", "the experiment particle-ppo: --resume goes on with run-1, which has"),
-        ("pong", "the experiment pong: --resume goes on with run-1, which has particle"),
+        ("--algorithm ppo", "the experiment particle-ppo: --resume continues run-1, which has"),
+        ("pong", "the experiment pong: --resume continues run-1, which has particle"),
         ("particle-ippo", "the experiment particle-ippo: --resume goes on"),
-        ("--scenario simple_tag", "--env simple_tag: --resume goes on with run-1, which has"),
-        ("--seed 3", "--seed 3: --resume goes on with run-1, which has 0"),
+        ("--scenario simple_tag", "--env simple_tag: --resume continues run-1, which has"),
+        ("--seed 3", "--seed 3: --resume continues run-1, which has 0"),
         ("--set lr=uniform(1e-4,1e-3)", "searches start new ones"),
         ("--num-samples 2", "searches start new ones"),
         (

@@ -54,7 +54,7 @@ def test_what_is_drawn_arrives(experiment, key, space, value):
         ("env_config.num_agents=choice(3,0)", "with 0: 0 agents: simple_spread needs at least 1"),
         ("env_config.max_cycles=uniform(10,20)", "expected a whole number"),
         ("env_config.max_cycels=choice(10,20)", "Did you mean 'env_config.max_cycles'"),
-        ("lr=loguniform(0,1)", "0 to 1 is no range"),
+        ("lr=loguniform(0,1)", "0 to 1 is not a valid range"),
     ],
 )
 def test_what_could_be_drawn_and_is_wrong_is_one_line(setting, says):

@@ -55,7 +55,7 @@ def test_a_dry_run_says_how_many_runs_there_will_be(words, drawn, count, capsys)
         ("--seeds 0", "--seeds 0: must be at least 1"),
         ("--seeds 1,1", "--seeds 1,1: a seed is given twice"),
         ("--seeds many", "write how many, as in --seeds 5, or which, as in --seeds 1,2,7"),
-        ("--seeds 1,2 --seed 3", "--seed 3 and --seeds 1,2: both say which"),
+        ("--seeds 1,2 --seed 3", "--seed 3 and --seeds 1,2: both choose the seeds"),
         ("--seeds 2 --num-samples 3", "--seeds 2 and --num-samples 3: without a search space"),
         ("--set seed=grid(1,2,3)", "--set seed=grid(1,2,3): give seeds as --seeds 1,2,3"),
     ],
@@ -72,7 +72,7 @@ def test_seeds_that_cannot_be_are_refused_in_one_line(words, says, capsys, tmp_p
 def test_a_resumed_run_is_one(words, copied, capsys, monkeypatch):
     monkeypatch.chdir(copied)
     assert main(["train", "--resume", "latest", *words]) == 2
-    assert "--resume goes on with one run" in capsys.readouterr().err
+    assert "--resume continues one run" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("experiment", ["cartpole", "pong", "particle"])

@@ -43,13 +43,13 @@ def test_a_dry_run_starts_no_ray(no_ray, capsys, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["pong", "--num-gpus", "8"], "8 GPU asked for, 0 there"),
+        (["pong", "--num-gpus", "8"], "GPUs requested: 8, available: 0."),
         (["pong", "--num-env-runners", "500"], "500 env runners need 501 CPUs"),
         (["pong", "--set", "ler=1"], "--set ler: unknown setting. Did you mean 'lr'?"),
         (["pong", "--set", "gamma=fast"], "--set gamma=fast: expected a number"),
         (["pong", "--set", "env_config.frame_siez=84"], "Did you mean 'env_config.frame_size'?"),
         (["pong", "--set", "model_config.encoder=huge"], "encoder must be one of small"),
-        (["pong", "--set", "lr=uniform(3,1)"], "3 to 1 is no range"),
+        (["pong", "--set", "lr=uniform(3,1)"], "3 to 1 is not a valid range"),
         (["cartpole", "--address", "127.0.0.1:1"], "could not join the Ray cluster"),
         (["cartpole", "--address", "127.0.0.1:1", "--dry-run"], "could not join the Ray cluster"),
     ],

@@ -30,7 +30,11 @@ MINE = Reservation("02", False, {"CPU": 2.0})
             {"CPU": 3.0},
             "1 of 1 GPUs are taken by pong-1",
         ),
-        ([PONG, MINE], {"CPU": 2.0}, "no node has room for a part of the 2 CPUs that it needs"),
+        (
+            [PONG, MINE],
+            {"CPU": 2.0},
+            "it needs 2 CPUs in all, and no node has room for one of its processes",
+        ),
         ([PONG, MINE, Reservation("02", True, {"CPU": 1.0})], {}, None),  # a search's next trial
         ([PONG], {}, None),  # it has asked for nothing yet
     ],

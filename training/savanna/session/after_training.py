@@ -10,7 +10,7 @@ from savanna.session.request import Kept
 
 
 def finish_all(runs: Sequence[RunDirectory], kept: Kept, say: Callable[[str], None]) -> None:
-    """Finish every run, then write the page of several and show their table."""
+    """Finish every run; for several runs, also write the group page and show the table."""
     for run in runs:
         finish(run, kept, _prefixed(say, f"{run.id}  ") if len(runs) > 1 else say)
     show_group(runs, kept, say)
@@ -21,7 +21,7 @@ def _prefixed(say: Callable[[str], None], prefix: str) -> Callable[[str], None]:
 
 
 def show_group(runs: Sequence[RunDirectory], kept: Kept, say: Callable[[str], None]) -> None:
-    """The table of a group of runs, and its page; the page never fails a command."""
+    """Show the table of a group of runs and write its page, whose failure is only a warning."""
     from savanna.recording.group_table import table
     from savanna.report import write_group_page
 
@@ -33,17 +33,17 @@ def show_group(runs: Sequence[RunDirectory], kept: Kept, say: Callable[[str], No
         page = write_group_page(group) if kept.report else None
     except Exception as error:
         page = None
-        say(f"warning: writing the page of all runs failed: {error}")
+        say(f"warning: writing the group page failed: {error}")
     for line in table(group):
         say(line)
     if asked > len(runs):
-        say(f"{asked - len(runs)} more were not started.")
+        say(f"Runs not started: {asked - len(runs)}.")
     if page is not None:
         say(f"  page         {page}")
 
 
 def finish(run: RunDirectory, kept: Kept, say: Callable[[str], None]) -> None:
-    """Each step may fail without harm to the run or to the next step."""
+    """Evaluate, film and report. A step that fails harms neither the run nor the next step."""
 
     def attempt(what: str, step: Callable[[], object]) -> None:
         say(f"{what} ...")
@@ -62,7 +62,7 @@ def finish(run: RunDirectory, kept: Kept, say: Callable[[str], None]) -> None:
         from savanna.evaluation.training_films import film_progress
 
         record_video(run)
-        film_progress(run)  # the newest: the report shows it
+        film_progress(run)  # last: the report shows the newest film
 
     def report() -> None:
         from savanna.report import write_report
@@ -72,6 +72,6 @@ def finish(run: RunDirectory, kept: Kept, say: Callable[[str], None]) -> None:
     if run.checkpoints() and kept.evaluate_episodes:
         attempt("Evaluating the kept checkpoints on the same seeds", evaluate)
     if run.checkpoints() and kept.video:
-        attempt("Filming the best one", video)
+        attempt("Filming the best checkpoint", video)
     if kept.report:
         attempt("Writing the report", report)

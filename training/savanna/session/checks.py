@@ -1,4 +1,4 @@
-"""What can be known to be wrong with a request before Ray starts."""
+"""Checks of a request that need no Ray."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from savanna.session.search_space import refused, values_of
 from savanna.session.target_return import RULES, env_settings, old_return_problem
 
 MAX_SEED = 2**31 - 1
-"""Env runners add their number to it, and NumPy takes less than 2**32."""
+"""Env runners add their index to the seed, and NumPy accepts only seeds below 2**32."""
 
 
 def check_early(request: TrainRequest) -> None:
-    """`UsageError` with a line for everything; of a run yet to be looked at, only the numbers."""
+    """`UsageError` with one line per problem; if the run is not read yet, checks only numbers."""
     problems = [*_stop_rules(request), *_numbers(request), *_seeds(request), *_workers(request)]
     if request.max_duration is not None and request.max_duration <= 0:
         problems.append(f"--max-duration {request.max_duration:g}: must be above 0 seconds.")
@@ -68,11 +68,11 @@ def _seeds(request: TrainRequest) -> list[str]:
         problems.append(f"--set seed={request.search[SEED]}: give seeds as --seeds 1,2,3.")
     if several != 1 and request.num_samples > 1 and not request.search:
         problems.append(
-            f"{given} and --num-samples {request.num_samples}: without a search space both say "
-            "how many seeds, give one."
+            f"{given} and --num-samples {request.num_samples}: without a search space, both "
+            "set the number of seeds. Give only one."
         )
     if which and request.seed is not None:
-        problems.append(f"--seed {request.seed} and {given}: both say which, give one.")
+        problems.append(f"--seed {request.seed} and {given}: both choose the seeds. Give only one.")
     if len(set(which)) < len(which):
         problems.append(f"{given}: a seed is given twice.")
     if several in (0, ()) or (isinstance(several, int) and several < 0):
@@ -88,19 +88,19 @@ def _seeds(request: TrainRequest) -> list[str]:
 
 def _workers(request: TrainRequest) -> list[str]:
     if request.workers is None and (request.min_workers, request.start_timeout) != (None, None):
-        return ["--min-workers and --start-timeout need --workers: how many are to join."]
+        return ["--min-workers and --start-timeout need --workers, the number to wait for."]
     if (request.min_workers or 0) > (request.workers or 0):
-        return [f"--min-workers {request.min_workers}: more than --workers."]
+        return [f"--min-workers {request.min_workers}: must not be above --workers."]
     return []
 
 
 def _world(request: TrainRequest) -> list[str]:
-    """What is wrong with the environment and what depends on it."""
+    """Problems with the environment and with options that depend on it."""
     experiment = get_experiment(request.experiment)
     env = request.env or experiment.env
     problems = []
     if request.film_every and not experiment.family.filmed_in_training:
-        problems.append("--film-every: only particle worlds are filmed while they train.")
+        problems.append("--film-every: only particle worlds can be filmed during training.")
     given = dict(request.settings.get("env_config", {})) | env_settings(request.overrides)
     try:
         _check_env(experiment, env, given)
@@ -115,7 +115,7 @@ def _world(request: TrainRequest) -> list[str]:
 def _searched_worlds(
     request: TrainRequest, experiment: Experiment, env: str, given: Mapping[str, Any]
 ) -> list[str]:
-    """A line for each setting that a search could draw wrongly, where checking makes nothing."""
+    """One line per search space with an invalid value, if checking creates no environment."""
     problems: dict[str, str] = {}
     searched = {} if experiment.family.own_keywords else env_settings(request.search)
     for name, text in searched.items():

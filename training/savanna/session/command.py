@@ -1,4 +1,4 @@
-"""`train`: the whole of one `savanna train` command."""
+"""`train`: one whole `savanna train` command."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ from savanna.session.workers import await_workers, count_workers
 
 
 def dry_run(request: TrainRequest) -> dict[str, Any]:
-    """`Plan.shown` of the request's plan. Starts no Ray and trains nothing."""
+    """`Plan.shown` of the request's plan. Neither starts Ray nor trains."""
     with tempfile.TemporaryDirectory() as folder:
         resumption = None
         if request.resume:
@@ -63,7 +63,7 @@ def dry_run(request: TrainRequest) -> dict[str, Any]:
 
 
 def _plan(request: TrainRequest, resumption: Resumption | None, machine: Machine) -> Plan:
-    """The plan of the request, which fits the machine and what it resumes, or `UsageError`."""
+    """The request's plan; `UsageError` unless it fits the machine and what it resumes."""
     plan = make_plan(request, machine)
     if resumption is not None:
         check_networks(resumption, plan)
@@ -71,12 +71,12 @@ def _plan(request: TrainRequest, resumption: Resumption | None, machine: Machine
 
 
 def train(request: TrainRequest) -> RunDirectory:
-    """Train, evaluate the kept checkpoints, film and report; the (last) run's directory.
+    """Train, evaluate the kept checkpoints, film and report. Returns the (last) run's directory.
 
     Raises:
-        UsageError: something asked for is wrong or impossible; nothing was started.
-        Interrupted: a signal came; the run was stopped with a checkpoint.
-        SavannaError: the run failed; its cause is the message, its directory holds all there is.
+        UsageError: the request is invalid or impossible; nothing was started.
+        Interrupted: a signal arrived; the run stopped with a checkpoint.
+        SavannaError: the run failed. The message is the cause; the run directory is kept.
     """
     began, startup = time.monotonic(), Startup()
     resumption, fetched = None, False
@@ -89,7 +89,7 @@ def train(request: TrainRequest) -> RunDirectory:
         check_storage(request.storage)
     address = address_of(request.address)
     if request.workers and not address:
-        raise UsageError("--workers waits for nodes of a cluster: name it with --address.")
+        raise UsageError("--workers waits for nodes of a cluster. Name the cluster with --address.")
     stop_request = StopRequest(began, request.max_duration)
     continued = resumption.run if resumption else None
     with (
@@ -114,7 +114,7 @@ def train(request: TrainRequest) -> RunDirectory:
                 startup.ended("imports")
                 plan = _plan(request, resumption, machine)
                 startup.ended("plan")
-                # Libraries of remote storages have threads and connections, which no fork survives.
+                # Remote storage libraries have threads and connections that do not survive a fork.
                 stack.enter_context(own_ray(machine, fork=not fetched))
             else:
                 say("Joining the Ray cluster ...")
@@ -123,7 +123,7 @@ def train(request: TrainRequest) -> RunDirectory:
                 stack.enter_context(joined_ray(address))
                 await_workers(request, stop_request, terminal, stopping)
                 plan = _plan(request, resumption, joined_machine())
-            # Once more: starting Ray sets a handler of its own for SIGTERM.
+            # Again, because starting Ray installs its own SIGTERM handler.
             stack.enter_context(handle_signals(stop_request, stopping))
             phases.report("starting", terminal, workers=count_workers())
             for note in plan.notes:

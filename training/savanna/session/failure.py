@@ -1,4 +1,4 @@
-"""Why a run failed, in one paragraph for a person."""
+"""Why a run failed, in one readable paragraph."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ _OUT_OF_MEMORY = ("OutOfMemoryError", "out of memory", "OOM", "MemoryError", "oo
 _NOISE = ("The above exception", "During handling", "Traceback", "See more", "[repeated")
 
 LATE_SECONDS = 5.0
-"""How long the last words of a process on another machine may take to reach our log."""
+"""How long the last output of a process on another machine may take to reach our log."""
 
 
 def explain_failure(error: BaseException | None, text: str, log: str) -> str:
     """Which process failed, where, with what last error, and whether memory ran out.
 
-    `text` is the traceback that Ray Tune kept, `log` the path of the run's log. What a dead
-    process printed last is waited for `LATE_SECONDS`.
+    `text` is the traceback that Ray Tune kept, `log` the path of the run's log. Waits up to
+    `LATE_SECONDS` for the last output of a dead process.
     """
     whole = f"{text}\n{error or ''}"
     runner = _RUNNER.search(whole)
-    # Ray names the dead process after those that waited for it, a failed one before them.
+    # Ray names a dead process after those that waited for it, and a failed one before them.
     which = -1 if "class_name:" in whole else 0
     pid, address = (
         found[which] if (found := pattern.findall(whole)) else None for pattern in (_PID, _ADDRESS)
     )
-    what = "An env runner" if runner else "The learner's process (the trial's)"
-    process = f" (process {pid})" if pid else ""
+    what = "An env runner" if runner else "The training process"
+    process = f" (PID {pid})" if pid else ""
     where = f" on node {address}" if address else ""
     died = (
         "died" if re.search(r"ActorDiedError|ActorUnavailable|SIGKILL|worker died", whole) else ""
@@ -46,7 +46,7 @@ def explain_failure(error: BaseException | None, text: str, log: str) -> str:
             "or use fewer env runners."
         )
     elif died and not logged:
-        parts.append("Nothing in it raised an error: it was killed, or the node went away.")
+        parts.append("It raised no error: it was killed, or its node was lost.")
     parts.append(f"Everything is kept; details are in {log}.")
     return " ".join(parts)
 
@@ -54,10 +54,10 @@ def explain_failure(error: BaseException | None, text: str, log: str) -> str:
 def last_words(log: str, pid: str, address: str | None) -> str | None:
     """The last error that process `pid` on node `address` printed before it died.
 
-    They reach our log through Ray after the news of its death, line by line; for a process of
-    this machine Ray's own file has them at once.
+    Ray sends its output to our log line by line, after the news of its death. For a process on
+    this machine, Ray's own file has the output immediately.
     """
-    # Another machine's process may have the same number as one of this machine.
+    # A process on another machine may have the same PID as one here.
     here = address == ray.util.get_node_ip_address()
     mark = f"pid={pid})" if here else f"pid={pid}, ip={address})"
     end = time.monotonic() + LATE_SECONDS
@@ -74,7 +74,7 @@ def last_words(log: str, pid: str, address: str | None) -> str | None:
 
 
 def _rays_own(pid: str) -> list[str]:
-    """What a process of this machine printed, from the file that Ray keeps of it."""
+    """What a process on this machine printed, from Ray's log file."""
     if not ray.is_initialized():
         return []
     context = ray.get_runtime_context()

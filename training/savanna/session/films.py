@@ -1,4 +1,4 @@
-"""Films while training goes on. They are made where the networks are, and travel in the result."""
+"""Films made during training, where the networks are. The result carries them to the run."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ FILM = "film"
 
 
 class Filmer:
-    """Films every `every`-th episode of the first world; a failing one is a line in the log."""
+    """Films every `every`-th episode of the first world; a failed film is only logged."""
 
     def __init__(self, every: int) -> None:
         self._every, self._done = every, -1
 
     def film(self, algorithm: Any, result: Mapping[str, Any]) -> dict[str, bytes]:
-        """The film that is due after this iteration, if one is: file names and contents."""
+        """The film due after this iteration, as {file name: content}; empty if none is due."""
         config = algorithm.config
         worlds = config.num_envs_per_env_runner * max(1, config.num_env_runners)
         episodes = result[TALLY]["episodes"] // worlds
@@ -33,8 +33,8 @@ class Filmer:
         self._done = due
         try:
             return _make(algorithm, episodes, int(result["training_iteration"]))
-        except Exception as error:  # training is worth more than a film of it
-            cause = " ".join(str(error).split())  # ffmpeg has several lines to say
+        except Exception as error:  # a film must not stop training
+            cause = " ".join(str(error).split())  # ffmpeg's errors have several lines
             print(f"no film of episode {episodes}: {cause}", file=sys.stderr, flush=True)
             return {}
 
@@ -44,24 +44,24 @@ def _make(algorithm: Any, episodes: int, iteration: int) -> dict[str, bytes]:
     from savanna.evaluation.training_films import film_episode
 
     with tempfile.TemporaryDirectory() as folder:
-        # Resuming with other env runners, episodes of a world may count back; iterations do not.
+        # After resuming with more env runners, episodes per world count back; iterations never do.
         path = Path(folder) / f"episode-{episodes:07d}-iteration-{iteration:06d}.mp4"
         film_episode(team_of(algorithm), vars(algorithm.config), path, f"episode {episodes:,}")
         return {file.name: file.read_bytes() for file in sorted(Path(folder).iterdir())}
 
 
 def keep_film(run: RunDirectory, result: dict[str, Any]) -> bool:
-    """Move the film of a result into the run directory; whether one is there now.
+    """Move the result's film into the run directory. Returns whether there was one.
 
-    A film that cannot be written is a line in the log, and none of its files stay.
+    A film that cannot be written is logged, and its files are deleted.
     """
-    files: Mapping[str, bytes] = result.pop(FILM, {})  # Tune keeps and writes results
+    files: Mapping[str, bytes] = result.pop(FILM, {})  # else Tune would keep and write it
     try:
         for name, content in files.items():
             run.videos.mkdir(exist_ok=True, parents=True)
             (run.videos / name).write_bytes(content)
     except OSError as error:
-        print(f"a film could not be kept: {error}", file=sys.stderr, flush=True)
+        print(f"could not save a film: {error}", file=sys.stderr, flush=True)
         for name in files:
             with contextlib.suppress(OSError):
                 (run.videos / name).unlink()

@@ -1,4 +1,4 @@
-"""The log of a command: what Ray, RLlib and warnings print goes there instead of the terminal."""
+"""The log of a command: gets the output of Ray, RLlib and warnings instead of the terminal."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from savanna.runs.directory import RunDirectory
 
 @contextlib.contextmanager
 def quiet(log: Path) -> Iterator[TextIO]:
-    """Append this process's stdout, stderr and warnings to `log`; yields the real stderr.
+    """Append this process's stdout, stderr and warnings to `log`; yield the real stderr.
 
-    File descriptors are redirected, not `sys.stderr` alone: Ray's C++ parts write past Python.
+    Redirects file descriptors, not only `sys.stderr`: Ray's C++ code bypasses Python.
     """
     sys.stdout.flush()
     sys.stderr.flush()
@@ -44,16 +44,16 @@ def quiet(log: Path) -> Iterator[TextIO]:
         for descriptor in saved:
             os.close(descriptor)
         terminal.close()
-        # It ends every command on a terminal with an escape code, though nothing of it is coloured.
+        # colorama would end every command with an escape code, though we print no colours.
         colorama = sys.modules.get("colorama.initialise")
         if colorama is not None:
             atexit.unregister(colorama.reset_all)
 
 
 class LogFile:
-    """The log to write from the first moment on; runs get it when they are made.
+    """The log, written from the start; runs get it when they are created.
 
-    `path` is where it is now.
+    `path` is its current location.
     """
 
     def __init__(self, path: Path, *, of_a_run: bool) -> None:
@@ -61,7 +61,7 @@ class LogFile:
         self.of_a_run = of_a_run
 
     def put_into(self, run: RunDirectory) -> None:
-        """Make it the log of `run`: moved into the first one, and linked (or named) in others."""
+        """Make it the log of `run`: move it into the first run, and link (or name) it in others."""
         if self.path.resolve() == run.log.resolve():
             return
         if not self.of_a_run:
@@ -77,7 +77,7 @@ class LogFile:
 
 @contextlib.contextmanager
 def log_file(runs_root: Path, resumed: RunDirectory | None) -> Iterator[LogFile]:
-    """The log of a command; that of the run it resumes, or a new one."""
+    """The log of a command: that of the run it resumes, or a new one."""
     if resumed is not None:
         yield LogFile(resumed.log, of_a_run=True)
         return

@@ -13,22 +13,22 @@ _NO_DEVICES = ("-1", "none", "void", "NoDevFiles")
 
 
 def this_machine() -> Machine:
-    """CPUs that this process may use and GPUs that it sees; a Ray started here has the same."""
+    """The CPUs this process may use and the GPUs it sees; a Ray started here gets the same."""
     return Machine(cpus=usable_cpus(), gpus=visible_gpus())
 
 
 def usable_cpus(root: Path = Path("/")) -> int:
-    """CPUs of the task set, at most as many as the control groups' quota gives time for.
+    """CPUs in this process's affinity mask, limited by the CPU quota of its control groups.
 
-    A container with `--cpus=1` on a machine of 64 has one. `root` is where `proc` and `sys` lie.
+    A container with `--cpus=1` on a machine with 64 CPUs has one. `root` holds `proc` and `sys`.
     """
-    affinity = getattr(os, "sched_getaffinity", None)  # Linux has it
+    affinity = getattr(os, "sched_getaffinity", None)  # Linux only
     cpus = len(affinity(0)) if affinity else os.cpu_count() or 1
     return max(1, min([cpus, *map(int, _quotas(root))]))
 
 
 def _quotas(root: Path) -> Iterator[float]:
-    """CPU time a second that each control group of this process, and those above it, allow."""
+    """CPU time per second that each control group of this process, and each parent, allows."""
     try:
         lines = (root / "proc/self/cgroup").read_text().splitlines()
     except OSError:
@@ -65,7 +65,7 @@ def _quota_v2(folder: Path) -> float | None:
 
 
 def visible_gpus() -> int:
-    """NVIDIA's GPUs here, without those that `CUDA_VISIBLE_DEVICES` hides."""
+    """NVIDIA GPUs on this machine, without those that `CUDA_VISIBLE_DEVICES` hides."""
     there = _count_by_nvml()
     if there is None:
         there = len(list(Path("/dev").glob("nvidia[0-9]*")))
@@ -79,7 +79,7 @@ def visible_gpus() -> int:
 
 
 def _count_by_nvml() -> int | None:
-    """As the driver's own library counts; `None` without it."""
+    """The count of the driver's own library; `None` without the library."""
     try:
         nvml = ctypes.CDLL("libnvidia-ml.so.1")
         if nvml.nvmlInit_v2() != 0:

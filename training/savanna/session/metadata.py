@@ -1,4 +1,4 @@
-"""Where and with what a run was made. Never the environment: it may hold secrets."""
+"""Where and with what a run was made. Never environment variables: they may hold secrets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether the networks of a checkpoint are those that a run trains, and beginning with them."""
+"""Checking that a checkpoint's networks fit a run, and loading them."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ _COMPONENT = "learner_group/learner/rl_module"
 
 
 def check_networks(resumption: Resumption, plan: Plan) -> None:
-    """`UsageError` where the checkpoint's networks are not those that `plan` trains.
+    """`UsageError` unless the checkpoint's networks are those that `plan` trains.
 
-    RLlib would load what has equal names and leave the rest as it was drawn, or fail in the middle.
+    RLlib would load parts with equal names and leave the rest random, or fail halfway.
     """
     found = misfit(resumption.checkpoint, _networks_of(plan))
     if found is None:
         return
     hint = _hint(resumption.origin.config, plan) if resumption.origin else ""
     if resumption.origin and resumption.run is None:
-        hint += " Without an experiment's name, a new run has all settings of the checkpoint's run."
+        hint += " Leave out the experiment's name to use all settings of the checkpoint's run."
     raise UsageError(f"--resume: checkpoint {resumption.checkpoint} does not fit: {found}.{hint}")
 
 
 def _hint(before: Mapping[str, Any], plan: Plan) -> str:
-    """What is other in the run that the checkpoint is of."""
+    """How the checkpoint's run differs from `plan`."""
     of = [(config["algorithm"], config["env"]) for config in (before, plan.content)]
     if of[0] != of[1]:
         return f" It was trained with {of[0][0]} on {of[0][1]}."
@@ -50,19 +50,19 @@ def _hint(before: Mapping[str, Any], plan: Plan) -> str:
 
 
 def load_networks(algorithm: Algorithm, checkpoint: Path) -> None:
-    """Give `algorithm`, and its env runners, the checkpoint's networks and nothing else of it."""
+    """Load the checkpoint's networks, and nothing else, into `algorithm` and its env runners."""
     module = algorithm.learner_group._learner.module
-    found = misfit(checkpoint, {name: module[name].unwrapped() for name in module.keys()})  # noqa: SIM118 (it is no dictionary)
-    if found is not None:  # what a search draws is not known before
+    found = misfit(checkpoint, {name: module[name].unwrapped() for name in module.keys()})  # noqa: SIM118 (not a dictionary)
+    if found is not None:  # a search's draws are not known earlier
         raise UsageError(f"checkpoint {checkpoint} does not fit: {found}.")
     algorithm.restore_from_path(str(checkpoint / _COMPONENT), component=_COMPONENT)
 
 
 def hand_out_networks(algorithm: Algorithm) -> None:
-    """Give all env runners the learner's networks, and wait until they have them.
+    """Send the learner's networks to all env runners, and wait until they have them.
 
-    RLlib does not wait when it restores: where an env runner is still busy with what it was given
-    at first, RLlib drops the request, and it would sample with a new network.
+    RLlib does not wait when it restores. If an env runner is still busy with its first request,
+    RLlib drops this one, and the env runner would sample with a new network.
     """
     import ray
     from ray.rllib.core import COMPONENT_LEARNER, COMPONENT_RL_MODULE
@@ -107,7 +107,7 @@ def _networks_of(plan: Plan) -> dict[str, Any]:
     spaces = dict(zip(names, environment.spaces(), strict=True))
     config = plan.config.copy(copy_frozen=False)
     module = config.get_multi_rl_module_spec(spaces=spaces).build()
-    return {name: module[name] for name in module.keys()}  # noqa: SIM118 (it is no dictionary)
+    return {name: module[name] for name in module.keys()}  # noqa: SIM118 (not a dictionary)
 
 
 def _shapes(network: Any) -> dict[str, tuple[int, ...]]:

@@ -1,4 +1,4 @@
-"""Making a run: its directory, its owner, what is written before training, and who records it."""
+"""Opening a run: its directory, owner, first files and recorders."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from savanna.session.trials import TrialRecord
 
 
 class Opening:
-    """Makes or goes on with the run of each trial of a session."""
+    """Creates or continues the run of each trial of a session."""
 
     def __init__(
         self,
@@ -43,19 +43,19 @@ class Opening:
         self._origin = request.resume if resumption else None
         self._id = secrets.token_hex(8)
         self._stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
-        self._group = f"{self._stamp}-{secrets.token_hex(2)}"  # others may start in that second
+        self._group = f"{self._stamp}-{secrets.token_hex(2)}"  # others may start in the same second
         self._claimed: dict[str, RunDirectory] = {}
         self._owners = [owner] if owner else []
 
     @property
     def folder(self) -> Path:
-        """Where the run directories of this experiment lie."""
+        """The folder with the run directories of this experiment."""
         if self._resumed is not None:
             return self._resumed.path.parent
         return (self._request.runs_root / self._plan.experiment.name).resolve()
 
     def name_of(self, trial: Any) -> str:
-        """The name of a trial's run directory, which is claimed for it."""
+        """The name of the run directory claimed for a trial."""
         if self._resumed is not None:
             return self._resumed.id
         if trial.trial_id not in self._claimed:
@@ -66,7 +66,7 @@ class Opening:
         return self._claimed[trial.trial_id].id
 
     def open(self, trial: Any) -> TrialRecord:
-        """The record of a trial that starts now; its run says `running`."""
+        """The record of a trial that starts now; sets the state of its run to `running`."""
         request, plan = self._request, self._plan
         run = RunDirectory(self.folder / self.name_of(trial))
         if self._resumed is None:
@@ -74,7 +74,7 @@ class Opening:
         for owner in self._owners:
             owner.renew()
         delete_unfinished(run.path)
-        # Of a resumed run, wherever the command is called from.
+        # A resumed run's own root, wherever the command is called from.
         run.mark_latest(run.path.parent.parent)
         self._log.put_into(run)
         content = plan.content_with(_drawn(trial), self._group)
@@ -91,8 +91,8 @@ class Opening:
         before = run.status if self._resumed is not None else {}
         record.status = {
             "started": before.get("started") or now(),
-            "session": int(before.get("session", 0)) + 1,  # commands that have written this run
-            "started_by": self._id,  # which of them is this one: runs that parted differ here
+            "session": int(before.get("session", 0)) + 1,  # commands that have written to this run
+            "started_by": self._id,  # this command; diverged copies of a run differ here
             "pid": os.getpid(),
             "host": socket.gethostname(),
         }
@@ -107,7 +107,7 @@ class Opening:
         return record
 
     def close(self) -> None:
-        """Give up the runs, and what was claimed for trials that never started."""
+        """Release the runs, and delete directories claimed for trials that never started."""
         for owner in self._owners:
             owner.release()
         for run in self._claimed.values():
@@ -125,6 +125,6 @@ def _references(content: dict[str, Any]) -> dict[str, float]:
 
     try:
         return environment_of(content).references()
-    except Exception as error:  # worth less than the training it is compared with
+    except Exception as error:  # not worth stopping training for
         print(f"no scripted references: {error}", file=sys.stderr)
         return {}

@@ -17,11 +17,11 @@ NESTED = {"env_config": "env_config", "model_config": "_model_config"}
 """Settings that are dictionaries, and the config attribute that holds each."""
 
 OPTIONS = {"env": "--env", "seed": "--seed"}
-"""Settings that are more than RLlib's: the option that sets each."""
+"""Settings that are set by an option instead, and that option."""
 
 
 def apply_overrides(config: AlgorithmConfig, overrides: Mapping[str, Any]) -> None:
-    """Set every key on `config`; a `UsageError` that lists all that is wrong, before any is set."""
+    """Set every key on `config`; `UsageError` lists all problems before anything is set."""
     problems = [p for key, value in overrides.items() if (p := problem(config, key, value))]
     if problems:
         raise UsageError("\n".join(problems))
@@ -35,17 +35,17 @@ def apply_overrides(config: AlgorithmConfig, overrides: Mapping[str, Any]) -> No
 
 
 def problem(config: AlgorithmConfig, key: str, value: Any) -> str | None:
-    """What is wrong with one setting, in a line; `None` if nothing is."""
+    """What is wrong with one setting, in one line; `None` if nothing is."""
     outer, _, inner = key.partition(".")
     if outer in NESTED and not inner:
         return f"--set {key}: give its settings one by one, as --set {outer}.NAME=VALUE."
     if key in OPTIONS:
-        return f"--set {key}: give it as {OPTIONS[key]}."
+        return f"--set {key}: use {OPTIONS[key]} instead."
     if not _finite(value):
         return f"--set {key}={value}: must be finite."
     if inner:
         if outer not in NESTED:
-            return f"--set {key}: {outer!r} has no settings inside; {', '.join(NESTED)} have."
+            return f"--set {key}: {outer!r} has no nested settings; only {' and '.join(NESTED)} do."
         environment = environment_of({"env": config.env})
         if outer == "env_config" and environment.own_keywords:  # of any type
             hint = environment.takes(inner)
@@ -61,7 +61,8 @@ def problem(config: AlgorithmConfig, key: str, value: Any) -> str | None:
         current = known[key]
     if not _same_kind(current, value):
         return (
-            f"--set {key}={value}: expected {_kind(current)} as in {current!r}, not {_kind(value)}."
+            f"--set {key}={value}: expected {_kind(current)} such as {current!r}, "
+            f"not {_kind(value)}."
         )
     return None
 

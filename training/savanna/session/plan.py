@@ -1,4 +1,4 @@
-"""Resolving a request: experiment and machine give a config, checked, and what will be written."""
+"""Resolving a request into a checked config and the content of `config.json`."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ class Plan:
 
     experiment: Experiment
     env: str
-    seed: int  # of the first run, where there are several
-    search: Mapping[str, str]  # key -> search space; over seeds as well
+    seed: int  # of the first run, if there are several
+    search: Mapping[str, str]  # key -> search space, seeds included
     samples: int  # draws from it
     stop: Mapping[str, float]
     kept: Kept
@@ -38,11 +38,11 @@ class Plan:
 
     @property
     def film_every(self) -> int:
-        """Episodes of a world between two films in training; 0: none."""
+        """Episodes per world between two films during training; 0: none."""
         return self.kept.film_every if self.kept.video else 0
 
     def content_with(self, drawn: Mapping[str, Any], group: str = "") -> dict[str, Any]:
-        """`content` of one run of several, the group, which drew these settings."""
+        """`content` of the run in `group` that drew these settings."""
         if not drawn:
             return self.content
         config = self.config.copy(copy_frozen=False)
@@ -91,7 +91,7 @@ def make_plan(request: TrainRequest, machine: Machine) -> Plan:
     apply_overrides(config, request.overrides)
     check_values(config, request.search)
     config.debugging(seed=seed)
-    # The learner stays on the head: the machine with the GPU, and the one that is not a spot one.
+    # The learner stays on the head, which has the GPU and is not a spot machine.
     config.resources(custom_resources_for_main_process={"node:__internal_head__": 0.001})
     gpus = float(config.num_gpus_per_learner or 0)
     check_fits(machine, config.num_env_runners, gpus, float(config.num_cpus_per_env_runner))
@@ -141,7 +141,7 @@ def _resolved(config: AlgorithmConfig) -> dict[str, Any]:
 
 
 def json_safe(value: Any) -> Any:
-    """`value` with everything that JSON lacks as text."""
+    """`value`, with everything that JSON cannot hold as text."""
     if isinstance(value, Mapping):
         return {str(k): json_safe(v) for k, v in value.items()}
     if isinstance(value, (list, tuple)):

@@ -17,15 +17,15 @@ from savanna.experiments import Machine
 from savanna.forks.template import forked_workers, import_ray
 
 OBJECT_STORE_BYTES = 512 * 2**20
-"""Of a local Ray. A train batch is 4 to 15 MB and few are under way at once."""
+"""Of a local Ray. A train batch has 4 to 15 MB, and few are in flight at once."""
 
 
 def address_of(given: str | None) -> str | None:
-    """The Ray cluster to join; `None` where Ray is started here, and ended with the command.
+    """The Ray cluster to join; `None` to start Ray here, for this command only.
 
-    It is the one that `given` or the variable `RAY_ADDRESS` names. Without either it is the one
-    that this machine is a node of, as Ray itself does it. "local" means none. What this process
-    has joined or started by itself comes before all.
+    A cluster that this process has already joined or started comes first, then `given`, then the
+    variable `RAY_ADDRESS`, then (as in Ray itself) the cluster that this machine is a node of.
+    "local" means none.
     """
     ray = sys.modules.get("ray")
     if ray is not None and ray.is_initialized():
@@ -35,20 +35,20 @@ def address_of(given: str | None) -> str | None:
 
 
 def prepare(algorithm: str, address: str | None, gpus: int = 0) -> None:
-    """Import RLlib as its processes want it: for a Ray of our own, or a cluster's.
+    """Import RLlib as its processes need it, for our own Ray or for a cluster.
 
-    On a machine without GPUs the worker processes will be forks of this one (see
-    `savanna.forks`); CUDA does not survive a fork, so elsewhere each imports what it needs.
+    On a machine without GPUs, worker processes are forks of this one (see `savanna.forks`). CUDA
+    does not survive a fork, so elsewhere each worker imports what it needs.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     if os.environ.get("RAY_AUTH_TOKEN_PATH") or Path("~/.ray/auth_token").expanduser().is_file():
-        os.environ.setdefault("RAY_AUTH_MODE", "token")  # Ray does so only for a Ray of its own
-    # Set before ray is imported: workers as urgent as this process.
+        os.environ.setdefault("RAY_AUTH_MODE", "token")  # Ray does so only for a cluster it starts
+    # Set before ray is imported. Workers get the priority of this process.
     os.environ.setdefault("RAY_worker_niceness", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     if address is None:
         os.environ.pop("RAY_ADDRESS", None)
-    gc.disable()  # it would look at all that is imported again and again: a fifth of the time
+    gc.disable()  # it would rescan all imported objects: a fifth of the time
     try:
         if address is None and not gpus:
             import_ray()
@@ -56,16 +56,16 @@ def prepare(algorithm: str, address: str | None, gpus: int = 0) -> None:
             importlib.import_module(module)
         quick = importlib.import_module("savanna.algorithms.quick_setup")
         quick.quick_setup()
-        gc.freeze()  # what is imported stays
+        gc.freeze()  # imported objects stay
     finally:
         gc.enable()
 
 
 @contextlib.contextmanager
 def own_ray(machine: Machine, *, fork: bool) -> Iterator[None]:
-    """Ray on this machine while in the block, with token authentication as is Ray's default.
+    """Ray on this machine within the block, with token authentication (Ray's default).
 
-    With `fork` its worker processes are forks of this one, if `prepare` has made that possible.
+    With `fork`, its worker processes are forks of this one if `prepare` made that possible.
     """
     import ray
 
@@ -90,8 +90,8 @@ def own_ray(machine: Machine, *, fork: bool) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _without_api_server() -> Iterator[None]:
-    """What is left of Ray's dashboard where none is wanted reports usage, which is off. Ray waits
-    for it, a second or two, and has no option to leave it out."""
+    """Even without a dashboard, Ray starts its API server to report usage, which is off. Ray waits
+    a second or two for it, and has no option to skip it."""
     from ray._private.node import Node
 
     method = Node.start_api_server
@@ -104,7 +104,7 @@ def _without_api_server() -> Iterator[None]:
 
 @contextlib.contextmanager
 def joined_ray(address: str) -> Iterator[None]:
-    """The Ray cluster at `address` while in the block."""
+    """The Ray cluster at `address`, joined within the block."""
     import ray
 
     if ray.is_initialized():
@@ -164,22 +164,23 @@ def _shutdown() -> None:
 
 
 def check_fits(machine: Machine, env_runners: int, gpus: float, cpus_per_runner: float) -> None:
-    """`UsageError` where Tune would wait for ever for resources that do not exist."""
+    """`UsageError` if Tune would wait forever for resources that do not exist."""
     if gpus > machine.gpus:
         raise UsageError(
-            f"{gpus:g} GPU asked for, {machine.gpus} there. Train on the CPU with --num-gpus 0."
+            f"GPUs requested: {gpus:g}, available: {machine.gpus}. "
+            "Train on the CPU with --num-gpus 0."
         )
     needed = 1 + env_runners * cpus_per_runner
     if needed > machine.cpus and not (machine.cpus == 1 and env_runners <= 1):
         most = int((machine.cpus - 1) / cpus_per_runner) if cpus_per_runner else env_runners
         raise UsageError(
-            f"{env_runners} env runners need {needed:g} CPUs, one of them for the learner; there "
-            f"are {machine.cpus}. Use at most --num-env-runners {max(0, most)}."
+            f"{env_runners} env runners need {needed:g} CPUs, one of them for the learner; only "
+            f"{machine.cpus} are available. Use at most --num-env-runners {max(0, most)}."
         )
 
 
 def running_here() -> str | None:
-    """The address of the Ray that `ray start` made this machine a node of, if it answers."""
+    """The address of the cluster that `ray start` made this machine part of, if it answers."""
     file = Path(os.environ.get("RAY_TMPDIR", "/tmp")) / "ray" / "ray_current_cluster"
     try:
         address = file.read_text().strip()
@@ -190,7 +191,7 @@ def running_here() -> str | None:
 
 
 def _probe(address: str) -> None:
-    """`OSError` at once where nothing listens; Ray itself would try for minutes."""
+    """`OSError` immediately if nothing listens; Ray itself would try for minutes."""
     host, _, port = address.rpartition(":")
     if host and port.isdigit() and "/" not in host:
         socket.create_connection((host, int(port)), timeout=10).close()

@@ -12,13 +12,13 @@ from savanna.experiments import Experiment
 
 @dataclass(frozen=True)
 class TrainRequest:
-    """One `savanna train` command. `None` means: as the experiment or the resumed run has it."""
+    """One `savanna train` command. `None`: the value of the experiment or the resumed run."""
 
     experiment: str | None = None
     env: str | None = None
     seed: int | None = None
     seeds: int | tuple[int, ...] = 1
-    """Runs of several seeds: how many, from `seed` on, or which."""
+    """How many seeds to run, counting from `seed`, or which ones."""
     overrides: dict[str, Any] = field(default_factory=dict)  # RLlib config keys, dots for nesting
     search: dict[str, str] = field(default_factory=dict)  # key -> search space, as written
     stop: dict[str, float] = field(default_factory=dict)  # rules of savanna.session.target_return
@@ -26,14 +26,14 @@ class TrainRequest:
     checkpoint_freq: int | None = None
     checkpoint_at_end: bool | None = None
     keep: int | None = None
-    storage: str | None = None  # a location; "none": not even SAVANNA_STORAGE's
+    storage: str | None = None  # a location; "none" overrides SAVANNA_STORAGE too
     runs_root: Path = Path("runs")
     max_duration: float | None = None  # seconds, for the whole command
     max_failures: int | None = None
-    num_samples: int = 1  # draws from the search spaces; without any, seeds
+    num_samples: int = 1  # draws from the search spaces; without a search, seeds
     address: str | None = None  # of a running Ray cluster
     workers: int | None = None  # nodes of that cluster to wait for, besides the head
-    min_workers: int | None = None  # as many are enough to start
+    min_workers: int | None = None  # start once this many have joined
     start_timeout: float | None = None  # seconds to wait for them
     resume: str | None = None  # a run, run@checkpoint, or a checkpoint folder
     num_env_runners: int | None = None
@@ -43,14 +43,14 @@ class TrainRequest:
     film_every: int | None = None
     report: bool | None = None
     command: tuple[str, ...] = ()
-    debug: bool = False  # say where the time of the start goes
+    debug: bool = False  # show how long each phase of the startup took
     settings: Mapping[str, Any] = field(default_factory=dict)
     """Of a resumed run: what its config was built with (`savanna.session.resumed_settings`)."""
     group: Mapping[str, Any] | None = None
-    """Of a resumed run: the group that it was made in (`savanna.runs.group`)."""
+    """Of a resumed run: the group that it belongs to (`savanna.runs.group`)."""
 
     def seeds_from(self, default: int) -> tuple[int, ...]:
-        """The seed of each run; those of a search share them."""
+        """The seed of each run; in a search, every draw runs with all of them."""
         if isinstance(self.seeds, tuple):
             return self.seeds
         first = default if self.seed is None else self.seed
@@ -64,7 +64,7 @@ class TrainRequest:
 
     @property
     def unresolved(self) -> bool:
-        """Whether experiment and world are those of a run that has not been looked at yet."""
+        """Whether experiment and environment come from a run that is not read yet."""
         return self.resume is not None and self.experiment is None
 
 
@@ -72,18 +72,18 @@ class TrainRequest:
 class Kept:
     """Options that a resumed run keeps unless the command gives others."""
 
-    checkpoint_freq: int  # iterations; 0: none on the way
-    film_every: int  # episodes of a world between two films in training; 0: none
+    checkpoint_freq: int  # iterations; 0: none during training
+    film_every: int  # episodes per world between two films during training; 0: none
     checkpoint_at_end: bool = True
     keep: int = 5  # checkpoints
     max_failures: int = 0
-    evaluate_episodes: int = 10  # of every kept checkpoint after training; 0: none
+    evaluate_episodes: int = 10  # per kept checkpoint, after training; 0: none
     video: bool = True
     report: bool = True
 
     @classmethod
     def of(cls, request: TrainRequest, experiment: Experiment) -> Kept:
-        """Those of `request`, the experiment's where it has none, else the defaults above."""
+        """The options of `request`, else of the experiment, else the defaults above."""
         own = {
             "checkpoint_freq": experiment.checkpoint_frequency,
             "film_every": experiment.film_every,

@@ -1,4 +1,4 @@
-"""What a run was built with, so that resuming it builds the same, whatever a preset is by then."""
+"""What a run was built with: resuming builds the same, even if the preset has changed."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ _NOT_OURS = ("_is_frozen", "env", "seed")
 
 
 def with_saved_settings(request: TrainRequest, resumption: Resumption | None) -> TrainRequest:
-    """A resumed run keeps its own settings where the command gives none.
+    """A resumed run keeps its own settings unless the command gives others.
 
-    Raises `UsageError` where the command names what cannot change in a run.
+    Raises `UsageError` if the command gives what cannot change in a run.
     """
     if resumption is None or resumption.run is None:
         request = replace(request, storage=chosen_storage(request.storage))
@@ -65,21 +65,21 @@ def with_saved_settings(request: TrainRequest, resumption: Resumption | None) ->
 
 
 def _begun_with(resumption: Resumption, request: TrainRequest) -> TrainRequest:
-    """A new run that begins with a checkpoint's networks, unless it names an experiment, is built
-    as the run that the checkpoint is of."""
+    """A new run that starts from a checkpoint's networks is built like the checkpoint's run, unless
+    it names an experiment."""
     if request.experiment is not None:
         return request
     folder, origin = resumption.checkpoint, resumption.origin
     if origin is None:
         raise UsageError(
-            f"--resume {folder}: begins a new run, of which experiment? Name it, as in "
+            f"--resume {folder} starts a new run. Name its experiment, as in "
             f"`savanna train particle --resume {folder}`."
         )
     saved = origin.config
     if request.env not in (None, saved["env"]):
         raise UsageError(
-            f"--env {request.env}: the checkpoint is of {saved['env']}. To begin in another "
-            f"environment with its networks, name the experiment: {saved['experiment']}."
+            f"--env {request.env}: the checkpoint was trained on {saved['env']}. To use its "
+            f"networks in another environment, name the experiment: {saved['experiment']}."
         )
     return replace(
         request,
@@ -91,7 +91,7 @@ def _begun_with(resumption: Resumption, request: TrainRequest) -> TrainRequest:
 
 
 def settings_of_networks(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Of a `config.json`: the settings that give networks their inputs, sizes and outputs."""
+    """The settings in a `config.json` that give networks their inputs, sizes and outputs."""
     rllib = config.get("rllib", {})
     found = {f"env_config.{name}": value for name, value in config.get("env_config", {}).items()}
     if isinstance(rllib.get("_model_config"), dict):
@@ -114,21 +114,21 @@ def _check_same(request: TrainRequest, run: str, saved: Mapping[str, Any]) -> No
     ):
         if given not in (None, saved[what]):
             problems.append(
-                f"{option} {given}: --resume goes on with {run}, which has {saved[what]}. "
+                f"{option} {given}: --resume continues {run}, which has {saved[what]}. "
                 "Leave it out, or start a new run."
             )
     problems += _other_networks(request, run, saved)
     if request.several:
         problems.append(
-            f"--resume goes on with one run, {run}: --seeds, --num-samples and searches start "
-            "new ones."
+            f"--resume continues one run, {run}; --seeds, --num-samples and searches start "
+            "new runs."
         )
     if problems:
         raise UsageError("\n".join(problems))
 
 
 def _other_networks(request: TrainRequest, run: str, saved: Mapping[str, Any]) -> list[str]:
-    """A line for each setting that a checkpoint's networks would not fit."""
+    """One line per setting that does not fit the checkpoint's networks."""
     before = settings_of_networks(saved)
     changed = {}
     for key, value in request.overrides.items():
@@ -148,12 +148,12 @@ def _other_networks(request: TrainRequest, run: str, saved: Mapping[str, Any]) -
 
 
 def _as_json(value: Any) -> Any:
-    """As it is read back from `config.json`: a tuple is a list there."""
+    """`value` as read back from `config.json`, where a tuple is a list."""
     return json.loads(json.dumps(value, default=str))
 
 
 def snapshot(config: AlgorithmConfig, experiment: Experiment, env: str) -> dict[str, Any]:
-    """All of `config` that JSON can hold, but for what follows from the machine."""
+    """All of `config` that JSON can hold, except what depends on the machine."""
     ours = _plain(config)
     for name in _of_the_machine(experiment, env):
         ours.pop(name, None)
@@ -163,9 +163,9 @@ def snapshot(config: AlgorithmConfig, experiment: Experiment, env: str) -> dict[
 def restore(
     config: AlgorithmConfig, saved: Mapping[str, Any], experiment: Experiment, env: str
 ) -> list[str]:
-    """Make `config`, a preset of today, what `snapshot` had seen; a line for what cannot be.
+    """Turn `config`, today's preset, into what `snapshot` saw. Returns a line per lost setting.
 
-    Settings that did not exist then are as without a preset.
+    Settings that did not exist then get their defaults.
     """
     default = vars(type(config)())
     machine = _of_the_machine(experiment, env)
@@ -179,21 +179,21 @@ def restore(
     config.env_config = dict(saved.get("env_config", {}))
     config._model_config = dict(saved.get("model_config", {}))
     return [
-        f"the run's setting {name} = {value} is not known any more: left out"
+        f"the run's setting {name} = {value} no longer exists and is ignored"
         for name, value in saved.items()
         if name not in known and name not in NESTED
     ]
 
 
 def _of_the_machine(experiment: Experiment, env: str) -> set[str]:
-    """Names of settings that the preset fits to the machine."""
+    """Names of settings that the preset adapts to the machine."""
     small = _plain(experiment.build_config(env, Machine(cpus=2, gpus=0)))
     large = _plain(experiment.build_config(env, Machine(cpus=64, gpus=1)))
     return {name for name in small if small[name] != large[name]} | {"num_env_runners"}
 
 
 def _plain(config: AlgorithmConfig) -> dict[str, Any]:
-    """Attributes that are the same after a way through JSON."""
+    """Attributes that survive a round trip through JSON."""
     return {
         name: value
         for name, value in vars(config).items()

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 SPACES = {
     "uniform": "uniform(low, high)",
     "loguniform": "loguniform(low, high)",
-    "randint": "randint(low, high), high not included",
+    "randint": "randint(low, high), high excluded",
     "choice": "choice(a, b, ...)",
     "grid": "grid(a, b, ...), every value once",
 }
@@ -43,7 +43,7 @@ def parse_search_space(key: str, text: str) -> Any:
 
 
 def values_of(key: str, text: str) -> list[Any]:
-    """What a space may draw: all values, or the ends of a range and one within."""
+    """What a space may draw: all values, or the ends of a range and one value between."""
     name, values = _parse(key, text)
     if name in ("choice", "grid"):
         return values
@@ -54,13 +54,13 @@ def values_of(key: str, text: str) -> list[Any]:
 
 
 def refused(key: str, text: str, value: Any, error: Exception) -> str:
-    """The line for a value that cannot be."""
+    """The error line for an invalid value."""
     said = " ".join(str(error).split())
     return said if said.startswith("--set") else f"--set {key}={text}: with {value}: {said}"
 
 
 def check_values(config: AlgorithmConfig, search: Mapping[str, str]) -> None:
-    """`UsageError` for every value that `config` would not take."""
+    """`UsageError` with one line per search space that has an invalid value."""
     problems = []
     for key, text in search.items():
         for value in values_of(key, text):
@@ -76,7 +76,7 @@ def check_values(config: AlgorithmConfig, search: Mapping[str, str]) -> None:
 
 
 def with_seeds(search: Mapping[str, str], seeds: Sequence[int]) -> dict[str, str]:
-    """`search`, and over several seeds as well: each is one more value to draw."""
+    """`search`, with a grid over the seeds if there are several."""
     several = {SEED: f"grid({', '.join(map(str, seeds))})"} if len(seeds) > 1 else {}
     return {**search, **several}
 
@@ -89,7 +89,7 @@ def apply_drawn(config: AlgorithmConfig, drawn: Mapping[str, Any]) -> None:
 
 
 def count_runs(search: Mapping[str, str], samples: int) -> int:
-    """How many runs a search makes: `samples` with every combination of grids."""
+    """How many runs a search makes: `samples` of every combination of the grids."""
     parsed = (_parse(key, text) for key, text in search.items())
     return samples * math.prod(len(values) for name, values in parsed if name == "grid")
 
@@ -109,7 +109,7 @@ def _parse(key: str, text: str) -> tuple[str, list[Any]]:
             return name, values
         low, high = values
         if not low < high or (name == "loguniform" and low <= 0):
-            raise ValueError(f"{low} to {high} is no range")
+            raise ValueError(f"{low} to {high} is not a valid range")
         if name == "randint" and not (isinstance(low, int) and isinstance(high, int)):
             raise ValueError("whole numbers only")
         return name, values

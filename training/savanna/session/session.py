@@ -1,4 +1,4 @@
-"""One call of Ray Tune and what surrounds it: from open runs to their final states."""
+"""One call to Ray Tune and what surrounds it: from opening runs to their final states."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Session:
     def run(self, began: float) -> list[RunDirectory]:
         """Train. Leaves every run directory with its final status.
 
-        `began`: when the command did, on the monotonic clock.
+        `began`: when the command started, on the monotonic clock.
         """
         from savanna.session.tune import run_tune
 
@@ -79,7 +79,7 @@ class Session:
         return [record.run for record in self._records]
 
     def close(self, say: Callable[[str], None]) -> None:
-        """End the recorders and copies, now that films and reports are there to be taken along."""
+        """End recording and copying, now that films and reports exist."""
         for record in self._records:
             record.recorders = [r for r in record.recorders if not isinstance(r, Console)]
             record.each(partial(_finish, status=record.status))
@@ -88,27 +88,27 @@ class Session:
         if problem is not None:
             paths = " ".join(str(r.run.path) for r in self._records)
             self._unsaved = (
-                f"the last results could not be copied to {self.request.storage}: {problem}. "
-                f"Results are only in {paths}"
+                f"could not copy the latest results to {self.request.storage}: {problem}. "
+                f"They are only in {paths}"
             )
             say(f"warning: {self._unsaved}")
 
     def conclude(self) -> None:
-        """Raise what the command ends with, if it is not success."""
+        """Raise the error that the command ends with, if any."""
         if self.stop_request.signal is not None:
             lines = resume_commands([r.run for r in self._records], self.request.runs_root)
             between = "\n  " if len(lines) > 1 else " "
-            how = between.join(["Go on with:", *lines]) if lines else "No checkpoint yet."
+            how = between.join(["Resume with:", *lines]) if lines else "No checkpoint yet."
             why = f"Stopped: {self.stop_request.reason}."
             raise Interrupted(f"{why} {how}", self.stop_request.signal)
         raise_for_failures(self.recording.records)
         if not self._records:
-            raise SavannaError(f"{self.stop_request.reason}, before a run could start.")
+            raise SavannaError(f"{self.stop_request.reason} before a run could start.")
         if self._unsaved is not None:
             raise SavannaError(self._unsaved)
 
     def _note_startup(self, record: TrialRecord, in_trial: dict[str, float]) -> None:
-        """Into `metadata.json`, once: a search's later trials start while others train."""
+        """Write it to `metadata.json`, once: a search's later trials start while others train."""
         if self._startup is None:
             return
         seconds, self._startup = self._startup.seconds(in_trial), None

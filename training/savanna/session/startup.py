@@ -13,7 +13,7 @@ PHASES = ("imports", "plan", "ray", "trial", "env runners and learner", "first u
 
 
 class Startup:
-    """Notes when each phase of a start ends; the first begins with this process."""
+    """Notes when each phase of the startup ends; the first begins with this process."""
 
     def __init__(self) -> None:
         import psutil
@@ -41,7 +41,7 @@ def as_text(seconds: Mapping[str, float]) -> str:
 
 
 class TrialStartup:
-    """The part of a start that a trial's own process sees, for the trial's first result."""
+    """The part of the startup seen by the trial's own process, for its first result."""
 
     def __init__(self) -> None:
         self._ends: dict[str, float] | None = {"trial": time.time()}

@@ -16,7 +16,7 @@ from savanna.metrics import EPISODE_WINDOW, STOP_RULES, IterationResult
 
 
 def reached(result: IterationResult, stop: Mapping[str, float]) -> str | None:
-    """Which rule `result` fulfils, in words; `None` if none."""
+    """The stop rule that `result` meets, as text; `None` if none."""
     for rule, limit in stop.items():
         value = getattr(result, STOP_RULES[rule])
         if rule == "return" and result.episodes_total < EPISODE_WINDOW:
@@ -32,7 +32,7 @@ def margin(max_duration: float) -> float:
 
 
 class StopRequest:
-    """Why everything should end now, if it should: a signal came or the time is nearly up."""
+    """Why everything should stop now, if it should: a signal arrived or time is nearly up."""
 
     def __init__(self, began: float, max_duration: float | None) -> None:
         self.signal: int | None = None
@@ -46,7 +46,7 @@ class StopRequest:
         if self.signal is not None:
             return f"{signal.Signals(self.signal).name} received"
         if self._deadline is not None and time.monotonic() >= self._deadline:
-            return f"the time limit of {self._max_duration:g} s was near"
+            return f"the time limit of {self._max_duration:g} s was nearly reached"
         return None
 
 
@@ -59,10 +59,13 @@ def handle_signals(request: StopRequest, say: Callable[[str], None]) -> Iterator
 
     def handle(number: int, frame: FrameType | None) -> None:
         if request.signal is not None:
-            say("Stopping at once.")
+            say("Stopping immediately.")
             os._exit(128 + number)
         request.signal = number
-        say("Stopping after this iteration with a checkpoint. Once more ends it at once.")
+        say(
+            "Stopping after this iteration, with a checkpoint. "
+            "Press Ctrl-C again to quit immediately."
+        )
 
     previous = {s: signal.signal(s, handle) for s in (signal.SIGINT, signal.SIGTERM)}
     try:
@@ -76,7 +79,7 @@ def handle_signals(request: StopRequest, say: Callable[[str], None]) -> Iterator
 def hard_limit(
     began: float, max_duration: float | None, last_words: Callable[[], Any]
 ) -> Iterator[None]:
-    """End the process at `max_duration` seconds after `began`, whatever it is doing."""
+    """End the process `max_duration` seconds after `began`, whatever it is doing."""
     if max_duration is None:
         yield
         return

@@ -1,4 +1,4 @@
-"""The return that a run stops at: whose it is, and on which scale it was given."""
+"""The return that a run stops at: which environment it is for, and on which scale."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ RULES = (*STOP_RULES, OLD_RETURN)
 
 
 def env_settings(overrides: Mapping[str, Any]) -> dict[str, Any]:
-    """Those of the environment, without their prefix."""
+    """The environment's settings among `overrides`, without their prefix."""
     prefix = "env_config."
     return {k.removeprefix(prefix): v for k, v in overrides.items() if k.startswith(prefix)}
 
@@ -30,11 +30,11 @@ def without_return(stop: Mapping[str, float]) -> dict[str, float]:
 def default_stop(
     experiment: Experiment, environment: Environment
 ) -> tuple[dict[str, float], list[str]]:
-    """The experiment's stop rules in this environment, and a line where its target is not one."""
+    """The experiment's stop rules for this environment, and a line if its target is left out."""
     stop, usual = dict(experiment.stop), experiment.family(experiment.env, {})
     if "return" not in stop or (environment.name == usual.name and environment.task == usual.task):
         return stop, []
-    what = f"the {stop['return']:.4g} of {experiment.name} is for {usual.description}"
+    what = f"{experiment.name}'s {stop['return']:.4g} is for {usual.description}"
     return without_return(stop), [f"no target return: {what}"]
 
 
@@ -43,9 +43,9 @@ def old_return_problem(stop: Mapping[str, float], environment: Environment) -> s
     if OLD_RETURN not in stop or environment.old_scale is not None:
         return None
     return (
-        f"--final-reward (--stop {OLD_RETURN}) {stop[OLD_RETURN]:g}: how the old service's returns "
-        f"of {environment.name} read today is not known with these settings. Give "
-        "today's mean return with --stop return=NUMBER."
+        f"--final-reward (--stop {OLD_RETURN}) {stop[OLD_RETURN]:g}: cannot convert the old "
+        f"service's returns of {environment.name} with these settings. Give today's mean return "
+        "with --stop return=NUMBER."
     )
 
 

@@ -1,4 +1,4 @@
-"""The algorithm as Ray Tune runs it: it begins where its run left off, and saves into its run."""
+"""The algorithm as Ray Tune runs it: continues where its run left off, and saves into its run."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ def make_trainable(
     networks: Path | None = None,
     film_every: int = 0,
 ) -> type[Algorithm]:
-    """`algorithm`, whose trials are the runs of their name in `folder`.
+    """`algorithm`, whose trials are the runs in `folder` with the same names.
 
-    A trial goes on from the newest checkpoint of its run, the first time as after a failure. Where
-    there is none it begins, with the `networks` of that checkpoint where one is given. It saves
-    into its run, and keeps the best `keep` checkpoints there. With `film_every` the results hold
-    a film every so many episodes (see `savanna.session.films`). Without Tune `folder` is the run.
+    A trial continues from its run's newest checkpoint, at the first start as after a failure. If
+    there is none, it starts anew, from the checkpoint `networks` if given. It saves into its run
+    and keeps the best `keep` checkpoints. With `film_every`, a result holds a film every so many
+    episodes (see `savanna.session.films`). Without Tune, `folder` is the run.
     """
 
     class Trainable(algorithm):
@@ -65,7 +65,7 @@ def make_trainable(
             if not self._run.is_dir():
                 raise SavannaError(
                     f"the cluster's head has no folder {self._run}: start the command on the head, "
-                    "as `savanna submit` does, or give --runs-root a folder that both see."
+                    "as `savanna submit` does, or set --runs-root to a folder that both share."
                 )
             super().setup(config)
             self._startup.built(self)
@@ -91,7 +91,7 @@ def make_trainable(
             return result | ({FILM: film} if film else {}) | self._startup.take()
 
         def save(self, checkpoint_dir: str | None = None) -> Any:
-            """Tune asks for a checkpoint: it goes into the run, and Tune is told where it is."""
+            """Write the checkpoint that Tune asks for into the run, and tell Tune where it is."""
             from ray.train._internal.session import _TrainingResult
             from ray.tune import Checkpoint
             from ray.tune.result import TRAINING_ITERATION
@@ -106,7 +106,7 @@ def make_trainable(
             return _TrainingResult(saved, {TRAINING_ITERATION: info.iteration})
 
         def restore(self, checkpoint_path: Any) -> None:
-            """Nothing: `setup` has gone on from the newest checkpoint."""
+            """Do nothing: `setup` has loaded the newest checkpoint."""
 
         def get_state(self, *arguments: Any, **options: Any) -> dict[str, Any]:
             return super().get_state(*arguments, **options) | {TALLY: self._tally.state()}
@@ -138,7 +138,7 @@ def _described(number: int, result: Any) -> CheckpointInfo:
 
 
 def _with_drawn(algorithm: type[Algorithm], config: Any) -> Any:
-    """Tune's config with the drawn settings in their places, nested ones too."""
+    """Tune's config with the drawn settings applied, nested ones too."""
     if not isinstance(config, dict) or DRAWN not in config:
         return config
     rest = {key: value for key, value in config.items() if key != DRAWN}

@@ -24,15 +24,15 @@ from savanna.session.stopping import StopRequest, reached
 
 @dataclass
 class TrialRecord:
-    """What is known of one trial while it runs."""
+    """What is known about one trial while it runs."""
 
     run: RunDirectory
     recorders: list[Recorder]
     stop: dict[str, float]
     copier: Copier | None = None
-    reason: str | None = None  # why it stopped, where it did not fail
+    reason: str | None = None  # why it stopped, if it did not fail
     fulfilled: bool = False  # a stop rule was reached
-    told: str = ""  # what `phase` was told of: "", "result", "checkpoint"
+    told: str = ""  # the last news that `phase` got: "", "result", "checkpoint"
     status: dict[str, Any] = field(default_factory=dict)
 
     def write_status(self, state: str, reason: str = "", cause: str | None = None) -> None:
@@ -41,7 +41,7 @@ class TrialRecord:
         self.run.write_json("status.json", self.status)
 
     def each(self, action: Callable[[Recorder], None]) -> None:
-        """Let every recorder act; one that fails is dropped, unless it is `metrics.csv`."""
+        """Apply `action` to every recorder. One that fails is dropped, except `metrics.csv`."""
         for recorder in list(self.recorders):
             try:
                 action(recorder)
@@ -49,15 +49,15 @@ class TrialRecord:
                 if isinstance(recorder, MetricsCsv):
                     raise
                 self.recorders.remove(recorder)
-                print(f"{type(recorder).__name__} failed and is off: {error}", file=sys.stderr)
+                print(f"{type(recorder).__name__} failed and is now off: {error}", file=sys.stderr)
 
 
 class RunRecording(Callback):
     """Records every trial of one `tune.run`.
 
-    `open_record(trial)` makes the run directory of a trial and everything in it; `phase` is told
-    of the first result and the first checkpoint of every run, `started` of what a trial says about
-    its start (see `savanna.session.startup`).
+    `open_record(trial)` makes a trial's run directory and everything in it. `phase` is called at
+    the first result and the first checkpoint of every run, `started` with the times that a trial
+    reports for its startup (see `savanna.session.startup`).
     """
 
     def __init__(
@@ -81,7 +81,7 @@ class RunRecording(Callback):
         self._trials = trials
 
     def none_is_left(self) -> bool:
-        """Whether what waits for CPUs is not to start: all is to end, and what ran has ended."""
+        """Whether to drop the trials that wait for CPUs: a stop is requested, and none runs."""
         running = any(trial.status == "RUNNING" for trial in self._trials)
         return not running and self._request.reason is not None
 
@@ -89,7 +89,7 @@ class RunRecording(Callback):
         self._record(trial)
 
     def should_stop(self, trial_id: str, result: dict[str, Any]) -> bool:
-        """Tune's question after every result; asked before `on_trial_result` is called."""
+        """Tune calls this after every result, before `on_trial_result`."""
         record = self.records[trial_id]
         current = IterationResult.from_rllib(result)
         rule = reached(current, record.stop)
@@ -131,21 +131,21 @@ class RunRecording(Callback):
         record = self._record(trial)
         text = Path(trial.error_file).read_text() if trial.error_file else ""
         cause = explain_failure(None, text, str(record.run.log))
-        record.write_status("failed", reason="an error ended it", cause=cause)
+        record.write_status("failed", reason="ended by an error", cause=cause)
 
 
 def _show(run: RunDirectory) -> None:
-    """Write the report again, with the newest film; a failing one never stops training."""
+    """Rewrite the report with the newest film; a failed report never stops training."""
     from savanna.report import write_report
 
     try:
         write_report(run)
     except Exception as error:
-        print(f"the report could not be written: {error}", file=sys.stderr)
+        print(f"could not write the report: {error}", file=sys.stderr)
 
 
 def raise_for_failures(records: dict[str, TrialRecord]) -> None:
-    """`SavannaError` with the cause where any trial failed."""
+    """`SavannaError` with the causes if any trial failed."""
     causes = [
         r.status["cause"] or r.status["reason"]
         for r in records.values()

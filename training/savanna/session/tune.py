@@ -1,4 +1,4 @@
-"""The one call of Ray Tune."""
+"""The one call to Ray Tune."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 
 def run_tune(session: Session) -> None:
-    """Run the session's trials to their end; their failures do not raise.
+    """Run the session's trials to their end; a trial that fails raises nothing here.
 
-    Tune starts and ends trials, and draws what a search asks for. Where it would store results it
-    gets a folder that goes with this call: trials save into their runs themselves.
+    Tune starts and ends trials, and draws a search's values. Its results folder is temporary:
+    trials save into their runs themselves.
     """
     os.environ["TUNE_DISABLE_SIGINT_HANDLER"] = "1"  # ours asks for a checkpoint first
     os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"  # ours record
@@ -63,14 +63,14 @@ def run_tune(session: Session) -> None:
 
 
 def draws(seed: int) -> Any:
-    """The same values for the same seed, and each of them with every seed that is asked for."""
+    """Draws the same values for the same `seed`, and each of them for every requested seed."""
     from ray.tune.search.basic_variant import BasicVariantGenerator
 
     return BasicVariantGenerator(random_state=seed, constant_grid_search=True)
 
 
 def _stopper(recording: RunRecording) -> Any:
-    """Asks `recording` when a trial, and when all, are to stop."""
+    """Asks `recording` when to stop a trial, and when to stop all."""
     from ray.tune import Stopper
 
     class Here(_Here, Stopper):
@@ -81,8 +81,9 @@ def _stopper(recording: RunRecording) -> Any:
 
 
 class _Here:
-    """A function of this process. Tune copies and pickles what it is given; a session has threads
-    and files, so copies are the thing itself and pickles are empty (Tune's state is not used)."""
+    """A function that stays in this process. Tune copies and pickles its arguments, but a session
+    has threads and files: copies are the object itself, pickles are empty (Tune's saved state is
+    not used)."""
 
     def __init__(self, function: Callable[..., Any] | None) -> None:
         self._function = function

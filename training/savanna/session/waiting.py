@@ -1,4 +1,4 @@
-"""Saying what a run waits for while others have the CPUs or GPUs that it needs."""
+"""Reporting what a run is waiting for while others have the CPUs or GPUs that it needs."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from ray.tune import Callback
 from savanna.jobs import phases
 
 GRACE_SECONDS = 2.0
-"""A trial that is placed sooner has not waited."""
+"""A trial that is placed sooner does not count as waiting."""
 EVERY_SECONDS = 3.0
-"""Between two looks. What only one of them saw passes: when another run ends, Ray may take a second
-to place what fits by then."""
+"""Between two checks. Only what two in a row find is reported: when another run ends, Ray may take
+a second to place a trial that now fits."""
 KINDS = ("GPU", "CPU")
 
 
 @dataclass(frozen=True)
 class Reservation:
-    """Resources that a job asks for or has: a placement group, as Tune makes one per trial."""
+    """Resources that a job requests or holds: a placement group. Tune makes one per trial."""
 
     job: str  # Ray's id of the driver
     placed: bool
@@ -36,9 +36,9 @@ def what_for(
     free: Mapping[str, float],
     names: Mapping[str, str],
 ) -> str | None:
-    """What the job `own` waits for, in words; `None` if nothing of it waits.
+    """What the job `own` is waiting for, as text; `None` if it is not waiting.
 
-    `names`: how people call the jobs.
+    `names`: a job's ID -> its name for users.
     """
     every = list(reservations)
     mine = [r for r in every if r.job == own]
@@ -53,9 +53,9 @@ def what_for(
         jobs = dict.fromkeys(r.job for r in others if r.resources.get(kind, 0))
         by = f" by {_listed([names.get(j, 'another job') for j in jobs])}" if jobs else ""
         found.append(f"{taken:g} of {total.get(kind, 0):g} {kind}s are taken{by}")
-    if not found:  # enough of everything, but on no one node
+    if not found:  # enough in all, but not on one node
         parts = ", ".join(f"{wanted[k]:g} {k}s" for k in KINDS if wanted.get(k))
-        found = [f"no node has room for a part of the {parts} that it needs"]
+        found = [f"it needs {parts} in all, and no node has room for one of its processes"]
     return "; ".join(found)
 
 
@@ -65,19 +65,19 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def look() -> str | None:
-    """`what_for` this process's job, in the Ray that it has joined or started."""
+    """`what_for` of this process's job, in the Ray that it has joined or started."""
     import ray
     from ray.util import placement_group_table
 
     own = ray.get_runtime_context().get_job_id()
     reservations = [
-        # A group's id ends with its job's.
+        # A placement group's ID ends with its job's.
         Reservation(id[-len(own) :], group["state"] == "CREATED", _sum(group["bundles"].values()))
         for id, group in placement_group_table().items()
         if group["state"] != "REMOVED"
     ]
     alone = all(r.job == own for r in reservations)
-    # Whoever is alone may have a Ray without the API server that knows names.
+    # A lone job's Ray may lack the API server, which knows the names.
     names = {} if alone else _names()
     return what_for(own, reservations, ray.cluster_resources(), ray.available_resources(), names)
 
@@ -106,7 +106,7 @@ def _sum(bundles: Iterable[Mapping[str, float]]) -> dict[str, float]:
 
 
 class Waiting(Callback):
-    """Tells terminal and job what the first trial waits for until it has a place."""
+    """Reports what the first trial is waiting for, in the terminal and the job, until it starts."""
 
     def __init__(self, terminal: TextIO, look: Callable[[], str | None] = look) -> None:
         self._terminal, self._look = terminal, look
@@ -122,8 +122,8 @@ class Waiting(Callback):
         self._next = time.monotonic() + EVERY_SECONDS
         try:
             why = self._look()
-        except Exception as error:  # it costs a line of text, and no run
-            print(f"cannot see what this waits for: {error}", file=sys.stderr)
+        except Exception as error:  # costs a message, never the run
+            print(f"cannot find out what this run is waiting for: {error}", file=sys.stderr)
             self._over = True
             return
         again, self._seen = why == self._seen, why
@@ -139,7 +139,7 @@ class Waiting(Callback):
         self._end()
 
     def _end(self) -> None:
-        """Not waiting any more: the resources are there, and the trial starts."""
+        """No longer waiting: the resources are free, and the trial starts."""
         if self._said is not None:
             self._said = None
             phases.report("starting", self._terminal)

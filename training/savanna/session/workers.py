@@ -13,13 +13,13 @@ from savanna.session.request import TrainRequest
 from savanna.session.stopping import StopRequest, handle_signals
 
 EVERY_SECONDS = 10.0
-"""Between two lines that say who is there, if nothing changes."""
+"""Between two status lines, if nothing changes."""
 DEFAULT_TIMEOUT = 1800.0
 
 
 @dataclass(frozen=True)
 class Workers:
-    """How many worker nodes a run wants besides the head; it starts as soon as `least` joined."""
+    """How many worker nodes a run wants besides the head; it starts once `least` have joined."""
 
     wanted: int
     least: int
@@ -27,7 +27,7 @@ class Workers:
 
 
 def alive_workers(nodes: Sequence[dict[str, Any]]) -> list[str]:
-    """Addresses of the nodes of `ray.nodes()` that are alive, the head left out."""
+    """Addresses of the live nodes of `ray.nodes()`, without the head."""
     return sorted(
         n["NodeManagerAddress"]
         for n in nodes
@@ -36,7 +36,7 @@ def alive_workers(nodes: Sequence[dict[str, Any]]) -> list[str]:
 
 
 def count_workers() -> int:
-    """Worker nodes of the joined cluster now."""
+    """How many worker nodes the joined cluster has now."""
     import ray
 
     return len(alive_workers(ray.nodes()))
@@ -52,9 +52,9 @@ def wait_for_workers(
 ) -> list[str]:
     """Addresses of the workers once there are `workers.least`.
 
-    `nodes` is `ray.nodes`; `changed(there, missing)` is called at first, at every change and
-    every `EVERY_SECONDS`; `stop` gives a reason to end early, which ends it without an error.
-    Raises `SavannaError` after `workers.timeout` seconds that says who came and who is missing.
+    `nodes` is `ray.nodes`; `changed(there, missing)` is called at the start, on every change and
+    every `EVERY_SECONDS`. When `stop` gives a reason, waiting ends early without an error. After
+    `workers.timeout` seconds, raises `SavannaError` with who joined and how many are missing.
     """
     began = time.monotonic()
     shown: tuple[list[str], float] | None = None
@@ -67,8 +67,8 @@ def wait_for_workers(
             came = f": {', '.join(there)}" if there else ""
             raise SavannaError(
                 f"{len(there)} of {workers.least} workers joined within "
-                f"{workers.timeout:g} s{came}; missing {missing}. Look at the logs of the missing "
-                "machines, give them longer with --start-timeout, or go with fewer (--min-workers)."
+                f"{workers.timeout:g} s{came}; {missing} missing. Check the logs of the missing "
+                "machines, allow more time (--start-timeout) or start with fewer (--min-workers)."
             )
         if shown is None or shown[0] != there or now - shown[1] >= EVERY_SECONDS:
             changed(there, missing)
@@ -82,9 +82,9 @@ def await_workers(
     terminal: TextIO,
     stopping: Callable[[str], None],
 ) -> None:
-    """Wait for the nodes that the request wants, if any; Ray has been joined.
+    """Wait for the nodes that the request wants, if any. Call it after joining Ray.
 
-    Raises `Interrupted` where a signal ends it, `SavannaError` where they do not come in time.
+    Raises `Interrupted` if a signal ends it, `SavannaError` if the nodes do not join in time.
     """
     if not request.workers:
         return
@@ -97,12 +97,12 @@ def await_workers(
     def changed(there: list[str], missing: int) -> None:
         phases.report("waiting", terminal, there=there, missing=missing)
         who = ", ".join(there) or "none yet"
-        print(f"Workers there: {who}; waiting for {missing} more ...", file=terminal, flush=True)
+        print(f"Workers joined: {who}; waiting for {missing} more ...", file=terminal, flush=True)
 
     with handle_signals(stop_request, stopping):
         there = wait_for_workers(workers, ray.nodes, changed, lambda: stop_request.reason)
     if stop_request.signal is not None:
         raise Interrupted("Stopped while waiting for workers.", stop_request.signal)
     if len(there) < least:
-        raise SavannaError(f"{stop_request.reason}, while waiting for workers.")
-    print(f"Workers there: {', '.join(there)}.", file=terminal, flush=True)
+        raise SavannaError(f"{stop_request.reason} while waiting for workers.")
+    print(f"Workers joined: {', '.join(there)}.", file=terminal, flush=True)
