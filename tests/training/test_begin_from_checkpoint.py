@@ -83,7 +83,7 @@ def test_other_networks_are_refused_with_what_they_were_made_with(spread, words,
     [line] = str(caught.value).splitlines()
     assert line.startswith(f"--resume: checkpoint {spread} does not fit: ")
     assert re.search(says, line), line
-    assert line.endswith("a new run has all settings of the checkpoint's run.")
+    assert line.endswith("to use all settings of the checkpoint's run.")
 
 
 def test_what_a_search_draws_is_checked_as_well(spread):

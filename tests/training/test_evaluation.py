@@ -84,7 +84,7 @@ def test_checkpoints_by_name(run):
     numbers = [c.number for c in run.checkpoints()]
     assert run.checkpoint("last").number == numbers[-1]
     assert run.checkpoint(str(numbers[0])).number == numbers[0]
-    with pytest.raises(UsageError, match="has no checkpoint '99'. There are: best, last"):
+    with pytest.raises(UsageError, match="has no checkpoint '99'. Available: best, last"):
         run.checkpoint("99")
 
 

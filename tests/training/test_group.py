@@ -82,7 +82,7 @@ def test_the_newest_group_is_the_default_and_an_unknown_one_is_told(tmp_path, ca
     assert find_group(tmp_path, "latest").name == "20270301T080000Z-ef01"
     assert find_group(tmp_path, "2026").settings[0].mean == 10
     assert main(["runs", "--runs-root", str(tmp_path), "--group", "20"]) == 2
-    assert "several groups begin like this" in capsys.readouterr().err
+    assert "several groups start with this" in capsys.readouterr().err
     assert main(["runs", "--runs-root", str(tmp_path), "--group", "x"]) == 2
     assert "no such group" in capsys.readouterr().err
 

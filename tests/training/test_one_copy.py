@@ -112,7 +112,7 @@ def test_runs_that_parted_are_not_joined(run, place, copied):
     with_status(run, session=2, started_by="there")
     copy(run, place)
     with_status(run, session=2, started_by="here")
-    with pytest.raises(UsageError, match="each without the other"):
+    with pytest.raises(UsageError, match="the copies differ"):
         find_anywhere("latest", copied / "runs", str(place))
 
 

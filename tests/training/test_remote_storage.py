@@ -150,7 +150,7 @@ def test_runs_are_found_by_id_and_latest_is_the_one_started_last(copy_of, azure,
         with pytest.raises(UsageError, match="no run"):
             find_run(storage, reference)
     download_run(storage, "latest", tmp_path)
-    with pytest.raises(UsageError, match="exists already"):
+    with pytest.raises(UsageError, match="already exists"):
         download_run(storage, "latest", tmp_path)
 
 
@@ -167,9 +167,9 @@ def test_half_a_checkpoint_is_left_out_and_said(copy_of, azure, tmp_path):
     run = download_run(storage, "latest", tmp_path, said.append)
     assert [c.number for c in run.checkpoints()] == [0, 1]
     assert not run.checkpoint_path(2).exists() and not run.checkpoint_path(3).exists()
-    assert [line for line in said if "checkpoint 2" in line and "not whole" in line]
-    assert [line for line in said if "checkpoint 3" in line and "not whole" in line]
-    assert "The newest whole checkpoint is 1." in said
+    assert [line for line in said if "checkpoint 2" in line and "incomplete" in line]
+    assert [line for line in said if "checkpoint 3" in line and "incomplete" in line]
+    assert "The newest complete checkpoint is 1." in said
     assert (run.path / "metrics.csv").read_text() == "iteration\n1\n"
     assert not (run.path / ".backup").exists()
     assert [p.name for p in (tmp_path / "cartpole").iterdir()] == ["one"]
@@ -245,12 +245,12 @@ def test_the_helper_process_ends_with_its_parent(azure, tmp_path):
     ("location", "changes", "says"),
     [
         (NOWHERE.replace("box", "missing"), {}, "there is no such container"),
-        (NOWHERE, {"AZURE_STORAGE_BLOB_ENDPOINT": "http://127.0.0.1:1"}, "cannot be reached"),
+        (NOWHERE, {"AZURE_STORAGE_BLOB_ENDPOINT": "http://127.0.0.1:1"}, "could not reach it"),
         (NOWHERE, {"AZURE_STORAGE_KEY": "a2V5"}, "permission denied"),
         (NOWHERE, {"AZURE_STORAGE_KEY": ""}, "AZURE_STORAGE_KEY is not set"),
-        (NOWHERE, {"AZURE_STORAGE_KEY": "a2V"}, "AZURE_STORAGE_KEY is no storage account key"),
+        (NOWHERE, {"AZURE_STORAGE_KEY": "a2V"}, "AZURE_STORAGE_KEY is not a storage account key"),
         (NOWHERE, {"AZURE_STORAGE_BLOB_ENDPOINT": "ftp://x"}, "AZURE_STORAGE_BLOB_ENDPOINT must"),
-        ("abfss://box/results", {}, "write abfss://CONTAINER@ACCOUNT.dfs"),
+        ("abfss://box/results", {}, "use abfss://CONTAINER@ACCOUNT.dfs"),
     ],
 )
 def test_a_storage_that_does_not_work_is_one_line(

@@ -115,11 +115,11 @@ def test_a_run_of_before_goes_on_with_the_preset(tmp_path):
     [
         ("--algorithm ppo", "the experiment particle-ppo: --resume continues run-1, which has"),
         ("pong", "the experiment pong: --resume continues run-1, which has particle"),
-        ("particle-ippo", "the experiment particle-ippo: --resume goes on"),
+        ("particle-ippo", "the experiment particle-ippo: --resume continues"),
         ("--scenario simple_tag", "--env simple_tag: --resume continues run-1, which has"),
         ("--seed 3", "--seed 3: --resume continues run-1, which has 0"),
-        ("--set lr=uniform(1e-4,1e-3)", "searches start new ones"),
-        ("--num-samples 2", "searches start new ones"),
+        ("--set lr=uniform(1e-4,1e-3)", "searches start new runs"),
+        ("--num-samples 2", "searches start new runs"),
         (
             "particle --num-agents 5",
             "env_config.num_agents=5: the networks of run-1 were made with 3",

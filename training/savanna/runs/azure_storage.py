@@ -25,12 +25,12 @@ _URI = re.compile(
 def open_azure(location: str) -> tuple[AzureFileSystem, str]:
     """The filesystem of an `abfss://` or `abfs://` location, and `container/path` in it.
 
-    Sends no request. Raises `UsageError` where the location, the key or the endpoint is malformed;
-    its message repeats none of them, for what is malformed may hold a secret.
+    Sends no request. Raises `UsageError` if the location, the key or the endpoint is malformed. The
+    message quotes none of them, as they may hold a secret.
     """
     match = _URI.fullmatch(location)
     if match is None:
-        raise UsageError(f"the Azure storage location is malformed; write {FORM}.")
+        raise UsageError(f"the Azure storage location is malformed; use {FORM}.")
     account = match["account"]
     path = "/".join(part for part in (match["path"] or "").split("/") if part)
     options = _endpoint(account, match["cloud"])
@@ -42,13 +42,13 @@ def _key() -> str | None:
     key = os.environ.get(KEY, "").strip()
     try:
         base64.b64decode(key, validate=True)
-    except binascii.Error as error:  # pyarrow would end the process
-        raise UsageError(f"{KEY} is no storage account key: those are base64.") from error
+    except binascii.Error as error:  # pyarrow would abort the process
+        raise UsageError(f"{KEY} is not a storage account key, which is base64.") from error
     return key or None
 
 
 def _endpoint(account: str, cloud: str) -> dict[str, str]:
-    """Arguments of `AzureFileSystem`: `.host` is completed with the account, `host` used as is."""
+    """Arguments of `AzureFileSystem`, which prefixes `.host` with the account, but not `host`."""
     given = os.environ.get(ENDPOINT, "").strip()
     if not given:
         return {

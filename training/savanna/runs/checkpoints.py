@@ -1,8 +1,8 @@
-"""A run's checkpoints: whole or not there, numbered once and for all, the best of them kept.
+"""A run's checkpoints: complete or absent, numbered once and for all, only the best kept.
 
-A checkpoint is a folder `checkpoint_000003` with RLlib's files and a manifest, `checkpoint.json`:
-the counters of the iteration it was written after, and the size of every file. It is written under
-another name and renamed when it is complete.
+A checkpoint is a folder `checkpoint_000003` with RLlib's files and a manifest, `checkpoint.json`,
+with the counters of the iteration it was written after and the size of every file. It is written
+under another name and renamed once it is complete.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from savanna.old_names import old_names
 
 MANIFEST = "checkpoint.json"
 DISCARDED = "discarded"
-"""Folder of what came after a checkpoint that the run went back to."""
+"""Folder for what came after a checkpoint that the run was rewound to."""
 
 _NAME = re.compile(r"checkpoint_(\d+)")
 _STATE = "algorithm_state.pkl"
@@ -52,9 +52,9 @@ def number_of(name: str) -> int | None:
 def write_checkpoint(
     run: Path, info: Callable[[int], CheckpointInfo], save: Callable[[Path], object]
 ) -> CheckpointInfo:
-    """Let `save` fill a folder, describe it with `info(number)`, and make it the run's newest.
+    """Let `save` fill a folder, describe it with `info(number)`, and make it the newest checkpoint.
 
-    What `save` raises is raised, and leaves nothing.
+    If `save` raises an error, the error is passed on and nothing is left behind.
     """
     number = last_number(run) + 1
     partial = run / f".checkpoint_{number:06d}"
@@ -102,7 +102,7 @@ def last_number(run: Path) -> int:
 
 
 def delete_all_but_best(run: Path, keep: int) -> None:
-    """Keep the `keep` checkpoints of the highest return, and the newest."""
+    """Keep the `keep` checkpoints with the highest return, and the newest."""
     there = checkpoints_in(run)
     ranked = sorted(there, key=lambda c: (or_lowest(c.episode_return_mean), c.iteration))
     for info in ranked[:-keep]:
@@ -111,21 +111,21 @@ def delete_all_but_best(run: Path, keep: int) -> None:
 
 
 def delete(folder: Path) -> None:
-    """Delete a checkpoint; at no time is there half of one."""
+    """Delete a checkpoint; nobody ever sees half of one."""
     gone = folder.with_name(f".gone-{folder.name}")
     folder.replace(gone)
     shutil.rmtree(gone, ignore_errors=True)
 
 
 def delete_unfinished(run: Path) -> None:
-    """Delete what a process that was killed while it wrote or deleted a checkpoint has left."""
+    """Delete what is left of a checkpoint whose writing or deletion was killed."""
     for pattern in (".checkpoint_*", ".gone-checkpoint_*"):
         for folder in run.glob(pattern):
             shutil.rmtree(folder, ignore_errors=True)
 
 
 def is_whole(checkpoint: Path) -> bool:
-    """Whether the parts are there and the small ones can be read; the rest shows on loading."""
+    """Whether all parts exist and the small ones can be read; loading reveals other damage."""
     try:
         manifest = _manifest(checkpoint)
         if manifest is not None and not all(
@@ -142,7 +142,7 @@ def is_whole(checkpoint: Path) -> bool:
         named = all((folder / "class_and_ctor_args.pkl").is_file() for folder in components)
         needed = (*parts, checkpoint / _OPTIMIZER)
         return named and bool(networks) and all(file.stat().st_size > 0 for file in needed)
-    except Exception:  # whatever a damaged file makes of unpickling
+    except Exception:  # unpickling a damaged file may raise anything
         return False
 
 
@@ -159,7 +159,7 @@ def _manifest(folder: Path) -> dict[str, Any] | None:
 
 
 def _listed_before(run: Path) -> list[CheckpointInfo]:
-    """Those of a run from before there were manifests: an index had them."""
+    """The checkpoints of an old run, which has an index instead of manifests."""
     index = run / "checkpoints.json"
     if not index.exists():
         return []

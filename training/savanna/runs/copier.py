@@ -1,4 +1,4 @@
-"""Brings run directories into the storage while they grow. Training never waits for it."""
+"""Copies run directories to the storage while they grow. Training never waits for it."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from savanna.runs.storage import explain
 from savanna.runs.storage_process import StorageProcess, StorageProcessError
 
 PUSH_SECONDS = 30.0
-"""Time between two copies: the most that is lost with the machine."""
+"""Time between two copies: the most work that is lost with the machine."""
 END_SECONDS = 120.0
-"""How long the last copy is tried again."""
+"""How long the last copy is retried."""
 RETRY_SECONDS = 5.0
 
 _PATIENCE = 120.0  # seconds for one file
@@ -23,8 +23,8 @@ _PATIENCE = 120.0  # seconds for one file
 class Copier:
     """Copies runs to `location` from a process of its own, in the background.
 
-    An outage is told once by `warn`, with what is not copied yet, and its end too; what was to be
-    copied then is copied after it.
+    `warn` reports each outage once, with what is not copied yet, and reports its end. What was
+    missed is copied afterwards.
     """
 
     def __init__(self, location: str, warn: Callable[[str], None]) -> None:
@@ -37,20 +37,20 @@ class Copier:
         self._thread = threading.Thread(target=self._work, name="copier", daemon=True)
 
     def add(self, run: Path) -> None:
-        """Copy the run directory `run` from now on, to EXPERIMENT/ID in the storage."""
+        """From now on, copy the run directory `run` to EXPERIMENT/ID in the storage."""
         self._runs.append(run)
         if not self._thread.is_alive():
             self._thread.start()
         self.push_soon()
 
     def push_soon(self) -> None:
-        """Copy what changed now, not at the next turn."""
+        """Copy changes now instead of at the next interval."""
         self._wake.set()
 
     def close(self, patience: float | None = None) -> str | None:
-        """Copy what is left and end; what went wrong in that, if something did.
+        """Copy what is left and stop. Returns what went wrong, if anything did.
 
-        Tried again for `patience` seconds (default: `END_SECONDS`).
+        Retries for `patience` seconds (default: `END_SECONDS`).
         """
         end = time.monotonic() + (END_SECONDS if patience is None else patience)
         self._closing = True
@@ -75,12 +75,12 @@ class Copier:
             if self._problem is not None and not warned:
                 warned = True
                 self._warn(
-                    f"warning: results cannot be copied to {self._location} for now: "
-                    f"{self._problem} (training goes on, this is tried again)"
+                    f"warning: cannot copy results to {self._location} for now: "
+                    f"{self._problem} (training continues; copying is retried)"
                 )
             elif self._problem is None and warned:
                 warned = False
-                self._warn(f"All results are in {self._location} again.")
+                self._warn(f"Copying works again: all results are in {self._location}.")
 
     def _push(self) -> str | None:
         for run in list(self._runs):

@@ -3,13 +3,13 @@
 runs/<experiment>/<utc time>-s<seed>/
     config.json        what was run: experiment, env, resolved RLlib config, stop rules
     metadata.json      versions, git commit, hardware, seed, command; never the environment
-    status.json        state, reason, times; rewritten as the run goes on
-    metrics.csv        one row an iteration (savanna.metrics.COLUMNS)
-    owner.json         who writes it now (savanna.runs.owner); not there once it has ended
+    status.json        state, reason, times; rewritten as the run progresses
+    metrics.csv        one row per iteration (savanna.metrics.COLUMNS)
+    owner.json         who is writing the run (savanna.runs.owner); deleted at its end
     checkpoint_000000/ RLlib's files and a manifest (savanna.runs.checkpoints)
     evaluations.json   what `savanna evaluate` measured
     references.json    what random and scripted players score (particle worlds)
-    discarded/         what came after a checkpoint that the run went back to
+    discarded/         what came after a checkpoint that the run was rewound to
     tensorboard/  videos/  train.log  report.html
 """
 
@@ -32,7 +32,7 @@ from savanna.runs.checkpoints import CheckpointInfo, checkpoints_in, or_lowest, 
 REFERENCES = "references.json"
 
 LATEST = "latest"
-"""In the folder of the runs, what leads to the newest one: a link, or a file with its path."""
+"""In the runs folder, points to the newest run: a link, or a file with its path."""
 
 STATES = ("running", "succeeded", "stopped", "failed")
 
@@ -53,7 +53,7 @@ class RunDirectory:
 
     @classmethod
     def claim(cls, folder: Path, name: str) -> RunDirectory:
-        """A new, empty directory in `folder`: `name`, or `name-2` and so on where that is taken."""
+        """A new, empty directory in `folder`: `name`, or `name-2` and so on if that is taken."""
         folder.mkdir(parents=True, exist_ok=True)
         path, attempt = folder / name, 1
         while True:
@@ -76,18 +76,16 @@ class RunDirectory:
             if (candidate / "config.json").is_file():
                 return cls(candidate.resolve())
         listing = next_command("runs", root=root)
-        raise UsageError(
-            f"no run {reference!r} here or in {root}/. `{listing}` lists the runs there are."
-        )
+        raise UsageError(f"no run {reference!r} here or in {root}/. `{listing}` lists the runs.")
 
     def mark_latest(self, root: Path) -> None:
-        """Make `root/latest` a link to this run, or a file with its path where links cannot be."""
+        """Make `root/latest` a link to this run, or a file with its path if links do not work."""
         link, temporary = root / LATEST, root / f".latest-{os.getpid()}"
         target = os.path.relpath(self.path, root.resolve())
         temporary.unlink(missing_ok=True)
         try:
             temporary.symlink_to(target)
-        except OSError:  # SMB shares such as Azure Files, FAT; another failure shows in writing
+        except OSError:  # SMB shares such as Azure Files, FAT; other errors recur on writing
             temporary.write_text(target + "\n")
         temporary.replace(link)
 
@@ -137,7 +135,7 @@ class RunDirectory:
         return rows
 
     def node_shares(self) -> dict[str, float]:
-        """Machine (IP address) -> its part of the sampled agent steps; empty where not counted."""
+        """Machine (IP address) -> its share of the sampled agent steps; empty if not counted."""
         steps = self.read_json("nodes.json", {})
         total = sum(steps.values())
         return {node: steps[node] / total for node in sorted(steps)} if total else {}
@@ -150,7 +148,7 @@ class RunDirectory:
         return path_of(self.path, number)
 
     def forget_evaluations(self, checkpoints: Iterable[int]) -> None:
-        """Drop what these checkpoints scored."""
+        """Drop the evaluations of these checkpoints."""
         gone = set(checkpoints)
         entries = self.read_json("evaluations.json", [])
         left = [entry for entry in entries if entry["checkpoint"] not in gone]
@@ -160,8 +158,8 @@ class RunDirectory:
     def checkpoint(self, which: str = "best") -> CheckpointInfo:
         """`best`, `last` or a number.
 
-        Best is by evaluated return (`evaluations.json`) where checkpoints were evaluated, else
-        by the return in training. Raises `UsageError` where there is no such checkpoint.
+        `best` has the highest evaluated return (`evaluations.json`) or, if no checkpoint was
+        evaluated, the highest return in training. Raises `UsageError` if it does not exist.
         """
         available = self.checkpoints()
         if not available:
@@ -179,7 +177,7 @@ class RunDirectory:
                 return info
         numbers = ", ".join(str(c.number) for c in available)
         raise UsageError(
-            f"run {self.id} has no checkpoint {which!r}. There are: best, last, {numbers}."
+            f"run {self.id} has no checkpoint {which!r}. Available: best, last, {numbers}."
         )
 
     def evaluated_returns(self) -> dict[int, float]:
@@ -193,8 +191,8 @@ class RunDirectory:
     def read_json(self, name: str, default: Any = None) -> Any:
         """Content of a JSON file; `default` (or an empty dict) where it does not exist.
 
-        Raises `SavannaError` that names the file where it is unreadable, or holds another kind of
-        thing than a given `default` is.
+        Raises `SavannaError` that names the file if it is unreadable, or if its content is not of
+        the type of `default`.
         """
         file = self.path / name
         kind = (dict, list) if default is None else type(default)
@@ -220,7 +218,7 @@ class RunDirectory:
 
 
 def _followed(path: Path) -> Path:
-    """Where a file that stands for a link leads; `path` itself otherwise."""
+    """The target of `path` if it is a file in place of a link, else `path` itself."""
     if path.name != LATEST or not path.is_file():
         return path
     return path.parent / path.read_text().strip()

@@ -15,8 +15,8 @@ def film_iteration(film: Path) -> int:
 
 
 def films_after(run: RunDirectory, to: CheckpointInfo, checkpoints: Iterable[str]) -> list[Path]:
-    """Films and posters of what came after `to`, of the `checkpoints` (folder names) among it, and
-    those that show several states side by side, if there are any of the former."""
+    """Films and posters made after `to`: during training, or of the later `checkpoints` (folder
+    names). If there are any, also those that show several states side by side."""
     names = [name.replace("_", "-") for name in checkpoints]  # as `record_video` calls them
 
     def is_later(file: Path) -> bool:

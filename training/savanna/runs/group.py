@@ -28,13 +28,13 @@ class Setting:
 
     @cached_property
     def counted(self) -> tuple[Summary, ...]:
-        """What the mean is of: runs that have a final return and did not fail."""
+        """The runs that count for the mean: those with a final return that did not fail."""
         ended = (m for m in self.members if m.state != "failed")
         return tuple(m for m in ended if math.isfinite(m.final_return))
 
     @property
     def returns(self) -> list[float]:
-        """Final returns of what is counted."""
+        """Final returns of the runs that count."""
         return [member.final_return for member in self.counted]
 
     @property
@@ -84,28 +84,28 @@ class Group:
 
     @property
     def keys(self) -> list[str]:
-        """What was drawn."""
+        """The settings that were drawn."""
         return list(dict.fromkeys(key for member in self.members for key in member.drawn))
 
 
 def group_of(runs: Iterable[RunDirectory]) -> Group | None:
-    """The group that one command's `runs` are; `None` where there is only one run."""
+    """The group that one command's `runs` form; `None` if there is only one run."""
     members = [summary(run) for run in runs]
     named = [m for m in members if m.group is not None]
     return _group(named[0].group or "", named) if named else None
 
 
 def find_group(root: Path, name: str) -> Group:
-    """The group in `root` that `name`, its beginning or `latest` names."""
+    """The group in `root` with this `name` or prefix; `latest` is the newest."""
     members = [m for run in all_runs(root) if (m := summary(run)).group is not None]
     names = list(dict.fromkeys(m.group or "" for m in members))  # the newest first
     found = names[:1] if name == LATEST else [n for n in names if n.startswith(name)]
     exact = [n for n in found if n == name] or found
     if len(exact) == 1:
         return _group(exact[0], [m for m in members if m.group == exact[0]])
-    listed = ", ".join(exact or names[:5]) or "none: --seeds or a search makes one"
-    what = "several groups begin like this" if exact else "no such group"
-    raise UsageError(f"--group {name}: {what} in {root}/. There are: {listed}.")
+    listed = ", ".join(exact or names[:5]) or "none (--seeds or a search makes one)"
+    what = "several groups start with this" if exact else "no such group"
+    raise UsageError(f"--group {name}: {what} in {root}/. Available: {listed}.")
 
 
 def _group(name: str, members: Iterable[Summary]) -> Group:

@@ -1,8 +1,8 @@
-"""Who writes a run: one process at a time, named in the run directory's `owner.json`.
+"""The owner of a run: the one process that may write it, named in its `owner.json`.
 
-The owner renews the file every few seconds, and deletes it at the end. On the owner's machine it is
-known at once whether that process lives; elsewhere (a shared folder, a copy in storage) one looks
-whether the file is still renewed. So an owner that died is succeeded, and one that lives is not.
+The owner renews the file every few seconds and deletes it at the end. On the owner's machine, it is
+known immediately whether that process is alive. Elsewhere (a shared folder, a copy in storage), it
+is alive if it still renews the file. The run of a dead owner can be taken over.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ from savanna.errors import UsageError
 
 FILE = "owner.json"
 JOB = "SAVANNA_JOB"
-"""Variable with the name of the job that a command is, if it is one."""
+"""Environment variable with the job's name, if the command is a job."""
 BEAT_SECONDS = 10.0
 DEAD_SECONDS = 45.0
-"""Without a sign of life for so long, an owner on another machine is dead."""
+"""An owner on another machine is dead after this long without a sign of life."""
 _LONG_AGO = 900.0  # seconds: far more than clocks differ
 
 
@@ -50,13 +50,13 @@ class Owner:
         self._beat()
 
     def renew(self) -> None:
-        """Show from now on, by a thread, that this process lives. Fork before that."""
+        """From now on, show in a thread that this process is alive. Fork before this."""
         if self._thread is None:
             self._thread = threading.Thread(target=self._go_on, name="owner", daemon=True)
             self._thread.start()
 
     def release(self) -> None:
-        """Give the run up; nobody is kept from it any longer."""
+        """Give up the run; others may own it now."""
         self._ended.set()
         if self._thread is not None:
             self._thread.join()
@@ -66,7 +66,7 @@ class Owner:
 
     def _go_on(self) -> None:
         while not self._ended.wait(BEAT_SECONDS):
-            with contextlib.suppress(OSError):  # a full disk, or the folder has gone
+            with contextlib.suppress(OSError):  # a full disk, or the folder is gone
                 self._beat()
 
     def _beat(self) -> None:
@@ -79,8 +79,8 @@ class Owner:
 def own(run: Path, say: Callable[[str], None] = lambda _: None) -> Owner:
     """Make this process the owner of the run directory `run`.
 
-    Raises `UsageError`, which names the owner, where another process writes it. Where that cannot
-    be known at once, it waits for a sign of life for up to `DEAD_SECONDS`.
+    Raises `UsageError`, which names the owner, if another process is writing it. If that is not
+    clear immediately, waits up to `DEAD_SECONDS` for a sign of life.
     """
     dead = refuse_living(lambda: read(run), name_of(run), say)
     with _alone(run):
@@ -92,7 +92,7 @@ def own(run: Path, say: Callable[[str], None] = lambda _: None) -> Owner:
 
 @contextlib.contextmanager
 def owned(run: Path | None) -> Iterator[Owner | None]:
-    """This process as the owner of `run` while in the block; see `own`. `None`: of none."""
+    """Own `run` within the block; see `own`. `None`: own nothing."""
     owner = own(run, _to_stderr) if run is not None else None
     try:
         yield owner
@@ -102,7 +102,7 @@ def owned(run: Path | None) -> Iterator[Owner | None]:
 
 
 def refuse_owned(run: Path) -> None:
-    """`UsageError` where another process writes the run, as far as that can be seen at once."""
+    """`UsageError` if another process is writing the run, as far as is known without waiting."""
     owner = read(run)
     if owner is not None and is_owned(run):
         raise _refusal(name_of(run), owner)
@@ -115,9 +115,10 @@ def refuse_living(
     *,
     patience: float | None = None,
 ) -> str | None:
-    """`UsageError` where the owner that `look` reads lives; else the id of the one that is dead.
+    """`UsageError` if the owner that `look` reads is alive; else the ID of the dead one, if any.
 
-    `run` is the run's name. On another machine, no sign of life for `patience` seconds is death.
+    `run` is the run's name. An owner on another machine is dead after `patience` seconds without a
+    sign of life.
     """
     first = look()
     if first is None or _is_dead(first):
@@ -138,7 +139,7 @@ def refuse_living(
 
 
 def read(run: Path) -> dict[str, Any] | None:
-    """What `owner.json` says; `None` where there is none (that can be read)."""
+    """The content of `owner.json`; `None` if it is missing or unreadable."""
     try:
         content = json.loads((run / FILE).read_text())
     except (OSError, ValueError):
@@ -147,7 +148,7 @@ def read(run: Path) -> dict[str, Any] | None:
 
 
 def is_owned(run: Path) -> bool:
-    """Whether a living process writes the run, as far as that can be seen at once."""
+    """Whether a live process is writing the run, as far as is known without waiting."""
     owner = read(run)
     if owner is None or _is_dead(owner):
         return False
@@ -173,9 +174,9 @@ def _is_dead(owner: Mapping[str, Any]) -> bool:
 
 
 def _born(pid: int) -> str | None:
-    """When a process of this machine was started; `None` where there is none of that number.
+    """When the process `pid` of this machine started; `None` if there is no such process.
 
-    In ticks since the machine's start, with an identifier of that start: numbers come again.
+    In ticks since boot, with the ID of the boot: PIDs are reused.
     """
     try:
         after_name = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
@@ -187,13 +188,13 @@ def _born(pid: int) -> str | None:
         import psutil
 
         return f"{psutil.Process(pid).create_time():.2f}"
-    except Exception:  # no such process, or no right to look at it
+    except Exception:  # no such process, or no permission
         return None
 
 
 @contextlib.contextmanager
 def _alone(run: Path) -> Iterator[None]:
-    """Of all processes that want to own a run, one is in this block, where the disk has locks."""
+    """Only one of the processes that want to own a run is in this block, if the disk has locks."""
     folder = os.open(run, os.O_RDONLY)
     try:
         with contextlib.suppress(OSError):  # some network shares have none
@@ -217,6 +218,6 @@ def _refusal(run: str, owner: Mapping[str, Any]) -> UsageError:
     else:
         how = f"kill -TERM {owner.get('pid')} on {owner.get('host')}"
     return UsageError(
-        f"{run} is still being written, by {_described(owner)}. Wait until it has ended, or "
+        f"{run} is still being written by {_described(owner)}. Wait until it ends, or "
         f"stop it first ({how})."
     )

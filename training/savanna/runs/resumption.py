@@ -1,4 +1,4 @@
-"""Finding what `--resume` names, and what of it is still good."""
+"""Finding what `--resume` names, and checking that it is not damaged."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from savanna.runs.films import films_after
 
 @dataclass(frozen=True)
 class Resumption:
-    """Where to go on from. Without `run` a new run begins with the checkpoint's networks."""
+    """Where to continue. Without `run`, a new run starts from the checkpoint's networks."""
 
     checkpoint: Path
     run: RunDirectory | None = None
@@ -22,7 +22,7 @@ class Resumption:
 
     @property
     def origin(self) -> RunDirectory | None:
-        """The run that the checkpoint is of, unless its folder lies elsewhere."""
+        """The run that the checkpoint belongs to, unless its folder is elsewhere."""
         around = RunDirectory(self.checkpoint.parent)
         return self.run or (around if (around.path / "config.json").is_file() else None)
 
@@ -50,10 +50,10 @@ def find_resumption(reference: str, runs_root: Path) -> Resumption:
 
 
 def rewind(run: RunDirectory, to: CheckpointInfo) -> str | None:
-    """Set aside what came after checkpoint `to`: it will be made again, and differently.
+    """Set aside what came after checkpoint `to`: the run will redo it, with other results.
 
     Rows of `metrics.csv` go to `metrics-discarded.csv`, checkpoints and films to `discarded/`.
-    Says so in a line where there were checkpoints.
+    Returns a line that says so if there were checkpoints.
     """
     _rewind_metrics(run, to)
     aside = run.path / DISCARDED

@@ -1,4 +1,5 @@
-"""Where results go besides the runs folder: a folder, Azure storage, or what else pyarrow opens."""
+"""Where results go besides the runs folder: a folder, Azure storage, or others that pyarrow
+opens."""
 
 from __future__ import annotations
 
@@ -14,7 +15,7 @@ from savanna.runs.storage_process import StorageProcess, StorageProcessError
 
 VARIABLE = "SAVANNA_STORAGE"
 CHECK_SECONDS = 45.0
-"""Longest wait for a storage to show that it can be used."""
+"""Longest wait for a storage to prove usable."""
 
 _PASSWORD = re.compile(r"://[^/@]*:(?!\d+(?:/|$))[^@]*@")
 _SECRET_PARAMETERS = re.compile(r"key|token|secret|passw|credential|^sig$", re.IGNORECASE)
@@ -22,7 +23,7 @@ _SECRET_PARAMETERS = re.compile(r"key|token|secret|passw|credential|^sig$", re.I
 
 @dataclass(frozen=True)
 class Storage:
-    """An opened location; run directories lie in `path/EXPERIMENT/ID` of `filesystem`."""
+    """An opened location; run directories are in `path/EXPERIMENT/ID` of `filesystem`."""
 
     location: str
     filesystem: Any  # pyarrow.fs.FileSystem
@@ -32,7 +33,7 @@ class Storage:
 def chosen_storage(option: str | None, saved: str | None = None) -> str | None:
     """The location to use: `--storage`, else `SAVANNA_STORAGE`, else what a resumed run had.
 
-    `none` in the first two means: no storage.
+    `none` in the first two means no storage.
     """
     chosen = option or os.environ.get(VARIABLE, "").strip() or saved
     if chosen in (None, "none"):
@@ -41,10 +42,10 @@ def chosen_storage(option: str | None, saved: str | None = None) -> str | None:
 
 
 def connect(location: str) -> Storage:
-    """Open `location` without trying whether it works (Amazon's is asked for its region).
+    """Open `location` without testing it (Amazon's is asked for its region).
 
-    Raises `UsageError` where it is malformed or holds a secret, pyarrow's `OSError` or `ValueError`
-    where it cannot be opened.
+    Raises `UsageError` if it is malformed or holds a secret, pyarrow's `OSError` or `ValueError`
+    if it cannot be opened.
     """
     import pyarrow.fs
 
@@ -66,23 +67,23 @@ def open_storage(location: str) -> Storage:
     _ask(location, {"do": "check", "writable": False}, "read")
     try:
         return connect(location)
-    except (OSError, ValueError, ImportError) as error:  # those of pyarrow are among them
+    except (OSError, ValueError, ImportError) as error:  # includes pyarrow's own
         problem = explain(str(error), location)
         raise UsageError(f"cannot read the storage {location!r}: {problem}") from error
 
 
 def read_from_storage(location: str, file: str) -> str | None:
-    """The text of `file` at `location`, `None` where there is none; `UsageError` as above."""
+    """The text of `file` at `location`, `None` if it does not exist; `UsageError` as above."""
     content: str | None = _ask(location, {"do": "read", "file": file}, "read").get("content")
     return content
 
 
 def _ask(location: str, command: dict[str, Any], what: str) -> dict[str, Any]:
-    """Ask a process of its own: Azure's library waits for minutes for what does not answer, and
-    ends the process where it finds no credentials. And who opens no storage can fork."""
+    """Ask a separate process: Azure's library waits minutes for a storage that does not answer, and
+    aborts the process if it finds no credentials. And a process that opens no storage can fork."""
     refuse_secrets(location)
     if location.startswith("abfs"):
-        connect(location)  # only looks at its form
+        connect(location)  # checks only its form
     process = StorageProcess(location)
     try:
         return process.ask(command, CHECK_SECONDS)
@@ -103,21 +104,21 @@ def refuse_secrets(location: str) -> None:
     if not secret and not _PASSWORD.search(location):
         return
     if location.startswith(("abfs", "az", "http")):
-        instead = "Azure's in AZURE_STORAGE_KEY, or better use a managed identity or `az login`"
+        instead = "put it in AZURE_STORAGE_KEY, or better, use a managed identity or `az login`"
     else:
-        instead = "put it where that service's own tools look for it, such as AWS_ACCESS_KEY_ID"
+        instead = "put it where that service's own tools look, such as AWS_ACCESS_KEY_ID"
     raise UsageError(f"the storage location holds a secret, which others could see: {instead}.")
 
 
 def explain(problem: str, location: str) -> str:
-    """One line for a person from what pyarrow or Azure's library said."""
+    """An error of pyarrow or Azure's library as one readable line."""
     line = (problem.strip() or "unknown error").splitlines()[0]
     if not location.startswith("abfs"):
         return line
     if "DefaultAzureCredential" in problem or "CredentialUnavailable" in problem:
         return "no Azure credentials found. Use a managed identity, `az login` or AZURE_STORAGE_KEY"
     if "Bearer token authentication is not permitted" in problem:
-        return "AZURE_STORAGE_KEY is not set, and an http:// endpoint takes nothing else"
+        return "AZURE_STORAGE_KEY is not set, and an http:// endpoint accepts nothing else"
     if "ContainerNotFound" in problem:
         return "there is no such container. Create it with `az storage container create`"
     if re.search(r"\] 40[13] |Authorization\w*Failure|AuthenticationFailed", problem):
@@ -126,6 +127,6 @@ def explain(problem: str, location: str) -> str:
             "a key in AZURE_STORAGE_KEY must be this account's"
         )
     if re.search(r"Fail to get a new connection|[Cc]ould not (connect|resolve)", problem):
-        return "it cannot be reached: is the account's name right, and the network there?"
+        return "could not reach it: check the account name and the network"
     found = re.search(r"Azure Error: (.*)", problem)
     return found[1] if found else line

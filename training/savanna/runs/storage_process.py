@@ -1,7 +1,7 @@
-"""A process that talks to a storage, so that neither hanging nor crashing there harms training.
+"""A process that talks to a storage, so that a hang or crash there cannot harm training.
 
-`python -m savanna.runs.storage_process LOCATION` reads one JSON command a line and
-answers with JSON lines; it ends with its standard input, and so with whoever started it.
+`python -m savanna.runs.storage_process LOCATION` reads one JSON command per line and
+answers with JSON lines. It ends with its standard input, and so with its parent process.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ _NICENESS = 10
 
 
 class StorageProcessError(SavannaError):
-    """The storage failed, or the process did; the message is what it said.
+    """The storage or the process failed; the message is its last error.
 
-    `left`: what was still to be done, in words, where that is known.
+    `left`: what was still to be done, as text, if known.
     """
 
     left = ""
 
 
 class StorageProcess:
-    """The process as its user sees it. Started by the first question, and again after a crash."""
+    """The process as its parent sees it. The first `ask` starts it, as does one after a crash."""
 
     def __init__(self, location: str) -> None:
         self._location = location
@@ -41,9 +41,9 @@ class StorageProcess:
         self._late = False
 
     def ask(self, command: dict[str, Any], patience: float) -> dict[str, Any]:
-        """Have `command` carried out; its answer. `StorageProcessError` where that fails.
+        """Have `command` carried out. Returns its answer, raises `StorageProcessError` on failure.
 
-        `patience`: seconds that may pass without a sign of progress; the process is ended then.
+        `patience`: after so many seconds without a sign of progress, the process is killed.
         """
         process = self._running()
         assert process.stdin is not None and process.stdout is not None
@@ -76,7 +76,7 @@ class StorageProcess:
         if self._process is None:
             return
         for pipe in (self._process.stdin, self._process.stdout):
-            with contextlib.suppress(OSError):  # unsent words to a process that is gone
+            with contextlib.suppress(OSError):  # unsent data for a dead process
                 if pipe is not None:
                     pipe.close()
         self._process.kill()
@@ -87,7 +87,7 @@ class StorageProcess:
         if self._process is None:
             source = str(Path(__file__).parents[2])
             paths = [source, *filter(None, [os.environ.get("PYTHONPATH")])]
-            self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115 (as long as the process)
+            self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115 (open as long as the process)
             self._process = subprocess.Popen(
                 [sys.executable, "-m", __name__, self._location],
                 stdin=subprocess.PIPE,
@@ -104,12 +104,12 @@ class StorageProcess:
             self._process.kill()
 
     def _last_words(self) -> str:
-        """What the process that just died wrote last; C++ says `what(): ...`."""
+        """The last error of the process that just died; C++ writes `what(): ...`."""
         self.close()
         self._errors.seek(0)
         lines = [line.strip() for line in self._errors.read().splitlines() if line.strip()]
         told = [line.removeprefix("what():").strip() for line in lines if "what():" in line]
-        return (told or lines[-1:] or ["the process that talks to it was killed"])[0]
+        return (told or lines[-1:] or ["the storage process was killed"])[0]
 
 
 def _failed(problem: str, left: str) -> StorageProcessError:
@@ -120,7 +120,7 @@ def _failed(problem: str, left: str) -> StorageProcessError:
 
 def main() -> None:
     """Serve the commands on standard input until it ends."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the trainer, which ends us
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the trainer
     os.nice(_NICENESS)
     from savanna.runs.storage import connect
     from savanna.runs.upload import Upload
@@ -147,12 +147,12 @@ def main() -> None:
 
 
 def refuse_missing_container(storage: Any) -> None:
-    """`FileNotFoundError` where `storage` lies in an Azure container that is not there.
+    """`FileNotFoundError` if `storage` is in an Azure container that does not exist.
 
-    A container has an owner and settings: none is made by the way. And none is written to that is
-    missing: Azure's library for C++ can lose the reason of a refused write. Where "100 Continue"
-    and the refusal arrive together, it looks for the refusal's body in its headers, and then
-    reports a broken connection after many tries, or crashes. Reads expect no "100 Continue".
+    A container has an owner and settings, so we never create one. Nor do we write to a missing one:
+    Azure's C++ library can lose the reason for a refused write. If "100 Continue" and the refusal
+    arrive together, it looks for the refusal's body in the headers, and then reports a broken
+    connection after many tries, or crashes. Reads expect no "100 Continue".
     """
     import pyarrow.fs
 
@@ -164,7 +164,7 @@ def refuse_missing_container(storage: Any) -> None:
 
 
 def read(storage: Any, file: str) -> str | None:
-    """The text of a file in the storage; `None` where it is not there."""
+    """The text of a file in the storage; `None` if it does not exist."""
     try:
         with storage.filesystem.open_input_stream(f"{storage.path}/{file}") as stream:
             return str(stream.read().decode())
@@ -173,7 +173,7 @@ def read(storage: Any, file: str) -> str | None:
 
 
 def check(storage: Any, writable: bool) -> None:
-    """Raise what keeps `storage` from being used."""
+    """Raise the error that makes `storage` unusable, if any."""
     import pyarrow.fs
 
     filesystem, path = storage.filesystem, storage.path

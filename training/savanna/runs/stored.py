@@ -1,4 +1,4 @@
-"""Getting a run back from the storage, onto a machine that does not have it."""
+"""Fetching a run from the storage to a machine that does not have it."""
 
 from __future__ import annotations
 
@@ -46,18 +46,18 @@ def download_run(
     """Copy a run and its kept checkpoints to `runs_root/EXPERIMENT/ID`.
 
     `reference` is `experiment/id`, `id`, or `latest`: the one started last. The directory appears
-    when it is complete. Checkpoints that are not whole are left out, which is said.
+    once it is complete. Incomplete checkpoints are left out, with a warning.
 
     Raises:
-        UsageError: there is no such run, or it is on this machine already.
-        SavannaError: the storage failed meanwhile.
+        UsageError: there is no such run, or it is already on this machine.
+        SavannaError: the storage failed during the copy.
     """
     try:
         name = find_run(storage, reference)
         target = runs_root.resolve() / name
         if target.exists():
-            raise UsageError(f"{target} exists already; move it away to get the one in the storage")
-        say(f"Getting {name} from {storage.location} ...")
+            raise UsageError(f"{target} already exists; move it away to fetch the stored run")
+        say(f"Fetching {name} from {storage.location} ...")
         target.parent.mkdir(parents=True, exist_ok=True)
         temporary = target.with_name(f".download-{uuid.uuid4().hex}")
         try:
@@ -67,7 +67,9 @@ def download_run(
             shutil.rmtree(temporary, ignore_errors=True)
     except OSError as error:
         reason = explain(str(error), storage.location)
-        raise SavannaError(f"cannot get {reference!r} from {storage.location}: {reason}") from error
+        raise SavannaError(
+            f"cannot fetch {reference!r} from {storage.location}: {reason}"
+        ) from error
     return RunDirectory(target)
 
 
@@ -122,13 +124,13 @@ def _download(storage: Storage, name: str, run: RunDirectory, say: Callable[[str
             damaged.append(number)
     left = [c.number for c in run.checkpoints()]
     for number in damaged:
-        say(f"warning: checkpoint {number} of {name} in the storage is not whole: left out")
+        say(f"warning: left out checkpoint {number} of {name}: incomplete in the storage")
     if damaged and left:
-        say(f"The newest whole checkpoint is {left[-1]}.")
+        say(f"The newest complete checkpoint is {left[-1]}.")
 
 
 def _use_backups(folder: Path) -> None:
-    """Replace files that a killed upload left empty by the copies it had made before."""
+    """Replace files that a killed upload left empty with the copies it made before."""
     backup = folder / BACKUP
     for copy in backup.glob("*"):
         file = folder / copy.name
@@ -143,7 +145,7 @@ def _all_runs(storage: Storage) -> list[str]:
 
 
 def _started(storage: Storage, name: str) -> str:
-    """When a run was started; an empty text where its status cannot be read."""
+    """When a run was started; empty if its status cannot be read."""
     for file in ("status.json", f"{BACKUP}/status.json"):
         try:
             with storage.filesystem.open_input_stream(f"{storage.path}/{name}/{file}") as stream:
@@ -178,7 +180,7 @@ def find_anywhere(
 ) -> tuple[Resumption, bool]:
     """What `--resume` names, and whether it was fetched from the storage at `location`.
 
-    It is fetched where it is not here, and where the one here is older: then that is set aside.
+    It is fetched if it is not here, or if the copy here is older, which is then set aside.
     """
     if location is None:
         return find_resumption(reference, runs_root), False
@@ -202,7 +204,7 @@ def find_anywhere(
 
 @contextlib.contextmanager
 def _set_aside(older: Path | None, location: str, say: Callable[[str], None]) -> Iterator[None]:
-    """Make room for the newer copy of a run; the older one is back if the block fails."""
+    """Make room for the newer copy of a run; restore the older one if the block fails."""
     if older is None:
         yield
         return
@@ -214,13 +216,13 @@ def _set_aside(older: Path | None, location: str, say: Callable[[str], None]) ->
         aside.rename(older)
         raise
     name = name_of(older)
-    say(f"{name} went on elsewhere: {location} has the newer one. The one here is now {aside}.")
+    say(f"{name} was continued elsewhere: {location} has the newer copy. The older is now {aside}.")
 
 
 def _newer_in(location: str, run: RunDirectory) -> bool:
-    """Whether the storage has a later state of `run`: more commands have written it there.
+    """Whether the storage has a newer copy of `run`: more commands have written to it there.
 
-    `UsageError` where it went on here and there, each without the other, or is being written.
+    `UsageError` if the two copies have diverged.
     """
     name = name_of(run.path)
     text = read_from_storage(location, f"{name}/status.json")
@@ -233,14 +235,14 @@ def _newer_in(location: str, run: RunDirectory) -> bool:
         return True
     if sessions[0] == sessions[1] and there.get("started_by") not in (None, here.get("started_by")):
         raise UsageError(
-            f"{name} went on here and in {location}, each without the other. Resume one of them: "
-            "with --storage none the one here, or from another --runs-root the one there."
+            f"{name} was continued both here and in {location}, and the copies differ. Resume one: "
+            "this copy with --storage none, or the stored copy from another --runs-root."
         )
     return False
 
 
 def _refuse_owned_there(location: str, name: str, say: Callable[[str], None]) -> None:
-    """`UsageError` where somebody writes the run in the storage."""
+    """`UsageError` if another process is writing the run in the storage."""
 
     def look() -> Any:
         text = read_from_storage(location, f"{name}/{FILE}")

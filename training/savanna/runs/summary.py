@@ -14,12 +14,12 @@ from savanna.errors import SavannaError
 from savanna.runs.directory import LATEST, RunDirectory
 
 BROKEN = "broken"
-"""The state of a run with a file that cannot be read; its reason says which."""
+"""The state of a run with an unreadable file; its reason says which."""
 
 
 @dataclass(frozen=True, eq=False)
 class Summary:
-    """One run. `group`: what its command made together; `drawn`: how it differs from the rest."""
+    """One run. `group`: the runs of its command; `drawn`: how it differs from the others."""
 
     run: RunDirectory
     state: str
@@ -59,7 +59,7 @@ def all_runs(root: Path) -> list[RunDirectory]:
 
 
 def summary(run: RunDirectory) -> Summary:
-    """The summary of `run`; a file that cannot be read makes it a broken one, never an error."""
+    """The summary of `run`; an unreadable file makes its state `broken` and raises nothing."""
     try:
         return _summary(run)
     except SavannaError as error:
@@ -86,7 +86,7 @@ def _summary(run: RunDirectory) -> Summary:
 
 
 def state_of(run: RunDirectory) -> str:
-    """Its state; `interrupted` where it says `running` and its process is gone."""
+    """The state of `run`; `interrupted` if it says `running` but its process is gone."""
     status = run.status
     state = str(status.get("state", "unknown"))
     here = status.get("host") == socket.gethostname()

@@ -1,4 +1,4 @@
-"""Copying a run directory into the storage, as it is now: the part that talks to the storage."""
+"""Copying a run directory, as it is now, to the storage. Runs in the storage process."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from savanna.runs.checkpoints import DISCARDED, MANIFEST, number_of
 
 BACKUP = ".backup"
-"""Folder in a run's place in the storage with second copies of `PRECIOUS`."""
+"""Folder of a run in the storage with second copies of `PRECIOUS`."""
 
 PRECIOUS = ("config.json", "metadata.json", "status.json", "metrics.csv", "evaluations.json")
 """Files without which a run cannot be resumed or reported as it was."""
@@ -18,8 +18,8 @@ PRECIOUS = ("config.json", "metadata.json", "status.json", "metrics.csv", "evalu
 class Upload:
     """Makes `target` in `storage` a copy of `run` (local), and knows what is there already.
 
-    A checkpoint is there when its manifest is, which is sent last and deleted first. What is
-    deleted here is deleted there: checkpoints that are not kept, and files that were sent before.
+    A checkpoint exists there if its manifest does, which is sent last and deleted first. What is
+    deleted here is deleted there: checkpoints that are not kept, and files that were sent.
     """
 
     def __init__(self, storage: Any, run: Path, target: str) -> None:
@@ -30,7 +30,7 @@ class Upload:
         self._checkpoints: set[str] | None = None  # whole ones in the storage
 
     def steps(self) -> Iterator[str]:
-        """Do what is needed file by file; what is left to do, in words, before each."""
+        """Do what is needed, file by file. Before each, yields what is left to do, as text."""
         there = self._whole_there()
         here = {p.name for p in self._run.glob("checkpoint_*") if number_of(p.name) is not None}
         new = sorted(here - there)
@@ -38,7 +38,7 @@ class Upload:
         while changed or new:
             parts = [f"{len(changed)} files" if changed else "", *new]
             yield ", ".join(part.replace("_", " ") for part in parts if part)
-            # Small files first: what a checkpoint is worth is in them.
+            # Small files first: they say what a checkpoint is worth.
             if changed:
                 self._send(changed.pop(0))
             else:
@@ -72,12 +72,12 @@ class Upload:
 
     def _send(self, name: str) -> None:
         state = self._state(name)
-        if state is None:  # deleted in this moment
+        if state is None:  # just deleted
             return
         try:
             if name in PRECIOUS:
-                # Opening a blob for writing empties it until it is closed: were this process
-                # killed in between, the only copy would be gone.
+                # A blob opened for writing is empty until it is closed. If this process were
+                # killed in between, the only copy would be lost.
                 self._copy(name, f"{BACKUP}/{name}")
             self._copy(name, name)
         except FileNotFoundError:
@@ -96,7 +96,7 @@ class Upload:
         except FileNotFoundError:
             if folder.exists():
                 raise
-            self._delete_checkpoint(name)  # it is not kept any longer
+            self._delete_checkpoint(name)  # no longer kept
 
     def _whole_there(self) -> set[str]:
         if self._checkpoints is None:
@@ -131,7 +131,7 @@ class Upload:
 
         target = f"{self._target}/{to}"
         folder = target.rpartition("/")[0]
-        # Azure needs no folders, and would make a container that is gone anew.
+        # Azure needs no folders, and would recreate a deleted container.
         if self._filesystem.type_name != "abfs" and folder not in self._folders:
             self._filesystem.create_dir(folder, recursive=True)
             self._folders.add(folder)
