@@ -125,7 +125,7 @@ def test_other_algorithms_count_the_same_and_go_on(algorithm, tmp_path):
 
 
 def test_the_window_is_no_setting():
-    with pytest.raises(UsageError, match="always of the last 100"):
+    with pytest.raises(UsageError, match="always over the last 100"):
         plan_of("cartpole", "--set", "metrics_num_episodes_for_smoothing=20")
 
 

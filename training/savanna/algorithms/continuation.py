@@ -1,4 +1,4 @@
-"""What RLlib leaves out of checkpoints: random numbers, and the episodes under way."""
+"""What RLlib leaves out of checkpoints: random states, and unfinished episodes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ RANDOM = "random"
 UNDER_WAY = "under_way"
 WORLD = "world"
 PICKLABLE = "picklable"
-"""Key of an environment's metadata: a pickle has all of its state."""
+"""Key of an environment's metadata: whether a pickle holds all of its state."""
 
 _EPISODES = (
     "_ongoing_episodes",
@@ -27,11 +27,11 @@ _EPISODES = (
 """Attributes of RLlib's env runners that belong to their episodes."""
 
 _WHOLE = ("gymnasium.envs.classic_control.", "gymnasium.envs.toy_text.")
-"""Modules whose environments are plain Python objects: a pickle has all of their state."""
+"""Modules whose environments are plain Python objects: a pickle holds all of their state."""
 
 
 def random_states() -> dict[str, Any]:
-    """How far the random numbers of this process are."""
+    """The states of this process's random number generators."""
     return {
         "python": random.getstate(),
         "numpy": np.random.get_state(),
@@ -46,10 +46,10 @@ def restore_random_states(states: Mapping[str, Any]) -> None:
 
 
 def pack_env_runner(env_runner: Any) -> tuple[int, dict[str, Any]]:
-    """Number of an env runner, and what its episodes need to go on in another process.
+    """The index of an env runner, and what its episodes need to continue in another process.
 
-    An environment that a pickle may not have all of (a simulator in another process, memory of a
-    C library) begins a new episode instead.
+    An environment whose state a pickle may not hold completely (a simulator in another process,
+    memory of a C library) starts a new episode instead.
     """
     index = env_runner.worker_index or 0
     if env_runner.env is None:
@@ -61,15 +61,15 @@ def pack_env_runner(env_runner: Any) -> tuple[int, dict[str, Any]]:
         state = {name: value for name, value in vector.items() if name != "env_fns"}
         try:
             content[UNDER_WAY] = cloudpickle.dumps((episodes, state))
-        except Exception as error:  # a checkpoint without is worth more than none
-            print(f"the episodes under way cannot be saved: {error}", file=sys.stderr)
+        except Exception as error:  # a checkpoint without them beats none
+            print(f"cannot save the unfinished episodes: {error}", file=sys.stderr)
     return index, content
 
 
 def unpack_env_runner(env_runner: Any, packed: Mapping[int, Mapping[str, Any]]) -> None:
-    """Go on where the env runner of this number was, if it was packed."""
+    """Continue where the env runner of this index was, if it was packed."""
     content = packed.get(env_runner.worker_index or 0, {})
-    # Resuming may have changed the environment's settings, or how many there are.
+    # The resumed run may have other environment settings, or more or fewer environments.
     if UNDER_WAY in content and content[WORLD] == _world(env_runner):
         episodes, state = cloudpickle.loads(content[UNDER_WAY])
         env_runner.env.close()
@@ -85,10 +85,10 @@ def _world(env_runner: Any) -> tuple[str, dict[str, Any], int]:
 
 
 def is_whole_in_a_pickle(env: Any) -> bool:
-    """Whether a pickled copy of `env` goes on as `env` itself would.
+    """Whether a pickled copy of `env` continues as `env` itself would.
 
-    A pickle may succeed and hold too little: that of many a simulator is how to make a new one. So
-    this is true of environments that are known, and of those that say so in their metadata.
+    Pickling may succeed but keep too little: many simulators pickle only how to make a new one. So
+    this is true only for known environments, and for those that say so in their metadata.
     """
     inner = getattr(env, "unwrapped", None)
     known = f"{type(inner).__module__}.".startswith(_WHOLE)

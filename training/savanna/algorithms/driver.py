@@ -1,4 +1,4 @@
-"""What our algorithms share: env runners that are kept busy."""
+"""What our algorithms share: a driver that keeps env runners busy."""
 
 from __future__ import annotations
 
@@ -26,22 +26,22 @@ WAIT_SECONDS = 0.01
 which costs the env runners most of a core."""
 
 LOST = (RayActorError, NodeDiedError, ObjectLostError)
-"""What a lost node looks like from here: no env runner, or a fragment that died before it came."""
+"""What a lost node looks like from here: a dead env runner, or a fragment lost on its way."""
 
 RESTORE_SECONDS = 5.0
-"""Between two looks whether lost env runners are back."""
+"""Between two checks whether lost env runners are back."""
 
 SAMPLE = "sample_fragment"
 """The env runner's method, and the tag of requests for it."""
 
 
 class FragmentDriver(Algorithm):
-    """Asks env runners for fragments without pause and loses none of them.
+    """Keeps requesting fragments from env runners and loses none of them.
 
     A fragment has `episodes`, `node` and a length in steps; the config says how many the learner
-    takes at a time (`fragments_per_batch`). No new ones are asked for while so many wait, and
-    never more at once than `max_requests_in_flight_per_env_runner`, so a slow learner slows the
-    env runners down instead of losing their work.
+    takes at a time (`fragments_per_batch`). While so many are waiting, no new ones are requested,
+    and never more than `max_requests_in_flight_per_env_runner` at once. So a slow learner slows
+    the env runners down instead of losing their work.
     """
 
     _fragments: list[Any]
@@ -53,7 +53,7 @@ class FragmentDriver(Algorithm):
         self._ended = []
         self._steps_by_node = Counter()
         self._next_restore = 0.0
-        # Env runners share the machine; torch would start a thread for every core.
+        # Env runners share the machine; torch would start a thread per core.
         torch.set_num_threads(max(1, config.num_cpus_for_main_process))
         super().setup(config)
 
@@ -71,15 +71,15 @@ class FragmentDriver(Algorithm):
             episodes=batch, timesteps={NUM_ENV_STEPS_SAMPLED_LIFETIME: sampled}
         )
         self.metrics.aggregate(results, key=LEARNER_RESULTS)
-        # Before the next requests go out: what is sampled during an update is one update old.
+        # Before the next requests: what is sampled during an update is one update old.
         self.env_runner_group.sync_weights(
             from_worker_or_learner_group=self.learner_group, inference_only=True
         )
 
     def _collect(self, timeout: float) -> None:
-        """Take in finished fragments and ask their env runners for more.
+        """Take finished fragments and ask their env runners for more.
 
-        Without env runners of their own processes one is sampled here.
+        Without env runner processes, one fragment is sampled here.
         """
         if self.config.num_env_runners == 0:
             self._take(self.env_runner.sample_fragment())
@@ -101,8 +101,8 @@ class FragmentDriver(Algorithm):
         self._steps_by_node[fragment.node] += len(fragment)
 
     def restore_env_runners(self, env_runner_group: EnvRunnerGroup) -> list[int]:
-        """RLlib's, but now and then: it asks before every training step, and waits for an answer
-        while a lost env runner has no machine to come back on."""
+        """Like RLlib's, but only now and then: RLlib asks before every training step, and waits for
+        an answer while a lost env runner has no machine to restart on."""
         if time.monotonic() < self._next_restore:
             return []
         restored: list[int] = super().restore_env_runners(env_runner_group)
@@ -110,12 +110,12 @@ class FragmentDriver(Algorithm):
         return restored
 
     def _tolerate(self, error: Exception) -> None:
-        """A lost env runner is restarted by RLlib; an error in one would come again and again."""
+        """RLlib restarts a lost env runner; an error inside one would only recur."""
         if not isinstance(error, LOST) or not self.config.restart_failed_env_runners:
             raise error
 
     def train(self) -> dict[str, Any]:
-        """RLlib's result; also the episodes that ended, and how much each node sampled so far
+        """RLlib's result, plus the episodes that ended and what each node has sampled so far
         (`agent_steps_by_node`)."""
         result: dict[str, Any] = super().train()
         put_into(result, self._ended)
@@ -128,5 +128,5 @@ class FragmentDriver(Algorithm):
 
     def set_state(self, state: dict[str, Any]) -> None:
         super().set_state(state)
-        # In place of what is there: a retried trial is restored twice.
+        # Replaces the current counts: a retried trial is restored twice.
         self._steps_by_node = Counter(state.get("steps_by_node", {}))

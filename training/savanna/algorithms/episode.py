@@ -1,4 +1,4 @@
-"""What is known of a finished episode."""
+"""What is known about a finished episode."""
 
 from __future__ import annotations
 

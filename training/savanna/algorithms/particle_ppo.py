@@ -1,4 +1,4 @@
-"""RLlib's PPO on particle worlds: what MADDPG is compared with."""
+"""RLlib's PPO on particle worlds, for comparison with MADDPG."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from savanna.errors import UsageError
 
 
 class ParticlePPOConfig(PPOConfig):
-    """PPO with one network for all agents of a kind (`share_parameters`), or one an agent."""
+    """PPO with one network for all agents of a kind (`share_parameters`), or one per agent."""
 
     def __init__(self, algo_class: type | None = None) -> None:
         super().__init__(algo_class=algo_class)

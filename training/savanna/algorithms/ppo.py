@@ -1,4 +1,4 @@
-"""RLlib's PPO, which reports its episodes as our algorithms do and goes on where it was."""
+"""RLlib's PPO, but it reports episodes as our algorithms do and resumes where it was."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from savanna.envs.rllib_world import MEASURED
 from savanna.errors import UsageError
 
 PACK_SECONDS = 10.0
-"""How long a checkpoint waits for env runners; one that is in a slow step begins new episodes."""
+"""How long a checkpoint waits for env runners; one in a slow step will start new episodes."""
 
 KL_COEFFS = "kl_coeffs"
 ENV_RUNNERS = "env_runners"
@@ -47,8 +47,8 @@ class ReportEpisodes(RLlibCallback):
 
 
 class PPOLearner(PPOTorchLearner):
-    """Keeps with its optimisers what RLlib forgets: the coefficients of the KL penalty, and how
-    far the random numbers are that batches are shuffled with."""
+    """Saves with its optimisers what RLlib forgets: the coefficients of the KL penalty, and the
+    random states for shuffling batches."""
 
     def get_state(
         self, components: Any = None, *, not_components: Any = None, **kwargs: Any
@@ -71,13 +71,13 @@ class PPOLearner(PPOTorchLearner):
             restore_random_states(state[RANDOM])
 
     def set_schedules(self, agent_steps: int) -> None:
-        """Entropy coefficients as they are after `agent_steps`; RLlib sets them after an update."""
-        for module_id in self.module.keys():  # noqa: SIM118 (it is no dictionary)
+        """Set entropy coefficients for `agent_steps`; RLlib sets them only after an update."""
+        for module_id in self.module.keys():  # noqa: SIM118 (not a dictionary)
             self.entropy_coeff_schedulers_per_module[module_id].update(timestep=agent_steps)
 
 
 class PPO(ppo.PPO):
-    """Its checkpoints hold the episodes under way, where environments can be saved."""
+    """Its checkpoints hold unfinished episodes, if the environments can be saved."""
 
     @classmethod
     def get_default_config(cls) -> PPOConfig:

@@ -1,4 +1,4 @@
-"""What RLlib and torch do slowly while env runners and learners are built, done quickly."""
+"""Shortcuts for what RLlib and torch do slowly while env runners and learners are built."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ _COMPILER = "torch._dynamo"
 
 
 def quick_setup() -> None:
-    """Spare this process, and forks of it, three detours: seconds at every start.
+    """Spare this process and its forks three detours, which cost seconds at every start.
 
-    Nothing here compiles networks, but optimizers import torch's compiler to tell it to leave them
-    alone, and so does who asks for deterministic algorithms, as seeding does. And every connector
-    asks for the whole stack, with lines of source code, to find the frame that made it.
+    Nothing here compiles networks, but optimizers import torch's compiler to opt out of it, and so
+    does turning on deterministic algorithms, as seeding does. And every connector fetches the whole
+    stack, source lines included, to find the frame that created it.
     """
     if _COMPILER not in sys.modules:
         sys.modules[_COMPILER] = _Compiler(_COMPILER)
@@ -29,7 +29,7 @@ def quick_setup() -> None:
 
 
 class _Compiler(ModuleType):
-    """In place of torch's compiler until somebody asks it for more than to stay away."""
+    """Stands in for torch's compiler until it is asked for more than to opt out."""
 
     @staticmethod
     def disable(function: Callable[..., Any], *_: Any, **__: Any) -> Callable[..., Any]:
@@ -37,7 +37,7 @@ class _Compiler(ModuleType):
 
     @staticmethod
     def graph_break(*_: Any) -> None:
-        """Nothing to do where nothing is compiled."""
+        """Do nothing: nothing is compiled."""
 
     def __getattr__(self, name: str) -> Any:
         if sys.modules.get(_COMPILER) is self:
@@ -56,6 +56,6 @@ def _use_deterministic_algorithms(mode: bool, *, warn_only: bool = False) -> Non
 
 
 def _stack() -> list[SimpleNamespace]:
-    """As `inspect.stack()`: this frame's callers, of which a connector wants its second."""
+    """Like `inspect.stack()`, but only two callers: a connector reads the second."""
     caller = sys._getframe(1)
     return [SimpleNamespace(frame=caller), SimpleNamespace(frame=caller.f_back)]

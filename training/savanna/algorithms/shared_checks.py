@@ -1,4 +1,4 @@
-"""What is checked alike of the settings of all algorithms with sampling and learning of our own."""
+"""Checks of the settings of all algorithms that sample and learn with our own code."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ UNREAD = {
     "evaluation_interval": "checkpoints are evaluated after training, or by `savanna evaluate`",
     "batch_mode": "fragments have rollout_fragment_length steps of every environment",
     "shuffle_batch_per_epoch": "samples are always drawn at random",
-    "observation_filter": "observations are what the environment makes of them",
-    "compress_observations": "fragments travel as they are",
+    "observation_filter": "observations are used as the environment gives them",
+    "compress_observations": "fragments are sent as they are",
     "clip_actions": "actions are always within their bounds",
     "normalize_actions": "actions are always those of the environment",
     "gym_env_vectorize_mode": "environments are stepped together",
-    "metrics_num_episodes_for_smoothing": "means of episodes are always of the last 100",
+    "metrics_num_episodes_for_smoothing": "episode means are always over the last 100",
     "remote_worker_envs": "environments are stepped together",
 }
-"""Settings of RLlib that are never read, and what holds instead: setting one is a mistake."""
+"""RLlib settings that are never read, and what applies instead: setting one is a mistake."""
 
 ITERATION = ("min_time_s_per_iteration", "min_sample_timesteps_per_iteration")
 
 
 def shared_problems(config: Any, unread: Mapping[str, str] | None = None) -> list[str]:
-    """A line for each of `UNREAD` and `unread` that is not as RLlib has it, and for each limit of
-    an iteration that is no number."""
+    """One line per setting of `UNREAD` and `unread` that differs from RLlib's default, and per
+    iteration limit that is not a number."""
     from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
 
     default = vars(AlgorithmConfig())
-    # RLlib derives a config of its own for evaluation, with settings that fit that.
+    # RLlib derives a separate config for evaluation, with other settings.
     never = {} if config.in_evaluation else {**UNREAD, **(unread or {})}
     problems = [
         f"{name} is not read by {config.algo_class.__name__}: {instead}."

@@ -1,7 +1,7 @@
-"""What every algorithm's results say of the whole run, counted in one place.
+"""What every algorithm's results say about the whole run, counted in one place.
 
-Algorithms report each episode that ends (`report`). The trainable lets a `Tally` read every result,
-and keeps its state with the checkpoints: a resumed run goes on counting.
+Algorithms report each episode that ends (`report`). The trainable passes every result to a `Tally`
+and saves its state in checkpoints, so that a resumed run continues the count.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ _ENDED = "episodes_ended"
 
 
 def report(metrics: MetricsLogger, episode: Episode) -> None:
-    """Let the result have `episode`, which has just ended; `metrics` are an env runner's."""
+    """Add `episode`, which has just ended, to the result; `metrics` is an env runner's logger."""
     metrics.log_value(_ENDED, episode, reduce="item_series")
 
 
 def put_into(result: dict[str, Any], episodes: Sequence[Episode]) -> None:
-    """Let `result` have the `episodes` that ended in its iteration, where no env runner reports."""
+    """Add the `episodes` that ended in its iteration to `result`, if env runners do not report."""
     result.setdefault("env_runners", {})[_ENDED] = list(episodes)
 
 
 class Tally:
-    """The last 100 episodes in the order in which they ended, how many there were, and how far the
-    counters of steps were after the last iteration."""
+    """The last 100 episodes in the order in which they ended, the total number of episodes, and the
+    step counters after the last iteration."""
 
     def __init__(self) -> None:
         self._episodes: deque[Episode] = deque(maxlen=EPISODE_WINDOW)
@@ -39,10 +39,10 @@ class Tally:
         self._steps: tuple[int, int] | None = (0, 0)
 
     def update(self, result: dict[str, Any]) -> None:
-        """Take the episodes out of an iteration's result, and put in what is known by now."""
+        """Replace the episodes in an iteration's result with the statistics so far."""
         ended = result.get("env_runners", {}).pop(_ENDED, ())
         if isinstance(ended, Episode):
-            ended = [ended]  # RLlib makes a list of one item that item
+            ended = [ended]  # RLlib unwraps a list of one item
         self._episodes.extend(ended)
         self._total += len(ended)
         before, self._steps = self._steps, lifetime_steps(result)
@@ -60,7 +60,7 @@ class Tally:
         return {"episodes": episodes, "total": self._total, "steps": self._steps}
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Go on from `state`, in place of what is there: a retried trial is restored twice."""
+        """Continue from `state`. It replaces the current one: a retried trial is restored twice."""
         self._episodes.clear()
         self._episodes.extend(Episode(*episode) for episode in state["episodes"])
         self._total, self._steps = state["total"], state["steps"]

@@ -1,4 +1,4 @@
-"""IMPALA's driver: everything in it is that of all our algorithms."""
+"""IMPALA's driver: the one of all our algorithms."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from savanna.algorithms.impala.config import ImpalaConfig
 class Impala(FragmentDriver):
     """Importance Weighted Actor-Learner Architecture (Espeholt et al. 2018).
 
-    Env runners sample without pause under slightly old weights; V-trace corrects for it. Every
-    fragment is trained on.
+    Env runners sample without pause with slightly old weights; V-trace corrects for that. Every
+    fragment is used for training.
     """
 
     @classmethod

@@ -53,7 +53,7 @@ class ImpalaConfig(AlgorithmConfig):
         self.min_time_s_per_iteration = None
         self.min_sample_timesteps_per_iteration = 8192
         self.restart_failed_env_runners = True
-        # The driver learns; it must not wait long for an env runner that is gone.
+        # The driver learns, so it must not wait long for a lost env runner.
         self.env_runner_health_probe_timeout_s = 0.2
         self.env_runner_restore_timeout_s = 30.0
 
@@ -83,11 +83,11 @@ class ImpalaConfig(AlgorithmConfig):
                 policy gradient with weight min(rho-bar, ratio).
             vf_loss_coeff: weight of the value loss, half the mean squared error.
             entropy_coeff: weight of the entropy bonus, or a schedule `[[agent steps, value], ...]`.
-            clip_rewards: learn from the sign of rewards; reported returns stay true.
+            clip_rewards: learn from the sign of rewards; reported returns are not clipped.
             normalize_advantages: to mean 0 and variance 1 over a train batch.
-            micro_batch_size: samples in one forward and backward pass on a CPU, where large
-                batches fall out of its caches; gradients add up to those of the minibatch.
-            adam_epsilon: of the Adam optimiser.
+            micro_batch_size: samples in one forward and backward pass on a CPU, whose caches are
+                too small for large batches; gradients add up to those of the minibatch.
+            adam_epsilon: epsilon of the Adam optimiser.
             kwargs: RLlib's own, among them `num_epochs` (passes over each train batch) and
                 `minibatch_size`.
         """

@@ -19,8 +19,8 @@ from savanna.envs.atari import make_atari_vector_env
 class AtariEnvRunner(SingleAgentEnvRunner):
     """RLlib's single-agent env runner, with `sample()` returning one `Fragment`.
 
-    Episodes go on from one fragment to the next. RLlib's episodes and connectors are left out:
-    per agent step they cost as much as the network does.
+    Episodes continue from one fragment to the next. RLlib's episodes and connectors are not used:
+    per agent step, they cost as much as the network.
     """
 
     env: Any
@@ -58,7 +58,7 @@ class AtariEnvRunner(SingleAgentEnvRunner):
     def _start(self) -> None:
         steps = self.config.get_rollout_fragment_length()
         stack, height, width = self.env.single_observation_space.shape
-        # The next observation is copied twice, into the stack to act on and into the history.
+        # The next observation is copied twice: into the stack to act on, and into the history.
         self._frames = np.zeros((stack + steps, self.num_envs, height, width), np.uint8)
         self._ages = np.zeros((steps + 1, self.num_envs), np.uint8)
         self._observations, _ = self.env.reset(seed=self.env_seeds())
@@ -73,7 +73,7 @@ class AtariEnvRunner(SingleAgentEnvRunner):
     def _sample(self, *, num_timesteps: int | None = None, **kwargs: Any) -> list[Fragment]:
         """One fragment of `rollout_fragment_length` steps of every environment.
 
-        `num_timesteps` is RLlib's and always the length of a fragment; other keyword arguments
+        `num_timesteps` is RLlib's, and always the length of a fragment; other keyword arguments
         (sampling whole episodes, random actions) are for RLlib's evaluation, which we replace.
         """
         if self._needs_initial_reset:

@@ -15,7 +15,7 @@ class Fragment:
     """`T` steps of `N` environments, with `S`-frame stacks left to the learner to rebuild.
 
     Sending single frames takes a quarter of the bytes of sending stacks. Autoreset is NEXT_STEP:
-    after an episode's end the environment spends one row on resetting. In that row the action
+    after an episode ends, the environment spends one row on resetting. In that row the action
     was ignored and `valid` is False; its observation is the final one of the old episode.
     """
 
@@ -28,16 +28,16 @@ class Fragment:
     truncated: NDArray[np.bool_]  # [T, N]
     valid: NDArray[np.bool_]  # [T, N]
     weights_version: int  # the learner's update count when the weights were made
-    episodes: list[Episode]  # those that ended in here
+    episodes: list[Episode]  # those that ended in this fragment
     node: str = ""  # IP address of the machine that sampled it
 
     def __len__(self) -> int:
-        """Agent steps in here; the resetting rows are none."""
+        """Agent steps in this fragment; resetting rows do not count."""
         return int(self.valid.sum())
 
 
 def stack_indices(ages: NDArray[np.uint8], stack: int, blank: int) -> NDArray[np.int64]:
-    """Where the frames of every stack lie, oldest first: `[T + 1, N, S]`.
+    """Where the frames of every stack are, oldest first: `[T + 1, N, S]`.
 
     Rows count frames of `fragment.frames.reshape(-1, height, width)`. Positions from before the
     reset point at row `blank`, which the caller fills with zeros, as ale-py does on reset.

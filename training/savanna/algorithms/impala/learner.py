@@ -1,4 +1,4 @@
-"""The learner: V-trace targets once a batch, then one or more passes in minibatches."""
+"""The learner: V-trace targets once per batch, then one or more passes in minibatches."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ class ImpalaLearner(TorchLearner):
     def _observations(self, batch: TrainBatch) -> torch.Tensor:
         """Standardized stacks `[(T + 1) * N, S, height, width]`, channels last.
 
-        Built once an update, so that every pass only has to copy whole rows out of it.
+        Built once per update, so that every pass only copies whole rows out of it.
         """
         frames = self._atari_module.standardize(batch.frames)
         indices = batch.stacks.flatten(0, 1)
@@ -101,7 +101,7 @@ class ImpalaLearner(TorchLearner):
     def _samples(
         self, batch: TrainBatch, observations: torch.Tensor
     ) -> tuple[Samples, dict[str, float]]:
-        """What every sample is to learn, under the policy as it is at the start of the update."""
+        """What to learn from every sample, under the policy at the start of the update."""
         module, config = self._atari_module, self.config
         rows, envs, _ = batch.stacks.shape
         logits_parts, value_parts = [], []
@@ -180,7 +180,7 @@ class ImpalaLearner(TorchLearner):
 
     @property
     def _micro_batch_size(self) -> int:
-        """Large batches fall out of a CPU's caches; a GPU wants them whole."""
+        """A CPU's caches are too small for large batches; a GPU is faster with them."""
         return int(self.config.micro_batch_size) if self.device.type == "cpu" else 16_384
 
     def _log_steps(self, steps: int) -> None:

@@ -10,9 +10,9 @@ STATISTICS = ("total_loss", "policy_loss", "vf_loss", "entropy")
 
 
 class Samples(NamedTuple):
-    """`B` agent steps and what V-trace says of them."""
+    """`B` agent steps and what V-trace says about them."""
 
-    rows: torch.Tensor  # int64 [B], where their observations lie
+    rows: torch.Tensor  # int64 [B], where their observations are
     actions: torch.Tensor  # int64 [B]
     log_probs: torch.Tensor  # [B], under the policy at the start of the update
     weights: torch.Tensor  # [B], ratio of that policy to the one that acted, at most rho-bar
@@ -39,7 +39,7 @@ def impala_loss(
 
     The policy term is IMPALA's, -w A log pi(a|x), with the weight w = min(rho-bar, pi/mu) of the
     policy at the start of the update over the one that acted, held constant (Espeholt et al. 2018,
-    section 4.2). With `clip`, which makes passes after the first safe, log pi(a|x) gives way to
+    section 4.2). With `clip`, which makes passes after the first safe, log pi(a|x) is replaced by
     min(r A, clip(r, 1 - clip, 1 + clip) A) / A (Schulman et al. 2017, equation 7) with r the ratio
     of the current policy to that at the start of the update: the weight corrects for lag, the clip
     bounds the update, and neither uses up the other's room (Hilton et al. 2022, "Batch

@@ -1,4 +1,4 @@
-"""MADDPG's driver: that of all our algorithms, and the number of agents."""
+"""MADDPG's driver: the one of all our algorithms, plus the number of agents."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from savanna.algorithms.maddpg.config import MADDPGConfig
 class MADDPG(FragmentDriver):
     """Multi-Agent Deep Deterministic Policy Gradient (Lowe et al. 2017).
 
-    Env runners sample while the learner makes the updates that the fragment before has paid for
-    (`world_steps_per_update`): the ratio holds however many env runners there are.
+    Env runners sample while the learner makes the updates that the previous fragment paid for
+    (`world_steps_per_update`): the ratio does not depend on the number of env runners.
     """
 
     @classmethod

@@ -1,4 +1,4 @@
-"""What the settings of MADDPG may be, checked before anything starts."""
+"""Checks of MADDPG's settings, before anything starts."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from savanna.errors import UsageError
 
 POLICIES = ("maddpg", "ddpg")
 LEAST_WORLD_STEPS_PER_UPDATE = 0.05
-"""20 updates a step, as REDQ makes (Chen et al. 2021); with far fewer steps nothing ever ends."""
+"""20 updates per step, as in REDQ (Chen et al. 2021). Far below this, a run would never end."""
 
 WHOLE = {
     "n_step": 1,
@@ -29,13 +29,13 @@ WHOLE = {
     "rollout_fragment_length": 1,
     "max_requests_in_flight_per_env_runner": 1,
 }
-"""Whole numbers, and the least that each may be."""
+"""Whole numbers, and the minimum of each."""
 
 OF_OTHERS = {
-    "num_epochs": "world_steps_per_update says how often it learns",
-    "minibatch_size": "train_batch_size_per_learner are the world steps in an update",
+    "num_epochs": "world_steps_per_update sets how often it learns",
+    "minibatch_size": "train_batch_size_per_learner is the number of world steps in an update",
 }
-"""Settings that other algorithms of ours read, and what counts instead."""
+"""Settings that only our other algorithms read, and what counts instead."""
 
 RANGES: dict[str, tuple[str, Callable[[float], bool]]] = {
     "gamma": ("between 0 and 1", lambda value: 0 <= value <= 1),
@@ -54,7 +54,7 @@ RANGES: dict[str, tuple[str, Callable[[float], bool]]] = {
 
 
 def problems_of(config: Any) -> list[str]:
-    """A line for every setting of a `MADDPGConfig` that is wrong, and what it may be."""
+    """One line per invalid setting of a `MADDPGConfig`, with what it may be."""
     wrong = _one_by_one(config)
     problems = [
         f"{name} must be {what}, not {_given(config, name)!r}." for name, what in wrong.items()
@@ -75,7 +75,7 @@ def problems_of(config: Any) -> list[str]:
 
 
 def _one_by_one(config: Any) -> dict[str, str]:
-    """Setting -> what it must be, of those that are not."""
+    """Invalid setting -> what it must be."""
     must: dict[str, tuple[bool, str]] = {}
     for name, least in WHOLE.items():
         ok = _is_whole(_given(config, name), least)
@@ -102,7 +102,7 @@ def _one_by_one(config: Any) -> dict[str, str]:
 
 
 def _against_each_other(config: Any, wrong: set[str]) -> list[str]:
-    """Settings that must not be above others, where both are numbers at all."""
+    """Problems of settings that must not be above others, where both are valid on their own."""
     pairs = [
         (name, "replay_capacity")
         for name in (
@@ -113,7 +113,7 @@ def _against_each_other(config: Any, wrong: set[str]) -> list[str]:
     ]
     pairs.append(("n_step", "rollout_fragment_length"))
     problems = [
-        f"{name} must not be above {limit}, {getattr(config, limit)}."
+        f"{name} must not be above {limit} ({getattr(config, limit)})."
         for name, limit in pairs
         if not {name, limit} & wrong and getattr(config, name) > getattr(config, limit)
     ]
@@ -122,25 +122,25 @@ def _against_each_other(config: Any, wrong: set[str]) -> list[str]:
         steps = config.num_envs_per_env_runner * config.rollout_fragment_length
         if steps > config.replay_capacity:
             problems.append(
-                f"{' x '.join(parts)}, {steps}, must not be above replay_capacity, "
-                f"{config.replay_capacity}."
+                f"{' x '.join(parts)} ({steps}) must not be above replay_capacity "
+                f"({config.replay_capacity})."
             )
     return problems
 
 
 def _memory(config: Any, width: int) -> list[str]:
-    """Whether the rows of the replay buffer, `width` float32 each, fit into this machine."""
+    """A line if the replay buffer's rows, `width` float32 each, do not fit into memory here."""
     row, there = 4 * width, int(get_system_memory())
     if config.replay_capacity * row <= there:
         return []
     return [
         f"replay_capacity {config.replay_capacity} needs {config.replay_capacity * row / 1e9:.1f} "
-        f"GB of the {there / 1e9:.1f} GB of memory here: at most {there // row} fit."
+        f"GB, but this machine has {there / 1e9:.1f} GB of memory: use at most {there // row}."
     ]
 
 
 def _given(config: Any, name: str) -> Any:
-    """The setting itself: for a batch size of None RLlib would show another one's."""
+    """The setting itself: for a batch size of None, RLlib would return another setting."""
     hidden = vars(config)
     return hidden[f"_{name}"] if f"_{name}" in hidden else hidden[name]
 

@@ -92,30 +92,29 @@ class MADDPGConfig(AlgorithmConfig):
         """Learning settings.
 
         Args:
-            good_policy: `maddpg`, or `ddpg` where the critics of the agents that are no
-                adversaries see nothing of the others.
+            good_policy: `maddpg`, or `ddpg`, where the critics of agents that are not adversaries
+                do not see the others.
             adv_policy: the same for the adversaries.
             use_local_critic: `True` is `ddpg` for both teams, `False` `maddpg`.
-            share_parameters: agents of one role and team with the same spaces have the same
-                networks.
+            share_parameters: agents with the same role, team and spaces share their networks.
             critic_lr: learning rate of the critics; `None`: that of the actors, `lr`. Both may
                 be schedules `[[world steps, value], ...]`.
-            tau: share of the networks in their targets' moving average, an update.
+            tau: weight of the networks in their targets' moving average, per update.
             n_step: steps of rewards in a target.
             num_critics: 2 for twins: the smaller estimate is the target (MATD3), and actors
                 follow the mean of both.
-            policy_delay: updates of the critics between two of the actors (MATD3).
-            target_noise: standard deviation of the noise on continuous target actions, as a part
-                of their range (MATD3).
+            policy_delay: critic updates per actor update (MATD3).
+            target_noise: standard deviation of the noise on continuous target actions, as a
+                fraction of their range (MATD3).
             target_noise_clip: largest such noise.
-            gumbel_temperature: of the Gumbel-softmax that discrete actions are learned through.
+            gumbel_temperature: of the Gumbel-softmax used to learn discrete actions.
             logit_penalty: weight of the actors' mean square output.
-            average_updates: updates of the actors that the mean of them reaches back, which is
-                evaluated, filmed and exported; 1: the actors as they are.
+            average_updates: actor updates that the average actor covers, which is evaluated, filmed
+                and exported; 1: the actor as it is.
             replay_capacity: world steps kept.
             num_steps_sampled_before_learning_starts: world steps sampled before the first update,
                 and before the first one after resuming (the replay buffer is not saved).
-            world_steps_per_update: world steps sampled for every update.
+            world_steps_per_update: world steps sampled per update.
             kwargs: RLlib's own, among them `lr`, `gamma`, `train_batch_size_per_learner` (world
                 steps in an update) and `grad_clip` (norm of the gradient of one module).
         """
@@ -149,10 +148,10 @@ class MADDPGConfig(AlgorithmConfig):
         """Sampling settings.
 
         Args:
-            exploration_noise: standard deviation of the noise on continuous actions, as a part of
-                their range; the mean over the worlds, which have from none to twice as much.
+            exploration_noise: standard deviation of the noise on continuous actions, as a fraction
+                of their range; the mean over the worlds, which get from none to twice as much.
                 Discrete actions are drawn from the policy.
-            kwargs: RLlib's own; `num_envs_per_env_runner` are worlds.
+            kwargs: RLlib's own; `num_envs_per_env_runner` counts worlds.
         """
         super().env_runners(**kwargs)
         if exploration_noise is not NotProvided:
@@ -160,10 +159,10 @@ class MADDPGConfig(AlgorithmConfig):
         return self
 
     fragments_per_batch = 1
-    """The learner stores them one by one, and makes the updates that each has paid for."""
+    """The learner stores fragments one by one, and makes the updates that each one pays for."""
 
     def agents(self) -> tuple[AgentSpec, ...]:
-        """Of the world, in its order."""
+        """The agents of the world, in its order."""
         return make_worlds(self.env, 1, **self.env_config).agents
 
     def layout(self) -> Layout:
@@ -175,12 +174,12 @@ class MADDPGConfig(AlgorithmConfig):
         )
 
     def local(self) -> tuple[bool, ...]:
-        """Per agent: whether its critic sees nothing of the others."""
+        """Per agent: whether its critic does not see the others."""
         teams = {"good": self.good_policy, "adversary": self.adv_policy}
         return tuple(teams[agent.team] == "ddpg" for agent in self.agents())
 
     def module_of_agent(self) -> tuple[str, ...]:
-        """Per agent the id of its module: its name, or one for all that may be exchanged."""
+        """Per agent: the ID of its module, its name or one ID for all interchangeable agents."""
         return module_names(self.agents(), shared=self.share_parameters)
 
     def get_multi_rl_module_spec(
@@ -220,13 +219,13 @@ class MADDPGConfig(AlgorithmConfig):
     def validate(self) -> None:
         """Raises `UsageError` that names every wrong setting and what it may be."""
         if not self._is_frozen:
-            for name in WHOLE:  # 1e6 is how people write it
+            for name in WHOLE:  # people write 1e6
                 value = getattr(self, name)
                 if isinstance(value, float) and value.is_integer():
                     setattr(self, name, int(value))
         problems = problems_of(self)
         if problems:
             raise UsageError("\n".join(problems))
-        # Without env runners of their own processes the driver samples.
+        # Without env runner processes, the driver samples.
         self.create_local_env_runner = self.num_env_runners == 0
         super().validate()

@@ -23,7 +23,7 @@ from savanna.envs.particle.world import make_worlds
 
 
 class ParticleEnvRunner(EnvRunner, Checkpointable):
-    """Samples `Fragment`s. Episodes go on from one fragment to the next."""
+    """Samples `Fragment`s. Episodes continue from one fragment to the next."""
 
     config: Any
     num_env_steps_sampled_lifetime: int
@@ -146,7 +146,7 @@ class ParticleEnvRunner(EnvRunner, Checkpointable):
         }
 
     def set_state(self, state: dict[str, Any]) -> None:
-        """Load weights, unless they are older than those there."""
+        """Load weights, unless they are older than the current ones."""
         if COMPONENT_RL_MODULE in state:
             version = state.get(WEIGHTS_SEQ_NO, 0)
             if version == 0 or version > self._weights_seq_no:
@@ -171,10 +171,10 @@ def noise_of_worlds(
 ) -> NDArray[np.float32]:
     """Standard deviation of the noise in each world `[worlds]` of one env runner (1, 2, ...).
 
-    Between none and twice `mean`, evenly over all worlds of all env runners, so that critics see
-    careful play and careless. Multiples of the golden ratio spread any stretch of neighbours
-    evenly too: else the mean return of the last episodes were that of the quiet worlds in one
-    iteration and of the noisy in the next.
+    Spread evenly from none to twice `mean` over all worlds of all env runners, so that critics
+    see careful and careless play. Multiples of the golden ratio spread any stretch of neighbours
+    evenly too. Otherwise, the mean return of the last episodes would be that of the quiet worlds
+    in one iteration and of the noisy ones in the next.
     """
     index = np.arange(worlds) * env_runners + env_runner - 1
     share = (0.5 + index * (np.sqrt(5) - 1) / 2) % 1

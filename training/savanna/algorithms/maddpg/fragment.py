@@ -15,12 +15,12 @@ class Fragment:
     """`steps` steps of every world."""
 
     rows: NDArray[np.float32]  # [steps x worlds, Layout.row_width]
-    episodes: list[Episode]  # those that ended in here
+    episodes: list[Episode]  # those that ended in this fragment
     weights_version: int  # the learner's update count when the weights were made
     node: str = ""  # IP address of the machine that sampled it
 
     def __len__(self) -> int:
-        """World steps in here; each is one step of every agent."""
+        """World steps in this fragment; each is one step of every agent."""
         return len(self.rows)
 
 
@@ -36,22 +36,22 @@ def make_rows(
 ) -> NDArray[np.float32]:
     """Rows for the replay buffer, `[T x N, ...]`, of `T` steps of `N` worlds.
 
-    Each row looks `n_step` steps ahead: the sum of discounted rewards, gamma to the number of
-    steps, the observation then. It looks less far where the episode or the fragment ends earlier.
+    Each row looks `n_step` steps ahead: the sum of discounted rewards, gamma to the power of the
+    steps, the observation then. It looks less far if the episode or the fragment ends earlier.
     Truncation is not termination: the values of the final observation still count.
 
     Args:
-        observations: `[T, N, O]`, of all agents side by side.
+        observations: `[T, N, O]`, all agents side by side.
         actions: `[T, N, a]`.
         rewards: `[T, N, A]`.
         truncated: `[T, N]`.
-        following: `[T, N, O]`, the true next observation, the final one where truncated.
+        following: `[T, N, O]`, the true next observation, the final one if truncated.
         gamma: discount factor.
         n_step: steps to look ahead.
     """
     total, last = rewards.astype(np.float32), following.copy()
     discounts = np.full(truncated.shape, gamma, np.float32)
-    going = ~truncated  # the episode goes on after what was summed up so far
+    going = ~truncated  # the episode continues after the steps summed so far
     for ahead in range(1, min(n_step, len(rewards))):
         alive = going[:-ahead]
         total[:-ahead] += gamma**ahead * rewards[ahead:] * alive[..., None]

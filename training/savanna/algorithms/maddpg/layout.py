@@ -1,4 +1,4 @@
-"""Where each agent's numbers lie in a row of the replay buffer and in a critic's input."""
+"""Where each agent's numbers are in a row of the replay buffer and in a critic's input."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class Batch(NamedTuple):
     """`B` transitions of `A` agents."""
 
     observations: torch.Tensor  # [B, sum of observation sizes]
-    actions: torch.Tensor  # [B, sum of action widths], one-hot where discrete
+    actions: torch.Tensor  # [B, sum of action widths], one-hot if discrete
     rewards: torch.Tensor  # [A, B], summed over n steps
     discounts: torch.Tensor  # [B], gamma^n, 0 where the episode terminated
     next_observations: torch.Tensor  # as observations, n steps later
@@ -46,7 +46,7 @@ class Layout:
 
     @property
     def joint_width(self) -> int:
-        """Of the input of a critic that sees all agents."""
+        """Input width of a critic that sees all agents."""
         return self.observation_width + sum(self.action_widths)
 
     def critic_width(self, agent: int, local: bool) -> int:
@@ -55,7 +55,7 @@ class Layout:
         return self.joint_width
 
     def batch(self, rows: torch.Tensor) -> Batch:
-        """Rows `[B, row_width]` of the replay buffer, taken apart."""
+        """Rows `[B, row_width]` of the replay buffer, split into their parts."""
         parts = rows.split(
             [
                 self.observation_width,
@@ -87,11 +87,11 @@ class Layout:
     ) -> list[int]:
         """Columns of (all observations, all actions) that an agent's critic sees, in its order.
 
-        Lowe et al. 2017, section 4.1: Q_i(x, a_1, ..., a_N) with x = (o_1, ..., o_N). `kind` are
-        the agents that share one critic, this one among them: it sees the agent whose value is
-        asked for, the others of its kind after it and then those before it, and behind them all
-        other agents, who so have the same places for everyone. `local`: (o_i, a_i) only, as in
-        DDPG.
+        Lowe et al. 2017, section 4.1: Q_i(x, a_1, ..., a_N) with x = (o_1, ..., o_N). `kind`:
+        the agents that share one critic, including this one. It sees the agent that it values,
+        then the others of its kind (first those after it, then those before it), then all other
+        agents, whose places are thus the same for all of the kind. `local`: (o_i, a_i) only, as
+        in DDPG.
         """
         place = kind.index(agent) if kind else 0
         others = [other for other in range(self.agents) if other not in kind]

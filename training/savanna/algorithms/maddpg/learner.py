@@ -22,8 +22,8 @@ COUNTERS = ("_credit", "_untold", "_updates", "_actor_updates")
 class MADDPGLearner(TorchLearner):
     """Learns from `Fragment`s; runs in the driver's process (`num_learners=0`).
 
-    The replay buffer is not part of a checkpoint. A learner that goes on from one first takes in
-    `num_steps_sampled_before_learning_starts` new world steps of the policy it has, then updates.
+    The replay buffer is not part of a checkpoint. A learner restored from one first collects
+    `num_steps_sampled_before_learning_starts` new world steps with its policy, then updates.
     """
 
     def configure_optimizers(self) -> None:
@@ -59,7 +59,7 @@ class MADDPGLearner(TorchLearner):
         super().build()
         config = self.config
         self.replay = Replay(config.replay_capacity, config.layout().row_width, config.seed)
-        self._credit = 0.0  # updates that sampled steps have paid for
+        self._credit = 0.0  # updates that the sampled steps have paid for
         self._untold = 0  # steps stored since the last update
         self._updates = 0
         self._actor_updates = 0
@@ -144,7 +144,7 @@ class MADDPGLearner(TorchLearner):
         self.metrics.log_value((ALL_MODULES, "num_updates"), len(statistics), reduce="lifetime_sum")
 
     def get_state(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
-        """RLlib's, with what decides when the next updates are made, and what they do."""
+        """RLlib's, plus the counters that decide when the next updates come and what they do."""
         counters = {name: getattr(self, name) for name in COUNTERS}
         return super().get_state(*args, **kwargs) | {"counters": counters}
 

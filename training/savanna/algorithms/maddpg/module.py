@@ -1,4 +1,4 @@
-"""The networks: one RLModule an agent (or a team), together a MultiRLModule."""
+"""The networks: one RLModule per agent (or team), together a MultiRLModule."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from savanna.algorithms.maddpg.stack import mlp
 
 
 class MADDPGAgent(TorchRLModule, InferenceOnlyAPI):
-    """A decentralised actor; for learning also its critics and the targets of all of them.
+    """A decentralised actor; for learning, also its critics and the target networks of all.
 
-    What is evaluated, filmed and taken out is `average_actor`, the mean of the actor over its last
-    updates; env runners explore with `actor` itself.
+    `average_actor`, the mean of the actor over its last updates, is what is evaluated, filmed and
+    exported; env runners explore with `actor` itself.
 
     `model_config`: `actor_hiddens`, `critic_hiddens` (units of the hidden layers), `critic_width`
     (inputs of the critic, all observations and actions) and `critics` (2: the smaller estimate
@@ -60,7 +60,7 @@ class MADDPGAgent(TorchRLModule, InferenceOnlyAPI):
         return ["critics", "target_actor", "target_critics"]
 
     def set_state(self, state: dict[str, Any]) -> None:
-        """RLlib's, which leaves out what `state` lacks: a mean that is not there is the actor."""
+        """Like RLlib's, which skips what `state` lacks; a missing average actor is the actor."""
         means = {f"average_{name}": v for name, v in state.items() if name.startswith("actor.")}
         super().set_state(means | state)
 
@@ -79,7 +79,7 @@ class MADDPGAgent(TorchRLModule, InferenceOnlyAPI):
 
 
 class MADDPGModule(MultiRLModule):
-    """All agents' networks. A module serves one agent, or with parameter sharing several."""
+    """All agents' networks. A module serves one agent, or several with parameter sharing."""
 
 
 def squash(outputs: torch.Tensor, low: torch.Tensor, high: torch.Tensor) -> torch.Tensor:

@@ -8,11 +8,11 @@ from numpy.typing import NDArray
 
 
 class Replay:
-    """Transitions of all agents, a row each, drawn uniformly with replacement.
+    """Transitions of all agents, one row each, drawn uniformly with replacement.
 
     A row holds, side by side: observations of all agents, their actions (an index, or the vector
-    of a continuous one), rewards, discount, observations after it. Where each begins is the
-    business of `Layout`. Memory is taken as rows come in: pages of a fresh array cost nothing.
+    of a continuous one), rewards, discount, observations after it. `Layout` knows where each
+    begins. Memory is taken only as rows come in: pages of a fresh array cost nothing.
     """
 
     def __init__(self, capacity: int, width: int, seed: int | None = None) -> None:
@@ -20,7 +20,7 @@ class Replay:
         self._tensor = torch.from_numpy(self.rows)
         self._random = np.random.default_rng(seed)
         self._next = 0
-        self.added = 0  # rows ever
+        self.added = 0  # rows, in total
 
     @property
     def capacity(self) -> int:
@@ -30,7 +30,7 @@ class Replay:
         return min(self.added, self.capacity)
 
     def add(self, rows: NDArray[np.float32]) -> None:
-        """Append rows `[K, width]`; beyond the end go on at the start."""
+        """Append rows `[K, width]`, wrapping around at the end."""
         rows = rows[-self.capacity :]
         first = min(len(rows), self.capacity - self._next)
         self.rows[self._next : self._next + first] = rows[:first]

@@ -24,7 +24,7 @@ def mlp(inputs: int, hidden: Sequence[int], outputs: int, last_scale: float = 1.
 class Stack:
     """`M` networks from `mlp` of one shape, as batched matrix products.
 
-    `parameters` are `[M, ...]`, two a layer (weight, bias). The networks' own parameters become
+    `parameters` are `[M, ...]`, two per layer (weight, bias). The networks' own parameters become
     views of them: training the stack trains the networks, and loading weights into the networks
     loads the stack. Moving a network to another device afterwards breaks that.
     """
@@ -67,9 +67,9 @@ class Stack:
 
 
 class Ensemble:
-    """One network of every agent (the same one for agents that share it), run together.
+    """One network per agent (the same one for agents that share it), run together.
 
-    Agents whose networks have one shape, and are shared by as many, form one `Stack`.
+    Networks of the same shape that are shared by equally many agents form one `Stack`.
     """
 
     def __init__(self, networks: Sequence[nn.Sequential]) -> None:

@@ -20,9 +20,9 @@ from savanna.algorithms.maddpg.stack import Ensemble
 
 @dataclass(frozen=True)
 class Settings:
-    """How the losses are formed."""
+    """How the losses are computed."""
 
-    local: tuple[bool, ...]  # per agent: its critic sees nothing of the others (DDPG)
+    local: tuple[bool, ...]  # per agent: its critic does not see the others (DDPG)
     temperature: float = 1.0  # of the Gumbel-softmax
     logit_penalty: float = 1e-3  # weight of the mean square of the actors' outputs
     target_noise: float = 0.0  # standard deviation, continuous actions of target actors
@@ -50,7 +50,7 @@ class Update:
         ]
 
     def _sharing(self, module: MADDPGAgent) -> list[int]:
-        """The agents that share a module; none where it is one agent's own."""
+        """The agents that share a module; empty if only one agent uses it."""
         agents = [agent for agent, other in enumerate(self._modules) if other is module]
         return agents if len(agents) > 1 else []
 
@@ -59,7 +59,7 @@ class Update:
         return [p for critics in self.critics for p in critics.parameters]
 
     def target_actions(self, observations: torch.Tensor) -> torch.Tensor:
-        """Actions of the target actors `[B, sum of widths]`: drawn, one-hot where discrete."""
+        """Actions of the target actors `[B, sum of widths]`: drawn, one-hot if discrete."""
         settings, actions = self.settings, []
         for agent, output in enumerate(self.target_actors(self.layout.split(observations))):
             if self.layout.discrete:
@@ -118,10 +118,9 @@ class Update:
         """-mean Q_i(x, a_1, ..., mu_i(o_i), ..., a_N) summed over agents; entropy if discrete.
 
         Lowe et al. 2017, equation 5: the other agents' actions are those of the batch; Q_i is the
-        mean of the twins. A discrete
-        action is a straight-through Gumbel-softmax sample (Jang et al. 2017): one-hot in the
-        forward pass, the gradient of the softmax in the backward pass. The penalty on large
-        outputs is that of the paper's code.
+        mean of the twins. A discrete action is a straight-through Gumbel-softmax sample (Jang et
+        al. 2017): one-hot in the forward pass, the gradient of the softmax in the backward pass.
+        The penalty on large outputs is from the paper's code.
         """
         outputs = self.actors(self.layout.split(batch.observations))
         penalty = sum(output.square().mean() for output in outputs)
@@ -134,10 +133,10 @@ class Update:
         return loss, entropy
 
     def _values_of(self, batch: Batch, outputs: Sequence[torch.Tensor]) -> torch.Tensor:
-        """Mean Q_i of one action an agent, which the gradient flows through, summed over agents.
+        """Mean Q_i of one action per agent, which the gradient flows through, summed over agents.
 
-        TD3 asks the first twin alone. An action's worth differs so little from its neighbour's
-        that each twin's error decides where agents come to rest: the mean has less of it.
+        TD3 uses only the first twin. An action's value differs so little from its neighbour's
+        that a twin's error decides where agents come to rest; the mean has a smaller error.
         """
         joint = []
         for agent, output in enumerate(outputs):
@@ -157,7 +156,7 @@ class Update:
         return squash(output, module.low, module.high)
 
     def average(self, updates: int, longest: int) -> None:
-        """Let the average actors take in the actors after their update number `updates` (1, ...).
+        """Add the actors to the average actors, after actor update number `updates` (1, ...).
 
         An exponential moving average over the last third of the updates so far, at most over
         `longest`: theta_mean <- theta_mean + (theta - theta_mean) / min(longest, updates / 3).
