@@ -75,7 +75,7 @@ def test_a_cluster_that_cannot_be_used(here, changes, says):
         (["submit", "--wait", "--retries", "-1"], "--retries -1"),
         (["submit", "--py-modules", "nowhere.py"], "--py-modules nowhere.py: there is no such"),
         (["submit", "--min-workers", "1"], "need --workers"),
-        (["submit", "--workers", "1", "--min-workers", "2"], "--min-workers 2: more than"),
+        (["submit", "--workers", "1", "--min-workers", "2"], "--min-workers 2: must not be above"),
         (["submit", "--workers", "1", "--start-timeout", "soon"], "no duration"),
         (["train", "--workers", "1"], "Name the cluster with --address"),
         (["submit"], "make cluster-up"),

@@ -177,7 +177,7 @@ def test_a_replay_buffer_must_fit_into_memory(monkeypatch):
     make_config(replay_capacity=most).validate()
     [line] = problems(make_config(replay_capacity=most + 1))
     assert line.startswith(f"replay_capacity {most + 1} needs 4.0 GB")
-    assert line.endswith(f"at most {most} fit.")
+    assert line.endswith(f"use at most {most}.")
 
 
 def test_whole_numbers_may_be_written_as_people_write_them():

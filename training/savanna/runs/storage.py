@@ -1,5 +1,4 @@
-"""Where results go besides the runs folder: a folder, Azure storage, or others that pyarrow
-opens."""
+"""Where results go besides the runs folder: a folder, Azure, or what pyarrow opens."""
 
 from __future__ import annotations
 
