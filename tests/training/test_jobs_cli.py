@@ -157,11 +157,10 @@ def test_waiting_for_workers():
         seen.append((there, missing))
 
     two = Workers(wanted=2, least=2, timeout=60)
-    assert wait_for_workers(two, nodes, changed, lambda: None, interval=0) == ["2", "4"]
+    assert wait_for_workers(two, nodes, changed, interval=0) == ["2", "4"]
     assert seen == [([], 2), (["2"], 1)], "at first and at every change"
     fewer = Workers(wanted=2, least=1, timeout=0)
-    assert wait_for_workers(fewer, lambda: [head, one], changed, lambda: None) == ["2"]
+    assert wait_for_workers(fewer, lambda: [head, one], changed) == ["2"]
     late = Workers(wanted=2, least=2, timeout=0)
     with pytest.raises(SavannaError, match=r"1 of 2 workers joined within 0 s: 2; 1 missing\."):
-        wait_for_workers(late, lambda: [head, one, dead], changed, lambda: None)
-    assert wait_for_workers(two, lambda: [head], changed, lambda: "SIGTERM received") == []
+        wait_for_workers(late, lambda: [head, one, dead], changed)

@@ -15,6 +15,7 @@ from savanna.envs.custom import construct, find_constructor, is_custom, unknown_
 from savanna.envs.environment import Act, Shot
 from savanna.envs.one_agent import OneAgent
 from savanna.errors import SavannaError, UsageError
+from savanna.shield import ignore_instead
 
 if TYPE_CHECKING:
     import gymnasium as gym
@@ -169,6 +170,7 @@ class Creator:
         self.env = env
 
     def __call__(self, env_config: Mapping[str, Any]) -> gym.Env[Any, Any]:
+        ignore_instead()
         return Gymnasium(self.env, dict(env_config)).make_flat()
 
 

@@ -67,9 +67,9 @@ def evaluate(
         number = chosen[len(found)].number
         result = summarize(number, played, seed, explore, environment.old_scale)
         found.append(result)
+        _store(run, [result])  # what is measured stays, if the rest is interrupted
         text = f"checkpoint {number}: mean {result.mean:.2f} of {result.episodes} episodes"
         print(text, file=sys.stderr, flush=True)
-    _store(run, found)
     return found
 
 

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from savanna.forks.start import VARIABLE
+from savanna.shield import SIGNALS, shielded
 
 _START = Path(__file__).with_name("start.py")
 _ready = False
@@ -104,9 +105,10 @@ def _template(listener: socket.socket) -> Iterator[None]:
     watched, lifeline = os.pipe()
     sys.stdout.flush()
     sys.stderr.flush()
-    process = os.fork()
-    if process == 0:
-        _serve(listener, watched)
+    with shielded():
+        process = os.fork()
+        if process == 0:
+            _serve(listener, watched)
     os.close(watched)
     os.environ[VARIABLE] = str(listener.getsockname())
     listener.close()  # who asks is to be refused, not to wait, where the fork has died
@@ -126,7 +128,7 @@ def _serve(listener: socket.socket, watched: int) -> NoReturn:
     """Fork at every request, until the process at the other end of `watched` is gone."""
     try:
         os.setsid()  # Ctrl-C in the terminal is for the process that started us
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        for number in SIGNALS:  # blocked, until a worker knows better
             signal.signal(number, signal.SIG_DFL)
         signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # no zombies: nobody asks how a worker ended
         null = os.open(os.devnull, os.O_RDWR)

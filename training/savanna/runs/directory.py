@@ -114,6 +114,11 @@ class RunDirectory:
         return self.path / "videos"
 
     @property
+    def stop_request(self) -> Path:
+        """While this file is there, training is asked to end its iteration now."""
+        return self.path / ".stop"
+
+    @property
     def log(self) -> Path:
         return self.path / "train.log"
 

@@ -8,6 +8,9 @@ from savanna.runs.directory import RunDirectory
 from savanna.runs.group import group_of
 from savanna.session.request import Kept
 
+AFTER = (("evaluate", "--checkpoint", "all"), ("video",), ("report",))
+"""Commands that make what `finish_all` makes, each for one run."""
+
 
 def finish_all(runs: Sequence[RunDirectory], kept: Kept, say: Callable[[str], None]) -> None:
     """Finish every run; for several runs, also write the group page and show the table."""

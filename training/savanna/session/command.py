@@ -16,7 +16,6 @@ from savanna.runs.owner import owned, refuse_owned
 from savanna.runs.resumption import Resumption
 from savanna.runs.storage import check_storage, chosen_storage
 from savanna.runs.stored import find_anywhere, is_local
-from savanna.session.after_training import finish_all, show_group
 from savanna.session.checks import check_early
 from savanna.session.log_file import log_file, quiet
 from savanna.session.machine import this_machine
@@ -33,7 +32,7 @@ from savanna.session.ray_runtime import (
 from savanna.session.request import TrainRequest
 from savanna.session.resumed_settings import with_saved_settings
 from savanna.session.startup import Startup
-from savanna.session.stopping import StopRequest, handle_signals
+from savanna.session.stopping import Stop
 from savanna.session.workers import await_workers, count_workers
 
 
@@ -75,10 +74,19 @@ def train(request: TrainRequest) -> RunDirectory:
 
     Raises:
         UsageError: the request is invalid or impossible; nothing was started.
-        Interrupted: a signal arrived; the run stopped with a checkpoint.
+        Interrupted: a signal arrived; the run stopped, with a checkpoint if there was time.
         SavannaError: the run failed. The message is the cause; the run directory is kept.
     """
     began, startup = time.monotonic(), Startup()
+    stop = Stop(began, request.max_duration, exits=bool(request.command))
+    with stop.listen():
+        try:
+            return _train(request, stop, startup)
+        except KeyboardInterrupt:
+            raise stop.error(", before training began.") from None
+
+
+def _train(request: TrainRequest, stop: Stop, startup: Startup) -> RunDirectory:
     resumption, fetched = None, False
     if request.resume:
         location = chosen_storage(request.storage)
@@ -90,59 +98,51 @@ def train(request: TrainRequest) -> RunDirectory:
     address = address_of(request.address)
     if request.workers and not address:
         raise UsageError("--workers waits for nodes of a cluster. Name the cluster with --address.")
-    stop_request = StopRequest(began, request.max_duration)
     continued = resumption.run if resumption else None
     with (
         owned(continued.path if continued else None) as owner,
         log_file(request.runs_root, continued) as log,
         quiet(log.path) as terminal,
+        contextlib.ExitStack() as stack,
     ):
 
         def say(text: str) -> None:
-            print(text, file=terminal, flush=True)
+            with contextlib.suppress(OSError):  # a closed terminal must not end a run
+                print(text, file=terminal, flush=True)
 
         def stopping(text: str) -> None:
             phases.report("stopping", terminal)
             say(text)
 
-        with handle_signals(stop_request, stopping), contextlib.ExitStack() as stack:
-            algorithm = get_experiment(request.experiment).algorithm
-            if address is None:
-                say("Starting Ray ...")
-                machine = this_machine()
-                prepare(algorithm, None, machine.gpus)
-                startup.ended("imports")
-                plan = _plan(request, resumption, machine)
-                startup.ended("plan")
-                # Remote storage libraries have threads and connections that do not survive a fork.
-                stack.enter_context(own_ray(machine, fork=not fetched))
-            else:
-                say("Joining the Ray cluster ...")
-                prepare(algorithm, address)
-                startup.ended("imports")
-                stack.enter_context(joined_ray(address))
-                await_workers(request, stop_request, terminal, stopping)
-                plan = _plan(request, resumption, joined_machine())
-            # Again, because starting Ray installs its own SIGTERM handler.
-            stack.enter_context(handle_signals(stop_request, stopping))
-            phases.report("starting", terminal, workers=count_workers())
-            for note in plan.notes:
-                say(note)
-            startup.ended("ray")
-            from savanna.session.session import Session
+        stop.say = stopping
+        algorithm = get_experiment(request.experiment).algorithm
+        if address is None:
+            say("Starting Ray ...")
+            machine = this_machine()
+            prepare(algorithm, None, machine.gpus)
+            startup.ended("imports")
+            plan = _plan(request, resumption, machine)
+            startup.ended("plan")
+            # Remote storage libraries have threads and connections that do not survive a fork.
+            stack.enter_context(own_ray(machine, fork=not fetched))
+        else:
+            say("Joining the Ray cluster ...")
+            prepare(algorithm, address)
+            startup.ended("imports")
+            stack.enter_context(joined_ray(address))
+            await_workers(request, terminal)
+            plan = _plan(request, resumption, joined_machine())
+        phases.report("starting", terminal, workers=count_workers())
+        for note in plan.notes:
+            say(note)
+        startup.ended("ray")
+        from savanna.session.session import Session
 
-            session = Session(
-                request, plan, resumption, owner, stop_request, terminal, log, startup
-            )
-            try:
-                runs = session.run(began)
-            except BaseException:
-                session.close(say)
-                raise
-            if stop_request.signal is None:
-                finish_all(runs, plan.kept, say)
-            else:
-                show_group(runs, plan.kept, say)
+        session = Session(request, plan, resumption, owner, stop, terminal, log, startup)
+        try:
+            runs = session.run()
+            session.finish(say)
+        finally:
             session.close(say)
         session.conclude()
     return runs[-1]

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TextIO
 
-from savanna.errors import UsageError
+from savanna.errors import Interrupted, UsageError
 from savanna.runs.directory import RunDirectory
 
 
@@ -95,7 +95,7 @@ def log_file(runs_root: Path, resumed: RunDirectory | None) -> Iterator[LogFile]
         yield log
     finally:
         if not log.of_a_run:
-            if sys.exc_info()[0] in (None, UsageError):
+            if sys.exc_info()[0] in (None, UsageError, Interrupted, KeyboardInterrupt):
                 log.path.unlink(missing_ok=True)
             else:
                 print(f"savanna: details in {log.path}", file=sys.stderr)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 import socket
@@ -46,6 +47,8 @@ class Opening:
         self._group = f"{self._stamp}-{secrets.token_hex(2)}"  # others may start in the same second
         self._claimed: dict[str, RunDirectory] = {}
         self._owners = [owner] if owner else []
+        if self._resumed is not None:
+            self._resumed.stop_request.unlink(missing_ok=True)  # of a command that was killed
 
     @property
     def folder(self) -> Path:
@@ -111,8 +114,9 @@ class Opening:
         for owner in self._owners:
             owner.release()
         for run in self._claimed.values():
-            if not any(run.path.iterdir()):
-                run.path.rmdir()
+            for folder in (run.path, run.path.parent):
+                with contextlib.suppress(OSError):  # it is not empty
+                    folder.rmdir()
 
 
 def _drawn(trial: Any) -> dict[str, Any]:

@@ -15,6 +15,8 @@ from pathlib import Path
 from savanna.errors import SavannaError, UsageError
 from savanna.experiments import Machine
 from savanna.forks.template import forked_workers, import_ray
+from savanna.session.ray_processes import handlers_left_alone, own_processes
+from savanna.shield import shielded
 
 OBJECT_STORE_BYTES = 512 * 2**20
 """Of a local Ray. A train batch has 4 to 15 MB, and few are in flight at once."""
@@ -50,12 +52,13 @@ def prepare(algorithm: str, address: str | None, gpus: int = 0) -> None:
         os.environ.pop("RAY_ADDRESS", None)
     gc.disable()  # it would rescan all imported objects: a fifth of the time
     try:
-        if address is None and not gpus:
-            import_ray()
-        for module in _modules(algorithm):
-            importlib.import_module(module)
-        quick = importlib.import_module("savanna.algorithms.quick_setup")
-        quick.quick_setup()
+        with shielded():  # libraries start threads; the main one must get the signals
+            if address is None and not gpus:
+                import_ray()
+            for module in _modules(algorithm):
+                importlib.import_module(module)
+            quick = importlib.import_module("savanna.algorithms.quick_setup")
+            quick.quick_setup()
         gc.freeze()  # imported objects stay
     finally:
         gc.enable()
@@ -72,9 +75,10 @@ def own_ray(machine: Machine, *, fork: bool) -> Iterator[None]:
     with contextlib.ExitStack() as stack:
         if fork:
             stack.enter_context(forked_workers())
+        stack.enter_context(own_processes())
         stack.callback(_shutdown)
         try:
-            with _without_api_server():
+            with handlers_left_alone():
                 ray.init(
                     num_cpus=machine.cpus,
                     num_gpus=machine.gpus,
@@ -89,20 +93,6 @@ def own_ray(machine: Machine, *, fork: bool) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _without_api_server() -> Iterator[None]:
-    """Even without a dashboard, Ray starts its API server to report usage, which is off. Ray waits
-    a second or two for it, and has no option to skip it."""
-    from ray._private.node import Node
-
-    method = Node.start_api_server
-    Node.start_api_server = lambda self, **options: None
-    try:
-        yield
-    finally:
-        Node.start_api_server = method
-
-
-@contextlib.contextmanager
 def joined_ray(address: str) -> Iterator[None]:
     """The Ray cluster at `address`, joined within the block."""
     import ray
@@ -112,7 +102,8 @@ def joined_ray(address: str) -> Iterator[None]:
         return
     try:
         _probe(address)
-        ray.init(address, log_to_driver=True, logging_level=logging.ERROR)
+        with handlers_left_alone():
+            ray.init(address, log_to_driver=True, logging_level=logging.ERROR)
     except (OSError, RuntimeError, ValueError) as error:
         raise _not_joined(address, error) from error
     try:

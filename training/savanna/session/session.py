@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, TextIO
 
-from savanna.errors import Interrupted, SavannaError
+from savanna.errors import SavannaError
 from savanna.jobs import phases
-from savanna.next_command import resume_commands
+from savanna.next_command import next_command, resume_commands
 from savanna.recording import Console, Recorder
 from savanna.runs.copier import Copier
 from savanna.runs.directory import RunDirectory
 from savanna.runs.owner import Owner
 from savanna.runs.resumption import Resumption, rewind
+from savanna.session.after_training import AFTER, finish_all, show_group
 from savanna.session.log_file import LogFile
 from savanna.session.opening import Opening
 from savanna.session.plan import Plan
 from savanna.session.request import TrainRequest
 from savanna.session.startup import Startup, as_text
-from savanna.session.stopping import StopRequest, hard_limit
+from savanna.session.stopping import INTERRUPT, Stop
 from savanna.session.trials import RunRecording, TrialRecord, raise_for_failures
 
 
@@ -32,30 +34,27 @@ class Session:
         plan: Plan,
         resumption: Resumption | None,
         owner: Owner | None,
-        stop_request: StopRequest,
+        stop: Stop,
         terminal: TextIO,
         log: LogFile,
         startup: Startup,
     ) -> None:
         self.request, self.plan, self.resumption = request, plan, resumption
-        self.stop_request, self.terminal = stop_request, terminal
+        self.stop, self.terminal = stop, terminal
         self._startup: Startup | None = startup
         self._copier = Copier(request.storage, self._warn) if request.storage else None
         self.opening = Opening(request, plan, resumption, owner, log, self._copier, terminal)
-        self.recording = RunRecording(
-            self.opening.open, stop_request, self._phase, self._note_startup
-        )
+        self.recording = RunRecording(self.opening.open, stop, self._phase, self._note_startup)
+        self._cut_off = False  # training was interrupted, without a last checkpoint
         self._unsaved: str | None = None
+        stop.last_words = self.last_words
 
     @property
     def _records(self) -> list[TrialRecord]:
         return list(self.recording.records.values())
 
-    def run(self, began: float) -> list[RunDirectory]:
-        """Train. Leaves every run directory with its final status.
-
-        `began`: when the command started, on the monotonic clock.
-        """
+    def run(self) -> list[RunDirectory]:
+        """Train. Leaves every run directory with its final status."""
         from savanna.session.tune import run_tune
 
         continued = self.resumption.run if self.resumption else None
@@ -64,27 +63,46 @@ class Session:
             if aside:
                 print(aside, file=self.terminal, flush=True)
         error: BaseException | None = None
-        with hard_limit(began, self.request.max_duration, self._last_words):
-            try:
+        try:
+            with self.stop.while_training():
                 run_tune(self)
-            except Exception as caught:  # Tune itself failed: the trials' files must still say so
-                error = caught
+        except KeyboardInterrupt:
+            self._cut_off = True
+        except Exception as caught:  # Tune itself failed: the trials' files must still say so
+            error = caught
         for record in self._records:
+            record.run.stop_request.unlink(missing_ok=True)
             if record.status.get("state") == "running":
-                _settle(record, error)
+                self._settle(record, error)
             for console in _consoles(record):
                 console.finish(record.status)
         if error is not None:
             raise SavannaError(f"training failed: {error}") from error
         return [record.run for record in self._records]
 
+    def finish(self, say: Callable[[str], None]) -> None:
+        """Evaluate, film and report, unless a signal has arrived. One that arrives now ends it."""
+        runs, kept = [r.run for r in self._records], self.plan.kept
+        try:
+            if self.stop.signal is None and not self._cut_off:
+                finish_all(runs, kept, say)
+            show_group(runs, kept, say)
+        except KeyboardInterrupt:
+            if self.stop.signal is None:
+                say(f"warning: {self.stop.reason}{self._how_to_resume()}")
+
     def close(self, say: Callable[[str], None]) -> None:
         """End recording and copying, now that films and reports exist."""
-        for record in self._records:
-            record.recorders = [r for r in record.recorders if not isinstance(r, Console)]
-            record.each(partial(_finish, status=record.status))
-        self.opening.close()
-        problem = self._copier.close() if self._copier else None
+        problem = None
+        try:
+            for record in self._records:
+                record.recorders = [r for r in record.recorders if not isinstance(r, Console)]
+                record.each(partial(_finish, status=record.status))
+            self.opening.close()
+            problem = self._copier.close() if self._copier else None
+        except KeyboardInterrupt:
+            self.opening.close()
+            problem = "interrupted" if self._copier else None
         if problem is not None:
             paths = " ".join(str(r.run.path) for r in self._records)
             self._unsaved = (
@@ -95,17 +113,37 @@ class Session:
 
     def conclude(self) -> None:
         """Raise the error that the command ends with, if any."""
-        if self.stop_request.signal is not None:
-            lines = resume_commands([r.run for r in self._records], self.request.runs_root)
-            between = "\n  " if len(lines) > 1 else " "
-            how = between.join(["Resume with:", *lines]) if lines else "No checkpoint yet."
-            why = f"Stopped: {self.stop_request.reason}."
-            raise Interrupted(f"{why} {how}", self.stop_request.signal)
+        if self.stop.signal is not None or self._cut_off:
+            raise self.stop.error(self._how_to_resume())
         raise_for_failures(self.recording.records)
         if not self._records:
-            raise SavannaError(f"{self.stop_request.reason} before a run could start.")
+            raise self.stop.error(self._how_to_resume())
         if self._unsaved is not None:
             raise SavannaError(self._unsaved)
+
+    def _how_to_resume(self) -> str:
+        """The rest of the message when a signal or the time limit has ended the command."""
+        root, runs = self.request.runs_root, [r.run for r in self._records]
+        if not runs:
+            return ", before training began."
+        stopped = [r.run for r in self._records if r.status.get("state") == "stopped"]
+        if not stopped:
+            lines = [next_command(*words, run=run, root=root) for run in runs for words in AFTER]
+            return _listed(", after training. Finish the rest with:", lines)
+        when = ", before the last iterations were saved." if self._cut_off else "."
+        lines = resume_commands(stopped, root)
+        return when + (_listed(" Resume with:", lines) if lines else " There is no checkpoint yet.")
+
+    def last_words(self) -> None:
+        """The process is about to exit: write what the run directories must still say."""
+        for record in self._records:
+            if record.status.get("state") == "running":
+                self._settle(record, None)
+        self.opening.close()
+        text = self.stop.error(f"{self._how_to_resume()} The process was killed.")
+        self._phase("failed", cause=str(text), exit_code=1)
+        with contextlib.suppress(OSError):
+            print(f"savanna: {text}", file=self.terminal, flush=True)
 
     def _note_startup(self, record: TrialRecord, in_trial: dict[str, float]) -> None:
         """Write it to `metadata.json`, once: a search's later trials start while others train."""
@@ -126,20 +164,16 @@ class Session:
     def _phase(self, name: str, **details: Any) -> None:
         phases.report(name, self.terminal, **details)
 
-    def _last_words(self) -> None:
-        self._phase("failed", cause="the hard time limit was reached", exit_code=1)
-        for record in self._records:
-            if record.status.get("state") == "running":
-                record.write_status("failed", "the hard time limit was reached")
-
-
-def _settle(record: TrialRecord, error: BaseException | None) -> None:
-    if error is not None:
-        record.write_status("failed", "Ray Tune failed", str(error))
-    elif record.fulfilled:
-        record.write_status("succeeded", record.reason or "")
-    else:
-        record.write_status("stopped", record.reason or "the trial ended")
+    def _settle(self, record: TrialRecord, error: BaseException | None) -> None:
+        if error is not None:
+            record.write_status("failed", "Ray Tune failed", str(error))
+        elif record.fulfilled:
+            record.write_status("succeeded", record.reason or "")
+        elif self.stop.step >= INTERRUPT:
+            reason = self.stop.reason or "interrupted"
+            record.write_status("stopped", f"{reason}, without a last checkpoint")
+        else:
+            record.write_status("stopped", record.reason or "the trial ended")
 
 
 def _consoles(record: TrialRecord) -> list[Console]:
@@ -148,3 +182,8 @@ def _consoles(record: TrialRecord) -> list[Console]:
 
 def _finish(recorder: Recorder, status: dict[str, Any]) -> None:
     recorder.finish(status)
+
+
+def _listed(title: str, commands: Sequence[str]) -> str:
+    between = "\n  " if len(commands) > 1 else " "
+    return between.join([title, *commands])

@@ -1,4 +1,14 @@
-"""When a run ends: its stop rules, its time limit, or a signal."""
+"""How a command ends before it is done: signals and its time limit.
+
+There are three steps, each harsher than the one before:
+
+1. ask: training ends its iteration and writes a checkpoint;
+2. interrupt: `KeyboardInterrupt` in the main thread; everything is closed, without a checkpoint;
+3. exit: the process ends immediately, with all the processes it has started.
+
+The first signal asks while there is training, and interrupts before and after it. Each further
+signal takes the next step, and so does each limit that passes.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +19,23 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from types import FrameType
-from typing import Any
 
+from savanna.errors import Interrupted, SavannaError
 from savanna.metrics import EPISODE_WINDOW, STOP_RULES, IterationResult
+from savanna.session.ray_processes import kill_children
+from savanna.shield import SIGNALS, shielded
+
+ASK, INTERRUPT, EXIT = 1, 2, 3
+
+STOP_SECONDS = 60.0
+"""How long training may take to end with a checkpoint after it was asked."""
+CLOSE_SECONDS = 20.0
+"""How long closing everything may take after an interrupt."""
+TWICE_SECONDS = 1.0
+"""A signal repeated this soon is the same one: the program that started us passed it on."""
+_TICK = 0.2  # seconds
 
 
 def reached(result: IterationResult, stop: Mapping[str, float]) -> str | None:
@@ -27,72 +50,147 @@ def reached(result: IterationResult, stop: Mapping[str, float]) -> str | None:
 
 
 def margin(max_duration: float) -> float:
-    """Seconds between the graceful stop and the hard one."""
+    """Seconds between asking training to end and the limit itself."""
     return min(max(10.0, 0.05 * max_duration), 0.3 * max_duration)
 
 
-class StopRequest:
-    """Why everything should stop now, if it should: a signal arrived or time is nearly up."""
+class Stop:
+    """Whether a command should end early, why, and how urgently.
 
-    def __init__(self, began: float, max_duration: float | None) -> None:
+    `say` shows a message to the user. `last_words` is called before step 3, from any thread.
+    Without `exits` the process belongs to the caller, and step 3 is skipped.
+    """
+
+    def __init__(self, began: float, max_duration: float | None, *, exits: bool = True) -> None:
         self.signal: int | None = None
-        self._deadline = None
-        if max_duration is not None:
-            self._deadline = began + max_duration - margin(max_duration)
+        self.step = 0
+        self.say: Callable[[str], None] = lambda text: print(text, file=sys.stderr, flush=True)
+        self.last_words: Callable[[], None] = lambda: None
+        self._exits = exits
         self._max_duration = max_duration
+        self._limits: dict[int, float] = {}  # step -> when it is due at the latest
+        if max_duration is not None:
+            end, before = began + max_duration, margin(max_duration)
+            self._limits = {ASK: end - before, INTERRUPT: end - 0.3 * before, EXIT: end}
+        self._training = False
+        self._at = 0.0  # when the last step was taken
+        self._over = threading.Event()
+        self._watcher: threading.Thread | None = None
 
     @property
     def reason(self) -> str | None:
+        """Why everything should stop now; `None` if it should not."""
         if self.signal is not None:
             return f"{signal.Signals(self.signal).name} received"
-        if self._deadline is not None and time.monotonic() >= self._deadline:
+        if self._limits and time.monotonic() >= self._limits[ASK]:
             return f"the time limit of {self._max_duration:g} s was nearly reached"
         return None
 
+    def error(self, what: str) -> SavannaError:
+        """The error that an interrupted command ends with: the reason, followed by `what`."""
+        text = f"Stopped: {self.reason or 'interrupted'}{what}"
+        number = self.signal
+        if number is None and not self._limits:
+            number = signal.SIGINT  # somebody else's KeyboardInterrupt
+        return SavannaError(text) if number is None else Interrupted(text, number)
 
-@contextlib.contextmanager
-def handle_signals(request: StopRequest, say: Callable[[str], None]) -> Iterator[None]:
-    """The first SIGINT or SIGTERM asks for a graceful stop, the second ends the process."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
+    @contextlib.contextmanager
+    def listen(self) -> Iterator[None]:
+        """Handle signals and limits within the block. Only the main thread can."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        # Ignored signals stay ignored: nohup and background jobs of a shell rely on it.
+        heard = [n for n in SIGNALS if signal.getsignal(n) is not signal.SIG_IGN]
+        before = {n: signal.signal(n, self._received) for n in heard}
+        before[signal.SIGALRM] = signal.signal(signal.SIGALRM, self._kicked)
+        if self._limits:
+            self._watch()
+        try:
+            yield
+        finally:
+            self._over.set()
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
-    def handle(number: int, frame: FrameType | None) -> None:
-        if request.signal is not None:
-            say("Stopping immediately.")
-            os._exit(128 + number)
-        request.signal = number
-        say(
-            "Stopping after this iteration, with a checkpoint. "
-            "Press Ctrl-C again to quit immediately."
-        )
+    @contextlib.contextmanager
+    def while_training(self) -> Iterator[None]:
+        """Within the block there is something to save, so the first signal asks."""
+        self._training = True
+        try:
+            yield
+        finally:
+            self._training = False
 
-    previous = {s: signal.signal(s, handle) for s in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
+    def _received(self, number: int, frame: FrameType | None) -> None:
+        now = time.monotonic()
+        if self.signal is not None and now - self._at < TWICE_SECONDS:
+            return
+        self._at = now
+        if self.signal is None:
+            self.signal = number
+        if number == signal.SIGHUP:
+            _leave_terminal()
+        if self.step < ASK and self._training:
+            self.step = ASK
+            self._watch()
+            self.say(
+                "Stopping after this iteration, with a checkpoint. "
+                "Press Ctrl-C again to quit immediately."
+            )
+        elif self.step < INTERRUPT:
+            self._interrupt()
+        else:
+            self._exit()
+
+    def _interrupt(self) -> None:
+        self.step, self._at = INTERRUPT, time.monotonic()
+        self._watch()
+        raise KeyboardInterrupt
+
+    def _kicked(self, number: int, frame: FrameType | None) -> None:
+        if self.step < INTERRUPT:
+            self._interrupt()
+
+    def _exit(self) -> None:
+        self.step = EXIT
+        if not self._exits:
+            return
+        with contextlib.suppress(Exception):
+            self.last_words()
+        kill_children()
+        os._exit(1 if self.signal is None else 128 + self.signal)
+
+    def _watch(self) -> None:
+        if self._watcher is None:
+            self._watcher = threading.Thread(target=self._look, name="stop", daemon=True)
+            with shielded():
+                self._watcher.start()
+
+    def _look(self) -> None:
+        while self.step < EXIT and not self._over.wait(_TICK):
+            due = self._due(time.monotonic())
+            if due == EXIT:
+                self._exit()
+            elif due == INTERRUPT and self.step < INTERRUPT:
+                main = threading.main_thread().ident
+                assert main is not None
+                signal.pthread_kill(main, signal.SIGALRM)
+
+    def _due(self, now: float) -> int:
+        """The step that is due by now."""
+        due = max((step for step, at in self._limits.items() if now >= at), default=0)
+        if self.step == ASK and now - self._at >= STOP_SECONDS:
+            due = max(due, INTERRUPT)
+        if self.step == INTERRUPT and now - self._at >= CLOSE_SECONDS:
+            due = EXIT
+        return due
 
 
-@contextlib.contextmanager
-def hard_limit(
-    began: float, max_duration: float | None, last_words: Callable[[], Any]
-) -> Iterator[None]:
-    """End the process `max_duration` seconds after `began`, whatever it is doing."""
-    if max_duration is None:
-        yield
-        return
-
-    def end() -> None:
-        last_words()
-        print(f"savanna: ended by the hard time limit of {max_duration:g} s", file=sys.stderr)
-        os._exit(1)
-
-    timer = threading.Timer(began + max_duration - time.monotonic(), end)
-    timer.daemon = True
-    timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()
+def _leave_terminal() -> None:
+    """Write to nowhere from now on: the terminal is gone, and every line would be an error."""
+    null = os.open(os.devnull, os.O_RDWR)
+    for name in os.listdir("/proc/self/fd"):  # noqa: PTH208 (numbers)
+        with contextlib.suppress(OSError):
+            if str(Path(f"/proc/self/fd/{name}").readlink()).startswith(("/dev/pts/", "/dev/tty")):
+                os.dup2(null, int(name))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -19,7 +20,7 @@ from savanna.session.failure import explain_failure
 from savanna.session.films import keep_film
 from savanna.session.metadata import now
 from savanna.session.startup import STARTUP
-from savanna.session.stopping import StopRequest, reached
+from savanna.session.stopping import Stop, reached
 
 
 @dataclass
@@ -63,13 +64,14 @@ class RunRecording(Callback):
     def __init__(
         self,
         open_record: Callable[[Any], TrialRecord],
-        request: StopRequest,
+        stop: Stop,
         phase: Callable[..., None],
         started: Callable[[TrialRecord, dict[str, float]], None],
     ) -> None:
-        self._open_record, self._request, self._phase = open_record, request, phase
+        self._open_record, self._stop, self._phase = open_record, stop, phase
         self._started = started
         self._trials: Sequence[Any] = ()
+        self._asked = False  # every trial was asked to end its iteration
         self.records: dict[str, TrialRecord] = {}
 
     def _record(self, trial: Any) -> TrialRecord:
@@ -79,11 +81,16 @@ class RunRecording(Callback):
 
     def on_step_begin(self, iteration: int, trials: Any, **info: Any) -> None:
         self._trials = trials
+        if self._stop.reason is not None and not self._asked:
+            self._asked = True
+            for record in self.records.values():
+                with contextlib.suppress(OSError):
+                    record.run.stop_request.touch()
 
     def none_is_left(self) -> bool:
         """Whether to drop the trials that wait for CPUs: a stop is requested, and none runs."""
         running = any(trial.status == "RUNNING" for trial in self._trials)
-        return not running and self._request.reason is not None
+        return not running and self._stop.reason is not None
 
     def on_trial_start(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
         self._record(trial)
@@ -94,7 +101,7 @@ class RunRecording(Callback):
         current = IterationResult.from_rllib(result)
         rule = reached(current, record.stop)
         record.fulfilled = rule is not None
-        record.reason = rule or self._request.reason
+        record.reason = rule or self._stop.reason
         return record.reason is not None
 
     def on_trial_result(

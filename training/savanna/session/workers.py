@@ -7,10 +7,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TextIO
 
-from savanna.errors import Interrupted, SavannaError
+from savanna.errors import SavannaError
 from savanna.jobs import phases
 from savanna.session.request import TrainRequest
-from savanna.session.stopping import StopRequest, handle_signals
 
 EVERY_SECONDS = 10.0
 """Between two status lines, if nothing changes."""
@@ -46,22 +45,21 @@ def wait_for_workers(
     workers: Workers,
     nodes: Callable[[], Sequence[dict[str, Any]]],
     changed: Callable[[list[str], int], None],
-    stop: Callable[[], str | None],
     *,
     interval: float = 1.0,
 ) -> list[str]:
     """Addresses of the workers once there are `workers.least`.
 
     `nodes` is `ray.nodes`; `changed(there, missing)` is called at the start, on every change and
-    every `EVERY_SECONDS`. When `stop` gives a reason, waiting ends early without an error. After
-    `workers.timeout` seconds, raises `SavannaError` with who joined and how many are missing.
+    every `EVERY_SECONDS`. After `workers.timeout` seconds, raises `SavannaError` with who joined
+    and how many are missing.
     """
     began = time.monotonic()
     shown: tuple[list[str], float] | None = None
     while True:
         there, now = alive_workers(nodes()), time.monotonic()
         missing = max(0, workers.least - len(there))
-        if not missing or stop():
+        if not missing:
             return there
         if now - began >= workers.timeout:
             came = f": {', '.join(there)}" if there else ""
@@ -76,15 +74,10 @@ def wait_for_workers(
         time.sleep(min(interval, max(0.0, began + workers.timeout - now)))
 
 
-def await_workers(
-    request: TrainRequest,
-    stop_request: StopRequest,
-    terminal: TextIO,
-    stopping: Callable[[str], None],
-) -> None:
+def await_workers(request: TrainRequest, terminal: TextIO) -> None:
     """Wait for the nodes that the request wants, if any. Call it after joining Ray.
 
-    Raises `Interrupted` if a signal ends it, `SavannaError` if the nodes do not join in time.
+    Raises `SavannaError` if they do not join in time.
     """
     if not request.workers:
         return
@@ -99,10 +92,5 @@ def await_workers(
         who = ", ".join(there) or "none yet"
         print(f"Workers joined: {who}; waiting for {missing} more ...", file=terminal, flush=True)
 
-    with handle_signals(stop_request, stopping):
-        there = wait_for_workers(workers, ray.nodes, changed, lambda: stop_request.reason)
-    if stop_request.signal is not None:
-        raise Interrupted("Stopped while waiting for workers.", stop_request.signal)
-    if len(there) < least:
-        raise SavannaError(f"{stop_request.reason} while waiting for workers.")
+    there = wait_for_workers(workers, ray.nodes, changed)
     print(f"Workers joined: {', '.join(there)}.", file=terminal, flush=True)

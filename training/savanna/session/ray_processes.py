@@ -1,0 +1,107 @@
+"""What Ray does otherwise here when it starts its processes on this machine, and ends them.
+
+Ray has no options for any of it, so functions of its are replaced for a while.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import threading
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from savanna.shield import SIGNALS, shielded
+
+
+@contextlib.contextmanager
+def own_processes() -> Iterator[None]:
+    """Ray's processes that are started in the block are deaf to signals, and end with it at once.
+
+    Ray itself would ask each with SIGTERM, which is blocked there, and wait for a second. Its
+    agents would stay until they notice, after some more seconds. It does not start an API server:
+    what is left of the dashboard where none is wanted reports usage, which is off, and Ray waits a
+    second or two for it.
+    """
+    from ray._private import services
+    from ray._private.node import Node
+
+    started: list[int] = []
+    kill_all = Node.kill_all_processes
+
+    class Shielded(services.ConsolePopen):
+        def __init__(self, *arguments: Any, **options: Any) -> None:
+            with shielded():
+                super().__init__(*arguments, **options)
+            started.append(self.pid)
+
+    def kill(self: Any, check_alive: bool = True, wait: bool = False, **options: Any) -> None:
+        kill_with_children(started)
+        kill_all(self, check_alive=False, wait=wait)
+
+    with (
+        _replaced(services, "ConsolePopen", Shielded),
+        _replaced(Node, "start_api_server", lambda self, **options: None),
+        _replaced(Node, "kill_all_processes", kill),
+    ):
+        try:
+            yield
+        finally:
+            kill_with_children(started)
+
+
+def kill_children() -> None:
+    """Kill all that this process has started."""
+    import psutil
+
+    kill_with_children([child.pid for child in psutil.Process().children()])
+
+
+def kill_with_children(processes: Iterable[int]) -> None:
+    """Kill processes and all that they have started; those that have ended are no matter."""
+    import psutil
+
+    found = []
+    for process in processes:
+        with contextlib.suppress(psutil.Error):
+            found += [psutil.Process(process), *psutil.Process(process).children(recursive=True)]
+    for each in found:
+        with contextlib.suppress(psutil.Error):
+            each.kill()
+
+
+@contextlib.contextmanager
+def handlers_left_alone() -> Iterator[None]:
+    """Ray, joined or started in the block, leaves this process's handling of signals as it was.
+
+    Its C++ part takes SIGTERM, and prints its stack and aborts, from the moment it is there.
+    """
+    from ray._private import utils, worker
+
+    connect = worker.connect
+
+    def connected(*arguments: Any, **options: Any) -> Any:
+        with shielded():  # one that comes in between waits
+            try:
+                return connect(*arguments, **options)
+            finally:
+                if threading.current_thread() is threading.main_thread():
+                    for number in SIGNALS:
+                        if (handler := signal.getsignal(number)) is not None:
+                            signal.signal(number, handler)
+
+    with (
+        _replaced(utils, "set_sigterm_handler", lambda handler: None),
+        _replaced(worker, "connect", connected),
+    ):
+        yield
+
+
+@contextlib.contextmanager
+def _replaced(owner: Any, name: str, value: Any) -> Iterator[None]:
+    before = getattr(owner, name)
+    setattr(owner, name, value)
+    try:
+        yield
+    finally:
+        setattr(owner, name, before)

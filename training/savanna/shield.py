@@ -1,0 +1,65 @@
+"""Signals that stop a command are for the command alone.
+
+A terminal, `docker stop`, systemd and batch queues send them to every process of a group. If Ray's
+processes ended at once, no checkpoint could be written. So they start with these signals blocked,
+and the command ends them when it is done. Python's own library only: Ray's workers import this.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from types import FrameType
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+@contextlib.contextmanager
+def shielded() -> Iterator[None]:
+    """Processes and threads that this thread starts in the block have `SIGNALS` blocked."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def ignore_instead() -> None:
+    """Ignore `SIGNALS` if they are blocked here, so that programs started from here get them.
+
+    A block is inherited by every program, and an environment that ends its own helper with
+    SIGTERM would wait for ever. What is ignored by a Python function is not inherited.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        return
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, ()) & set(SIGNALS)
+    if not blocked:
+        return
+    for number in blocked:
+        signal.signal(number, _ignore)
+    # A fork, for example of `multiprocessing`, is ended by signals as any process is. Blocked in
+    # between: one that comes at once would be ignored.
+    os.register_at_fork(
+        before=lambda: _set(signal.SIG_BLOCK),
+        after_in_parent=lambda: _set(signal.SIG_UNBLOCK),
+        after_in_child=_restore_defaults,
+    )
+    _set(signal.SIG_UNBLOCK)
+
+
+def _ignore(number: int, frame: FrameType | None) -> None:
+    """Nothing."""
+
+
+def _set(how: int) -> None:
+    signal.pthread_sigmask(how, SIGNALS)
+
+
+def _restore_defaults() -> None:
+    for number in SIGNALS:
+        if signal.getsignal(number) is _ignore:
+            signal.signal(number, signal.SIG_DFL)
+    _set(signal.SIG_UNBLOCK)
