@@ -1,6 +1,6 @@
-"""`make bench`: our speed beside stock RLlib's, in one run, kept in docs/performance.md.
+"""`make bench`: compares our speed with stock RLlib's in one run, kept in docs/performance.md.
 
-Every candidate runs in processes of its own, in turn, several rounds; medians are compared.
+The candidates run in turn, each in its own processes, for several rounds; medians are compared.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from benchmarks.page import hardware, keep
 CANDIDATES = {
     "raw": "raw emulator (AtariVectorEnv, all cores, no learning)",
     "stock": "stock RLlib 2.60, its Pong settings, one pass",
-    "stock-local": "the same, its learner in the driver's process",
+    "stock-local": "the same, with its learner in the driver's process",
     "one-pass": "ours, one pass, small network",
     "preset": "ours, the shipped `pong` preset",
 }
@@ -34,8 +34,8 @@ def measure(what: str, seconds: float) -> dict[str, float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=float, default=40, help="of each measurement")
-    parser.add_argument("--rounds", type=int, default=3, help="every candidate once a round")
+    parser.add_argument("--seconds", type=float, default=40, help="length of each measurement")
+    parser.add_argument("--rounds", type=int, default=3, help="each candidate runs once per round")
     options = parser.parse_args()
     found: dict[str, list[dict[str, float]]] = {what: [] for what in CANDIDATES}
     for _ in range(options.rounds):
@@ -47,7 +47,7 @@ def main() -> None:
     }
     raw = median["raw"]["sampled"]
     lines = [
-        "| agent steps a second | sampled | trained | trained, of the raw emulator |",
+        "| agent steps per second | sampled | trained | trained, share of the raw emulator |",
         "| --- | ---: | ---: | ---: |",
     ]
     for what, name in CANDIDATES.items():

@@ -1,8 +1,8 @@
-"""`make bench-containers`: what containers cost, against `savanna train` without them, in one run.
+"""`make bench-containers`: what containers cost compared with `savanna train` without them.
 
 Every round trains Pong for the same number of agent steps
 - as `savanna train pong` does on this machine,
-- on a Ray of this machine with the cluster's CPUs and env runners, without containers,
+- in a local Ray with the cluster's CPUs and env runners, without containers,
 - on the cluster of one head and two workers.
 The first iteration of each is left out of the rates.
 """
@@ -59,7 +59,7 @@ def call(*command: str, folder: Path, **environment: str) -> str:
 
 
 def rate(metrics: str) -> float:
-    """Trained agent steps a second after the first iteration."""
+    """Trained agent steps per second after the first iteration."""
     rows = list(csv.DictReader(io.StringIO(metrics)))
     first, last = rows[0], rows[-1]
     steps = float(last["agent_steps_trained"]) - float(first["agent_steps_trained"])
@@ -74,7 +74,7 @@ def native(folder: Path, steps: int) -> float:
 
 
 def native_cluster(folder: Path, steps: int) -> float:
-    """The same CPUs and env runners as the containers', in one Ray of this machine."""
+    """The CPUs and env runners of the containers, in one local Ray."""
     script = (
         "import ray, sys; from savanna.cli import main;"
         "ray.init(num_cpus=4, include_dashboard=False, object_store_memory=2**29,"
@@ -94,7 +94,7 @@ def inside(node: str, *command: str) -> str:
 
 
 def received_and_sent(node: str) -> int:
-    """Bytes over the cluster's network, both ways."""
+    """Bytes over the cluster's network, in both directions."""
     found = re.search(r"eth0:\s*(\d+)(?:\s+\d+){7}\s+(\d+)", inside(node, "cat", "/proc/net/dev"))
     assert found, f"{node} has no eth0"
     return int(found[1]) + int(found[2])
@@ -107,7 +107,7 @@ def containers(folder: Path, steps: int) -> dict[str, float]:
     stop = ("--num-env-runners", "3", "--stop", f"agent_steps={steps}")
     job = call(*savanna, "submit", *PONG, *stop, folder=folder).strip()
     first = None
-    # Looked at from inside and seldom: the Jobs API's answers cost the head what it should train.
+    # Checked rarely and from inside: answering the Jobs API would slow down the head's training.
     while not inside(
         NODES[0],
         "bash",
@@ -133,7 +133,9 @@ def containers(folder: Path, steps: int) -> dict[str, float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--agent-steps", type=int, default=150_000, help="of each measurement")
+    parser.add_argument(
+        "--agent-steps", type=int, default=150_000, help="length of each measurement"
+    )
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--image", default="savanna-cpu:latest")
     options = parser.parse_args()
@@ -159,7 +161,7 @@ def main() -> None:
     native_rate, same_rate = statistics.median(plain), statistics.median(same)
     how = f"Medians of {options.rounds} rounds of {options.agent_steps:,} agent steps"
     table = (
-        "| Pong, trained agent steps a second | |\n| --- | ---: |\n"
+        "| Pong, trained agent steps per second | |\n| --- | ---: |\n"
         f"| `savanna train pong`, no containers | {native_rate:,.0f} |\n"
         f"| one Ray with 4 CPUs promised and 3 env runners, no containers | {same_rate:,.0f} |\n"
         f"| head and two workers in containers, 3 env runners | {middle['trained']:,.0f} |\n\n"

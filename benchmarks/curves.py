@@ -1,4 +1,4 @@
-"""Returns over training time as an SVG file of their own, drawn as the report draws its charts."""
+"""Returns over training time as an SVG file, drawn like the charts of the report."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from savanna.report.chart_data import Chart, Reference, Series
 from savanna.report.charts import render
 from savanna.report.scales import time_unit
 
-WIDTH, HEIGHT, LEGEND = 860.0, 360.0, 28.0  # the last: a row of names above the chart
+WIDTH, HEIGHT, LEGEND = 860.0, 360.0, 28.0  # LEGEND: height of a row of names above the chart
 COLOURS = ("#c2570c", "#2b7a8c", "#6b4e9b", "#4d7c2b", "#b0306a")
 STYLE = """
 text { font: 13px sans-serif; fill: #6b6259; }
@@ -28,7 +28,7 @@ text { font: 13px sans-serif; fill: #6b6259; }
 
 @dataclass(frozen=True)
 class Curve:
-    """Points of a line over seconds, which rise."""
+    """Points of a line; `x` is in rising seconds."""
 
     name: str
     x: Sequence[float]
@@ -36,7 +36,7 @@ class Curve:
 
 
 def draw(file: Path, name: str, curves: Sequence[Curve], lines: Sequence[Reference] = ()) -> None:
-    """Write the curves, at most as many as there are `COLOURS`, with dashed level `lines`."""
+    """Write the curves (at most one per colour) with dashed horizontal `lines`."""
     longest = max((x for curve in curves for x in curve.x), default=0.0)
     seconds, unit = time_unit(longest)
     known = [_finite(curve, seconds) for curve in curves]

@@ -1,4 +1,4 @@
-"""One measurement in a process of its own; prints one line of JSON."""
+"""One measurement in its own process; prints one line of JSON."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ WARM_UP_SECONDS = 15.0
 
 
 def raw_emulator(seconds: float) -> dict[str, float]:
-    """`AtariVectorEnv` on every core, random actions, no network: agent steps a second."""
+    """`AtariVectorEnv` on every core, random actions, no network: agent steps per second."""
     import numpy as np
 
     from savanna.envs.atari import make_atari_vector_env
@@ -31,12 +31,12 @@ def raw_emulator(seconds: float) -> dict[str, float]:
 
 
 def algorithm(build: Callable[[], Any], seconds: float) -> dict[str, float]:
-    """Sampled and trained agent steps a second of an RLlib algorithm, after a warm-up."""
+    """Sampled and trained agent steps per second of an RLlib algorithm, after a warm-up."""
     import ray
 
     cores = len(os.sched_getaffinity(0))
     os.environ["RAY_worker_niceness"] = "0"
-    # More logical CPUs than real ones: stock RLlib must not be held back by bookkeeping.
+    # More logical CPUs than real ones, so that bookkeeping does not hold stock RLlib back.
     ray.init(
         num_cpus=2 * cores + 2,
         include_dashboard=False,
@@ -64,9 +64,9 @@ def algorithm(build: Callable[[], Any], seconds: float) -> dict[str, float]:
 
 
 def ours(one_pass: bool) -> Any:
-    """The shipped preset, or settings for throughput alone: one pass, the smallest network.
+    """The shipped preset, or settings for throughput only: one pass, the smallest network.
 
-    Those sample with a process for every core, which leaves the emulator the fewest pauses.
+    The latter sample with one process per core, so that the emulator pauses least.
     """
     from savanna.experiments import Machine
     from savanna.experiments.pong import build_config

@@ -1,4 +1,4 @@
-"""Where measurements are kept: docs/performance.md, with what they were made on."""
+"""The page that keeps measurements, docs/performance.md, with the hardware they were made on."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ PAGE = Path(__file__).parents[1] / "docs" / "performance.md"
 
 
 def hardware(how: str) -> str:
-    """`how` it was measured, and on what, in a sentence."""
+    """`how` and on what it was measured, in one sentence."""
     data = collect_metadata([], 0, 0, None)
     git, machine, versions = data["git"], data["hardware"], data["versions"]
     commit = f"{git['sha'][:12]}{' with changes' if git['dirty'] else ''}" if git else "unknown"
@@ -23,7 +23,7 @@ def hardware(how: str) -> str:
 
 
 def keep(name: str, table: str) -> None:
-    """Replace what is between the marks of `name`."""
+    """Replace the text between the markers of `name`."""
     begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
     text = PAGE.read_text()
     before, after = text.partition(begin)[0], text.partition(end)[2]

@@ -1,4 +1,4 @@
-"""`make bench-algorithms`: MADDPG beside RLlib's PPO on simple_spread, each alone for a time."""
+"""`make bench-algorithms`: MADDPG compared with RLlib's PPO on simple_spread, each run alone."""
 
 from __future__ import annotations
 
@@ -16,27 +16,29 @@ from savanna.experiments.particle import OLD_TARGET
 from savanna.report.chart_data import Reference
 
 SECONDS, EPISODES = 180.0, 1000
-"""What docs/performance.md shows; the results of another time are only printed."""
+"""The choices that docs/performance.md shows; results of others are only printed."""
 
 PARTS = (1 / 4, 3 / 4, 1)
-"""Of the training time; the checkpoint nearest to each is played."""
+"""Fractions of the training time; the checkpoint nearest to each is played."""
 
 CANDIDATES = {
     "MADDPG, continuous": (),
     "MADDPG, discrete": ("--actions", "discrete"),
     "PPO, one network, discrete": ("--algorithm", "ppo"),
-    "PPO, one an agent, discrete": ("--algorithm", "ippo"),
+    "PPO, one per agent, discrete": ("--algorithm", "ippo"),
     "PPO, one network, continuous": ("--algorithm", "ppo", "--actions", "continuous"),
 }
-"""Name -> what `savanna train particle` is given; PPO's actions are discrete by default."""
+"""Name -> options of `savanna train particle`; PPO's actions are discrete by default."""
 
 
 def parse(argv: list[str]) -> Any:
     """The options. Raises `UsageError` with one line."""
     parser = Parser(prog="python -m benchmarks.particle_algorithms", description=__doc__)
-    parser.add_argument("--seconds", type=float, default=SECONDS, help="of training, each run")
+    parser.add_argument("--seconds", type=float, default=SECONDS, help="training time of each run")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--episodes", type=int, default=EPISODES, help="played by each checkpoint")
+    parser.add_argument(
+        "--episodes", type=int, default=EPISODES, help="episodes played by each checkpoint"
+    )
     parser.add_argument("--runs-root", type=Path, default=ROOT / "build" / "particle-algorithms")
     options = parser.parse_all(argv)
     check_least(options)
@@ -56,7 +58,7 @@ def table(results: dict[str, Seed], seconds: float) -> str:
     """The candidates in Markdown."""
     marks = [f"greedy return after about {part * seconds:.0f} s" for part in PARTS]
     lines = [
-        "| simple_spread | " + " | ".join(marks) + " | world steps a second |",
+        "| simple_spread | " + " | ".join(marks) + " | world steps per second |",
         "| --- |" + " ---: |" * (len(marks) + 1),
     ]
     lines += [f"| {name} | {result.cells()} |" for name, result in results.items()]
@@ -87,7 +89,7 @@ def main(argv: list[str]) -> int:
     if (options.seconds, options.seed, options.episodes) == (SECONDS, 0, EPISODES):
         keep_page(results)
     else:
-        print("another time, seed or episodes than the page's: it is left alone", file=sys.stderr)
+        print("time, seed or episodes differ from the page's: it is left alone", file=sys.stderr)
     return 0
 
 

@@ -11,7 +11,7 @@ from savanna.envs.particle.world import make_worlds, old_scale
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--episodes", type=int, default=5000, help="of each player")
+    parser.add_argument("--episodes", type=int, default=5000, help="episodes of each player")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     scale = old_scale("simple_spread")

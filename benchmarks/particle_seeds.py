@@ -1,4 +1,4 @@
-"""`make bench-seeds`: how fast, and how far, `savanna train particle` learns with three seeds."""
+"""`make bench-seeds`: how fast and how well `savanna train particle` learns with three seeds."""
 
 from __future__ import annotations
 
@@ -22,31 +22,31 @@ from savanna.runs.directory import RunDirectory
 
 AGENTS = 3
 SEEDS, SECONDS, EPISODES = [0, 1, 2], 1800.0, 1000
-"""What docs/performance.md shows; the results of other choices are only printed."""
+"""The choices that docs/performance.md shows; results of others are only printed."""
 
 FURTHER = -370.0
-"""Another level to draw: above what agents that each go to a landmark of their own reach."""
+"""Another level to draw: above what agents reach that each go to their own landmark."""
 
 PARTS = (1 / 6, 1 / 3, 2 / 3, 1)
-"""Of the training time; the checkpoint nearest to each is played."""
+"""Fractions of the training time; the checkpoint nearest to each is played."""
 
 CHECKPOINT_FREQUENCY = 10
-"""In iterations, which last seconds: often enough to find one near any moment."""
+"""In iterations of a few seconds each: often enough to find one near any moment."""
 
 EVALUATION_SEED = 10_000
 
 
 @dataclass(frozen=True)
 class Seed:
-    """What one run left."""
+    """The results of one run."""
 
     seed: int
     rows: list[dict[str, float]]  # of metrics.csv
     played: list[tuple[float, float, float]]
-    """Seconds of training, mean and standard error on the old scale of the checkpoints."""
+    """Per checkpoint: seconds of training, mean and standard error on the old scale."""
 
     def cells(self) -> str:
-        """The end of its line in a table: what was played, and world steps a second."""
+        """The last cells of its row: greedy returns, and world steps per second."""
         last = self.rows[-1]
         rate = last["agent_steps"] / AGENTS / last["seconds"]
         played = [f"{mean:.1f} ± {error:.1f} ({at:.0f} s)" for at, mean, error in self.played]
@@ -61,9 +61,11 @@ class Seed:
 def parse(argv: list[str]) -> Any:
     """The options. Raises `UsageError` with one line."""
     parser = Parser(prog="python -m benchmarks.particle_seeds", description=__doc__)
-    parser.add_argument("--seconds", type=float, default=SECONDS, help="of training, each run")
+    parser.add_argument("--seconds", type=float, default=SECONDS, help="training time of each run")
     parser.add_argument("--seeds", type=int, nargs="+", default=SEEDS)
-    parser.add_argument("--episodes", type=int, default=EPISODES, help="played by each checkpoint")
+    parser.add_argument(
+        "--episodes", type=int, default=EPISODES, help="episodes played by each checkpoint"
+    )
     parser.add_argument(
         "--in-turn", action="store_true", help="one run after the other, not all at once"
     )
@@ -71,22 +73,22 @@ def parse(argv: list[str]) -> Any:
     options = parser.parse_all(argv)
     check_least(options)
     if len(options.seeds) > len(COLOURS):
-        raise UsageError(f"--seeds: {len(COLOURS)} at most, as many as there are colours.")
+        raise UsageError(f"--seeds: at most {len(COLOURS)}, the number of colours.")
     if len(set(options.seeds)) < len(options.seeds):
         raise UsageError(f"--seeds {' '.join(map(str, options.seeds))}: one is given twice.")
     return options
 
 
 def check_least(options: Any) -> None:
-    """Raises `UsageError` for too short a time or too few episodes."""
+    """Raise `UsageError` for too short a time or too few episodes."""
     for name, least in (("seconds", 1), ("episodes", 2)):
         if not getattr(options, name) >= least:
             raise UsageError(f"--{name} {getattr(options, name):g}: must be at least {least}.")
 
 
 def train_all(options: Any) -> list[RunDirectory]:
-    """The finished runs, in the order of the seeds; an MLflow store and a Ray for each."""
-    how = "one after the other" if options.in_turn else "at once"
+    """The finished runs, in the order of the seeds; each has its own MLflow store and Ray."""
+    how = "one after the other" if options.in_turn else "at the same time"
     seeds = " ".join(map(str, options.seeds))
     print(f"training seeds {seeds} {how}, {options.seconds:g} s each ...", file=sys.stderr)
     roots = [options.runs_root / f"seed-{seed}" for seed in options.seeds]
@@ -115,7 +117,7 @@ def look(seed: int, run: RunDirectory, options: Any, parts: Sequence[float] = PA
 
 
 def nearest(checkpoints: Sequence[CheckpointInfo], seconds: float) -> CheckpointInfo:
-    """The checkpoint nearest to a moment; there is one at the end at least."""
+    """The checkpoint nearest to a moment; there is always one at the end."""
     return min(checkpoints, key=lambda info: abs(info.seconds - seconds))
 
 
@@ -128,7 +130,9 @@ def table(seeds: list[Seed], seconds: float) -> str:
     """The runs in Markdown, with the median of the times below."""
     marks = [f"greedy return after about {part * seconds:.0f} s" for part in PARTS]
     lines = [
-        f"| seed | seconds to {OLD_TARGET:g} | " + " | ".join(marks) + " | world steps a second |",
+        f"| seed | seconds to {OLD_TARGET:g} | "
+        + " | ".join(marks)
+        + " | world steps per second |",
         "| --- |" + " ---: |" * (len(marks) + 2),
     ]
     times = [seconds_to(seed.rows, OLD_TARGET) for seed in seeds]
@@ -143,7 +147,7 @@ def table(seeds: list[Seed], seconds: float) -> str:
 
 def keep_page(seeds: list[Seed], how: str) -> None:
     """Put the table and the curves into docs/performance.md."""
-    how = hardware(how)  # before the picture changes what git says of the commit
+    how = hardware(how)  # before the picture makes the commit dirty
     draw(
         PAGE.parent / "images" / "particle-seeds.svg",
         "Mean return of 100 episodes over training time",
@@ -167,7 +171,9 @@ def main(argv: list[str]) -> int:
     if (options.seconds, options.seeds, options.episodes) == (SECONDS, SEEDS, EPISODES):
         keep_page(seeds, "One after the other" if options.in_turn else f"{len(seeds)} runs at once")
     else:
-        print("other seeds, seconds or episodes than the page's: it is left alone", file=sys.stderr)
+        print(
+            "seeds, seconds or episodes differ from the page's: it is left alone", file=sys.stderr
+        )
     return 0
 
 

@@ -1,8 +1,8 @@
-"""Our particle worlds beside mpe2's, in agent steps a second on one core.
+"""Our particle worlds compared with mpe2's, in agent steps per second on one core.
 
     python -m benchmarks.particle_worlds [--scenario simple_spread ...]
 
-Random discrete actions drawn beforehand, ends of episodes included. Every round measures
+Random discrete actions are drawn beforehand; ends of episodes are included. Every round measures
 each candidate once, in turn; medians are compared, because other work shares the machine.
 """
 
@@ -25,7 +25,7 @@ WORLDS = (1, 16, 64, 256)
 
 
 def ours(worlds: VectorWorlds) -> Callable[[], int]:
-    """Steps all worlds once; returns the agent steps made."""
+    """A function that steps all worlds once and returns the number of agent steps."""
     rng = np.random.default_rng(0)
     size = worlds.num_worlds
     drawn = [
@@ -44,7 +44,7 @@ def ours(worlds: VectorWorlds) -> Callable[[], int]:
 
 
 def mpe2s(scenario: str) -> Callable[[], int]:
-    """Steps one of mpe2's own parallel environments, as their users do."""
+    """A function that steps one of mpe2's own parallel environments, as its users do."""
     env: Any = mpe2_module(scenario).parallel_env(max_cycles=25)
     rng = np.random.default_rng(0)
     drawn = [
@@ -75,11 +75,11 @@ def rate(step: Callable[[], int], seconds: float) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--scenario", nargs="+", default=["simple_spread"], choices=SCENARIOS)
-    parser.add_argument("--seconds", type=float, default=1, help="of each measurement")
+    parser.add_argument("--seconds", type=float, default=1, help="length of each measurement")
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
     names = ["mpe2", *(f"{count} worlds" for count in WORLDS)]
-    print("| agent steps a second | " + " | ".join(names) + " |")
+    print("| agent steps per second | " + " | ".join(names) + " |")
     print("| --- |" + " ---: |" * len(names))
     for scenario in options.scenario:
         steps = [mpe2s(scenario), *(ours(make_worlds(scenario, count)) for count in WORLDS)]

@@ -1,6 +1,6 @@
 """Stock RLlib 2.60 IMPALA on Pong: the settings of RLlib's own tuned Pong example, nothing of ours.
 
-Five Python-wrapped 64 x 64 environments an env runner, fragments of 50, batches of 500, one pass.
+Five Python-wrapped 64 x 64 environments per env runner, fragments of 50, batches of 500, one pass.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ def make_env(settings: dict[str, Any]) -> gym.Env[Any, Any]:
 
 
 def build_config(num_learners: int) -> Any:
-    """RLlib's default is one learner process; 0 learners, in the driver, suits a small machine."""
+    """RLlib's default is 1 learner process; 0 (learning in the driver) suits a small machine."""
     from ray.rllib.algorithms.impala import IMPALAConfig
     from ray.rllib.connectors.env_to_module.frame_stacking import FrameStackingEnvToModule
     from ray.rllib.connectors.learner.frame_stacking import FrameStackingLearner

@@ -1,4 +1,4 @@
-"""`savanna train particle` as a user types it, for a number of seconds."""
+"""`savanna train particle` as a user enters it, for a number of seconds."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ IMPORTABLE = f"{ROOT}{os.pathsep}{ROOT / 'training'}"
 
 
 def start(seed: int, seconds: float, root: Path, *options: str) -> subprocess.Popen[str]:
-    """Begin to train; every checkpoint is kept, what comes after training is left out.
+    """Start training. Every checkpoint is kept; what usually follows training is left out.
 
-    What the command says is in `root`/train.log.
+    The command's messages go to `root`/train.log.
     """
     command = (
         sys.executable,
@@ -61,9 +61,9 @@ def end(process: subprocess.Popen[str], root: Path) -> RunDirectory:
     try:
         printed, _ = process.communicate()
     finally:
-        process.terminate()  # where the wait was broken off
+        process.terminate()  # if the wait was interrupted
     if process.returncode:
-        said = (root / "train.log").read_text().strip() or "it said nothing"
+        said = (root / "train.log").read_text().strip() or "no output"
         last = said.splitlines()[-1].removeprefix("savanna: ")
         raise SavannaError(f"savanna train particle failed: {last}")
     return RunDirectory(Path(printed.split()[-1]))

@@ -1,6 +1,5 @@
-"""`make bench-peers`: our MADDPG on simple_spread beside that of other libraries, in one run.
+"""`make bench-peers`: compares our MADDPG on simple_spread with other libraries' in one run.
 
-`main` runs the candidates one after the other. What a peer's own process needs is `process`,
-`clock`, `world` and its adapter; they import nothing of ours but each other, because they run in
-the peer's environment.
+`main` runs the candidates one after the other. `process`, `clock`, `world` and the adapters run in
+the peers' environments, so they import nothing of ours except each other.
 """

@@ -1,6 +1,6 @@
-"""`make bench-peers`: our MADDPG beside AgileRL's and XuanCe's on simple_spread, in one run.
+"""`make bench-peers`: compares our MADDPG with AgileRL's and XuanCe's on simple_spread in one run.
 
-Each trains alone for the same seconds; then its policy plays without noise in its own world.
+Each trains alone for the same time; then its policy plays without noise in its own world.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from savanna.errors import SavannaError, UsageError
 
 CANDIDATES = ("ours", *ADAPTERS)
 SECONDS, EPISODES = 300.0, 1000
-"""What docs/performance.md shows; the results of other choices are only printed."""
+"""The choices that docs/performance.md shows; results of others are only printed."""
 
 CURVE_EPISODES = 200
 EVALUATION_SEED = 10_000
@@ -30,21 +30,25 @@ def parse(argv: list[str]) -> Any:
     """The options. Raises `UsageError` with one line."""
     parser = Parser(prog="python -m benchmarks.peers", description=__doc__)
     parser.add_argument(
-        "--seconds", type=float, default=SECONDS, help="of training, each candidate"
+        "--seconds", type=float, default=SECONDS, help="training time of each candidate"
     )
-    parser.add_argument("--seed", type=int, default=0, help="of every candidate's training")
+    parser.add_argument("--seed", type=int, default=0, help="seed of every candidate's training")
     parser.add_argument(
-        "--episodes", type=int, default=EPISODES, help="played by the last policies"
+        "--episodes", type=int, default=EPISODES, help="episodes played by the last policies"
     )
     parser.add_argument(
-        "--every", type=float, default=30, metavar="SECONDS", help="between points of the curves"
+        "--every",
+        type=float,
+        default=30,
+        metavar="SECONDS",
+        help="time between points of the curves",
     )
     parser.add_argument(
         "--only",
         nargs="+",
         choices=CANDIDATES,
         default=list(CANDIDATES),
-        help="these candidates; what is found is then printed, not kept",
+        help="only these candidates; the results are then printed, not kept",
     )
     options = parser.parse_all(argv)
     for name, least in (("seconds", 1), ("every", 1), ("episodes", 2)):
@@ -54,7 +58,7 @@ def parse(argv: list[str]) -> Any:
 
 
 def compare(options: Any) -> list[Outcome]:
-    """Run the candidates. All worlds are checked before anything is trained."""
+    """Run the candidates, after checking all worlds."""
     orders = {
         "seed": options.seed,
         "seconds": options.seconds,
@@ -89,7 +93,7 @@ def main(argv: list[str]) -> int:
         print(error, file=sys.stderr)
         return 2 if isinstance(error, UsageError) else 1
     found = table(outcomes)
-    how = hardware(  # before the picture changes what git says of the commit
+    how = hardware(  # before the picture makes the commit dirty
         f"One run, one candidate after the other, seed {options.seed}, returns of "
         f"{options.episodes:,} episodes with their standard error"
     )
@@ -97,7 +101,7 @@ def main(argv: list[str]) -> int:
     given = (set(options.only), options.seconds, options.seed, options.episodes)
     if given != (set(CANDIDATES), SECONDS, 0, EPISODES):
         print(
-            "other candidates, times, seeds or episodes than those of the page: it is left alone",
+            "candidates, times, seeds or episodes differ from the page's: it is left alone",
             file=sys.stderr,
         )
     else:

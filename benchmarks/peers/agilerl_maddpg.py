@@ -46,7 +46,7 @@ class Peer:
 
     worlds = "mpe2"
     settings = (
-        f"{NUM_ENVS} worlds in processes of their own, for each agent one update of "
+        f"{NUM_ENVS} worlds in separate processes, for each agent one update of "
         f"{ALGORITHM['batch_size']} every {ALGORITHM['learn_step']} world steps, learning rates "
         f"{ALGORITHM['lr_actor']:g} and {ALGORITHM['lr_critic']:g}, gamma {ALGORITHM['gamma']:g}, "
         f"tau {ALGORITHM['tau']:g}, "
@@ -84,7 +84,7 @@ class Peer:
         step = envs.step
 
         def counted(actions: dict[str, NDArray[Any]]) -> Any:
-            # AgileRL tests its agents in the same worlds; those steps teach nothing.
+            # AgileRL also tests its agents in these worlds; those steps do not train.
             found = step(actions)
             clock.tick(NUM_ENVS if self._agent.training else 0)
             return found

@@ -1,4 +1,4 @@
-"""The time a peer trains: looks at its policy stop the clock, the limit ends the training."""
+"""A peer's training time: evaluating its policy stops the clock, the limit ends training."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from collections.abc import Callable
 
 
 class TimeIsUp(Exception):
-    """Training has lasted as long as it may; the policy is what it has become."""
+    """The training time is used up."""
 
 
 class Clock:
     """Counts world steps and the seconds they took.
 
     Args:
-        seconds: of training, after which `tick` raises `TimeIsUp`.
+        seconds: training time after which `tick` raises `TimeIsUp`.
         every: seconds of training between looks at the policy.
         look: takes (seconds, world steps) so far; its own time is not counted.
-        now: a clock in seconds that only goes forward.
+        now: a monotonic clock in seconds.
     """
 
     def __init__(
@@ -34,7 +34,7 @@ class Clock:
         self.seconds = 0.0
 
     def start(self) -> None:
-        """What was before, such as building networks, does not count."""
+        """Start counting here: earlier work, such as building networks, does not count."""
         self._began = self._now()
 
     def tick(self, steps: int) -> None:

@@ -1,4 +1,4 @@
-"""An environment for each peer, below build/peers, with what its requirements file pins."""
+"""An environment for each peer, below build/peers, with the packages its file pins."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ BUILD = ROOT / "build" / "peers"
 
 
 def python_of(name: str) -> Path:
-    """The Python of a peer's environment, which is made if it is missing or out of date.
+    """The Python of a peer's environment, which is created if it is missing or out of date.
 
     Raises:
-        UsageError: there is no uv beside our Python.
-        SavannaError: uv could not install what is pinned.
+        UsageError: uv is not installed beside our Python.
+        SavannaError: uv could not install the pinned packages.
     """
     requirements = Path(__file__).with_name(f"{name}.txt")
     folder, stamp = BUILD / name, BUILD / name / ".installed"

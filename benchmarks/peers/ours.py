@@ -1,4 +1,4 @@
-"""Our candidate: the `savanna train particle` command with its preset, in a process of its own."""
+"""Our candidate: the command `savanna train particle` with its preset, in its own process."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from savanna.runs.directory import RunDirectory
 
 AGENTS = 3
 CHECKPOINT_FREQUENCY = 10
-"""In iterations, which last seconds: often enough to find one near any moment."""
+"""In iterations of a few seconds each: often enough to find one near any moment."""
 
 
 def run(orders: dict[str, Any]) -> Outcome:
-    """Train, then play the checkpoints. Takes the orders that peers get."""
+    """Train, then play the checkpoints. Takes the same orders as the peers."""
     options = ("--checkpoint-freq", str(CHECKPOINT_FREQUENCY), "--film-every", "0")
     root = BUILD / "runs"
     finished = end(start(orders["seed"], orders["seconds"], root, *options), root)

@@ -1,9 +1,9 @@
-"""One peer, in a process and an environment of its own.
+"""One peer, in its own process and environment.
 
     python -m benchmarks.peers.process NAME ANSWERS < orders.json
 
-Answers are JSON objects, one a line of the file ANSWERS: {"versions", "settings"}, then {"seconds",
-"steps", "returns"} for every look at the policy, the last when the time is up; or {"error"}.
+Answers are JSON objects, one per line of ANSWERS: {"versions", "settings"}, then {"seconds",
+"steps", "returns"} for every look at the policy, the last one when the time is up; or {"error"}.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ ADAPTERS = {
     "agilerl": "benchmarks.peers.agilerl_maddpg",
     "xuance": "benchmarks.peers.xuance_maddpg",
 }
-"""Name, also that of the package -> module with a class `Peer`."""
+"""Name, which is also the package's -> module with a class `Peer`."""
 
 
 def serve(name: str, orders: dict[str, Any], tell: Callable[..., None]) -> None:
-    """Check the world, then train and show the policy, unless `orders["train"]` is false."""
+    """Check the world; then, if `orders["train"]`, train and report on the policy."""
     peer = importlib.import_module(ADAPTERS[name]).Peer(orders["seed"])
     packages = (name, peer.worlds, "torch")
     tell(versions={package: version(package) for package in packages}, settings=peer.settings)
     problem = difference(peer.make_world(), orders["reference"])
     if problem:
-        tell(error=f"its world is not ours: {problem}")
+        tell(error=f"its world differs from ours: {problem}")
         return
     if not orders["train"]:
         return
@@ -50,7 +50,7 @@ def serve(name: str, orders: dict[str, Any], tell: Callable[..., None]) -> None:
     except TimeIsUp:
         look(clock.seconds, clock.steps, orders["episodes"])
     else:
-        tell(error=f"its training ended by itself after {clock.seconds:.0f} s")
+        tell(error=f"its training ended on its own after {clock.seconds:.0f} s")
 
 
 def main() -> None:
@@ -66,7 +66,7 @@ def main() -> None:
             traceback.print_exc()
             tell(error=f"{type(error).__name__}: {error}")
     sys.stderr.flush()
-    # AgileRL's worlds are processes that outlive a request to end; whoever started us ends them.
+    # AgileRL's worlds are processes that survive a request to end; our parent process kills them.
     os._exit(0)
 
 

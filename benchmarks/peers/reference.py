@@ -1,4 +1,4 @@
-"""An episode of our simple_spread, for peers to play in theirs."""
+"""An episode of our simple_spread, to replay in the peers' worlds."""
 
 from __future__ import annotations
 

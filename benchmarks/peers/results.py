@@ -16,12 +16,12 @@ class Look:
 
     seconds: float
     steps: int  # world steps so far
-    returns: Sequence[float]  # an episode each, mpe2's rewards summed over agents and steps
+    returns: Sequence[float]  # one per episode: mpe2's rewards summed over agents and steps
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one candidate; the last look is the one that counts."""
+    """The result of one candidate; only the last look counts."""
 
     name: str
     title: str
@@ -31,7 +31,7 @@ class Outcome:
 
 
 def on_old_scale(returns: Sequence[float]) -> tuple[float, float]:
-    """(mean, its standard error) on the scale of the service that this one replaces."""
+    """(mean, its standard error) on the scale of the service that this project replaces."""
     scale = old_scale("simple_spread")
     assert scale is not None
     error = statistics.stdev(returns) / math.sqrt(len(returns)) if len(returns) > 1 else math.nan
@@ -39,10 +39,10 @@ def on_old_scale(returns: Sequence[float]) -> tuple[float, float]:
 
 
 def table(outcomes: Sequence[Outcome]) -> str:
-    """The candidates in Markdown; ratios and differences are to the first of them."""
+    """The candidates in Markdown; ratios and differences compare them with the first."""
     first = outcomes[0]
     lines = [
-        "| MADDPG on simple_spread | seconds | world steps a second | ratio "
+        "| MADDPG on simple_spread | seconds | world steps per second | ratio "
         "| greedy return, old scale | difference |",
         "| --- | ---: | ---: | ---: | ---: | ---: |",
     ]
@@ -71,13 +71,13 @@ def _rate(outcome: Outcome) -> float:
 
 
 def _passed(ours: Outcome, peer: Outcome) -> str:
-    """When the first candidate was seen to be better than the peer's last policy."""
+    """When the first candidate was first seen to be better than the peer's last policy."""
     last = peer.looks[-1]
     mean, _ = on_old_scale(last.returns)
     for look in ours.looks:
         if on_old_scale(look.returns)[0] > mean:
             return (
-                f"Where {peer.title} was after {last.seconds:.0f} s, the first line was, at the "
-                f"latest, after {look.seconds:.0f} s."
+                f"The first line needed at most {look.seconds:.0f} s to pass what {peer.title} "
+                f"reached in {last.seconds:.0f} s."
             )
     return f"The first line did not reach {peer.title}."

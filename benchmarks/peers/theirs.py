@@ -1,4 +1,4 @@
-"""A peer seen from our side: its process, its answers, its log."""
+"""A peer as seen from our side: its process, its answers, its log."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from savanna.errors import SavannaError
 TITLES = {"agilerl": "AgileRL", "xuance": "XuanCe"}
 
 ALONE = {"OMP_NUM_THREADS": "1", "SDL_VIDEODRIVER": "dummy"}
-"""torch's threads wait for each other in busy loops: on few cores one is faster for these networks
-than the default of one a core, much so beside AgileRL's worlds in processes."""
+"""torch's threads busy-wait for each other: on few cores, one thread is faster for these networks
+than the default of one per core, especially beside AgileRL's worlds in separate processes."""
 
 
 def check(name: str, python: Path, orders: dict[str, Any]) -> None:
-    """Raise `SavannaError` where the peer does not start or its world is not ours."""
+    """Raise `SavannaError` if the peer does not start or its world differs from ours."""
     for _ in _answers(name, python, orders | {"train": False}):
         pass
 
 
 def run(name: str, python: Path, orders: dict[str, Any]) -> Outcome:
-    """Train the peer as long as `orders` say. Raises as `check` does."""
+    """Train the peer for the time in `orders`. Raises as `check` does."""
     about: dict[str, Any] = {}
     looks = []
     for answer in _answers(name, python, orders | {"train": True}):
@@ -58,7 +58,7 @@ def _log(name: str) -> Path:
 
 
 def _answers(name: str, python: Path, orders: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    folder = BUILD / f"{name}-files"  # where a library may leave what it writes
+    folder = BUILD / f"{name}-files"  # for files that the library writes
     folder.mkdir(parents=True, exist_ok=True)
     written, asked = folder / "answers.jsonl", folder / "orders.json"
     written.write_text("")
@@ -83,7 +83,7 @@ def _answers(name: str, python: Path, orders: dict[str, Any]) -> Iterator[dict[s
                 raise SavannaError(f"{name} died, exit code {process.returncode}: {_log(name)}")
         finally:
             with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)  # its helpers too, which may outlive it
+                os.killpg(process.pid, signal.SIGKILL)  # its helpers too, which may survive it
             process.wait()
 
 

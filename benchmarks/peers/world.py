@@ -1,4 +1,4 @@
-"""A peer's own simple_spread: is it ours, and what does a policy earn in it?"""
+"""A peer's own simple_spread: does it equal ours, and what return does a policy get in it?"""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 WORLDS = 50
-"""Worlds side by side in an evaluation, so that the policy is asked once for all of them."""
+"""Worlds side by side in an evaluation, so that one call of the policy serves them all."""
 
 Act = Callable[[dict[str, NDArray[Any]]], dict[str, NDArray[Any]]]
 """Agent -> observations [B, size] to agent -> actions [B, 5] in the range of the world."""
 
 
 def difference(env: Any, reference: dict[str, Any]) -> str | None:
-    """Play the recorded episode in a PettingZoo `env`; the first reward that differs, in words.
+    """Play the recorded episode in a PettingZoo `env`; describe the first reward that differs.
 
     `reference` has "agents" and "landmarks" (positions [N, 2] at the start), "actions"
     [steps, agents, 5] and "rewards" [steps, agents] of our world.
@@ -31,8 +31,8 @@ def difference(env: Any, reference: dict[str, Any]) -> str | None:
         _, rewards, *_ = env.step(chosen)
         for name, value in zip(names, expected, strict=True):
             if abs(rewards[name] - value) > 1e-4:
-                return f"{name} earns {rewards[name]:.5f} at step {step}, in ours {value:.5f}"
-    return None if not env.agents else "an episode does not end after as many steps as ours"
+                return f"{name} gets {rewards[name]:.5f} at step {step}, in ours {value:.5f}"
+    return None if not env.agents else "an episode does not have as many steps as ours"
 
 
 def place(env: Any, reference: dict[str, Any]) -> None:
@@ -58,7 +58,7 @@ def play(make: Callable[[], Any], act: Act, episodes: int, seed: int) -> list[fl
 
 
 def _one_each(envs: Sequence[Any], act: Act, seeds: Sequence[int]) -> list[float]:
-    """One episode in every world; all end in the same step, by time."""
+    """One episode in every world; all end at the same step, by time."""
     seen = [env.reset(seed=s)[0] for env, s in zip(envs, seeds, strict=True)]
     names = list(envs[0].possible_agents)
     totals = np.zeros(len(envs))

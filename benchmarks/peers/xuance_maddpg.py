@@ -23,7 +23,7 @@ class Peer:
     def __init__(self, seed: int) -> None:
         config = get_arguments(algo="maddpg", env="mpe", env_id="simple_spread_v3")
         config.seed = config.env_seed = seed
-        # Its logs and models go to folders below the one it is started in.
+        # Its logs and models go to folders below the working folder.
         self._config, self._clock = config, _Counted(config.parallels)
         envs = make_envs(config)
         self._agents = MADDPG_Agents(config=config, envs=envs, callback=self._clock)

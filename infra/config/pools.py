@@ -15,11 +15,11 @@ from infra.config.sizes import UnknownSize, VmSize, find, refusal
 # Keys of an entry of `pools`: default (None: must be set) and description.
 POOL_KEYS: dict[str, tuple[object, str]] = {
     "name": (None, "Name of the scale set and of Ray's node type"),
-    "size": (None, "VM size, of infra/config/sizes.json"),
+    "size": (None, "VM size, from infra/config/sizes.json"),
     "spot": (False, "Rent at spot prices; Azure may take the machines away"),
     "maxPrice": (
         -1,
-        "Most to pay for a spot machine, US dollars an hour; -1 means up to full price",
+        "Most to pay for a spot machine, US dollars per hour; -1 means up to full price",
     ),
     "min": (0, "Machines that the cluster starts with"),
     "max": (None, "Machines that the pool may grow to"),
@@ -33,7 +33,7 @@ SHM_MOST = 4096
 
 
 def read_size(key: str, name: str, today: date, problems: Problems) -> VmSize | None:
-    """The size of that name that a node may have today, or None and a problem."""
+    """The size with that name, if a node may have it today; else None and a problem."""
     try:
         size = find(name)
     except UnknownSize as error:
@@ -46,7 +46,7 @@ def read_size(key: str, name: str, today: date, problems: Problems) -> VmSize | 
 
 
 def read_shm(key: str, gib: int, size: VmSize, problems: Problems) -> int:
-    """`gib` of shared memory, or for 0 what follows from the size."""
+    """`gib` of shared memory; 0 means the default for the size."""
     store = object_store_gib(size)
     if gib and not store <= gib <= size.memory_gib:
         fix = f"must hold Ray's object store ({store:g}) within {size.name}'s {size.memory_gib:g}"
@@ -60,14 +60,14 @@ def read_pools(
     image_for: Callable[[VmSize], Image],
     problems: Problems,
 ) -> tuple[Pool, ...]:
-    """The pools that are right; a problem for everything that is not."""
+    """The valid pools; a problem for everything that is wrong."""
     names: set[str] = set()
     pools = []
     for number, entry in enumerate(entries):
         key = f"pools[{number}]"
         name = str(entry.get("name", ""))
         if name in names:
-            problems.add(f"{key}.name", name, "is taken; give every pool another name")
+            problems.add(f"{key}.name", name, "is taken; give the pool another name")
         names.add(name)
         pool = _read_pool(key, entry, today, image_for, problems)
         if pool:
@@ -128,10 +128,10 @@ def _read_price(key: str, value: object, spot: bool, problems: Problems) -> floa
     try:
         price = float(str(value))
     except ValueError:
-        problems.add(key, value, "must be US dollars an hour, such as 0.25, or -1")
+        problems.add(key, value, "must be US dollars per hour, such as 0.25, or -1")
         return -1
     if price != -1 and not 0 < price < 1000:
-        problems.add(key, value, "must be more than 0 US dollars an hour, or -1 for full price")
+        problems.add(key, value, "must be more than 0 US dollars per hour, or -1 for full price")
     elif price != -1 and not spot:
         problems.add(key, value, "only spot machines have a limit; remove it or set spot to true")
     return price

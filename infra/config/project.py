@@ -49,13 +49,13 @@ def load(path: Path) -> Project:
 
 
 def stack_values(project: Project, path: Path) -> dict[str, object]:
-    """This project's values in a `Pulumi.<stack>.yaml`, without the project's name before them."""
+    """This project's values in a `Pulumi.<stack>.yaml`, without the project's name as prefix."""
     content = yaml.safe_load(path.read_text()) or {}
     return own_values(project.name, content.get("config") or {})
 
 
 def own_values(project: str, config: Mapping[str, object]) -> dict[str, object]:
-    """`project:key` to value becomes key to value; other projects' and providers' keys are left."""
+    """Turn `project:key` into `key`; other projects' and providers' keys are left out."""
     prefix = f"{project}:"
     return {
         key.removeprefix(prefix): value
@@ -86,7 +86,7 @@ class Values:
         return value
 
     def text(self, name: str) -> str:
-        """A string, without space around it."""
+        """A string, without surrounding space."""
         value = self._raw(name)
         if value is None:
             return ""
@@ -104,7 +104,7 @@ class Values:
         return flag(name, self._raw(name), self.problems)
 
     def texts(self, name: str) -> tuple[str, ...]:
-        """A list of strings, given as such or as JSON; not empty if it must be set."""
+        """A list of strings, given as such or as JSON; not empty if the key must be set."""
         value = self._raw(name)
         if isinstance(value, str):
             try:
@@ -115,7 +115,7 @@ class Values:
             return ()
         if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
             self.problems.add(
-                name, self.given[name], 'must be a list of texts like ["10.1.0.0/24"]'
+                name, self.given[name], 'must be a list of strings like ["10.1.0.0/24"]'
             )
             return ()
         if not value and self.keys[name].default is None:
@@ -123,7 +123,7 @@ class Values:
         return tuple(one.strip() for one in value)
 
     def entries(self, name: str) -> list[dict[str, object]]:
-        """A list of mappings, given as such or as YAML (of which JSON is a part)."""
+        """A list of mappings, given as such or as YAML (which includes JSON)."""
         value = self._raw(name)
         if isinstance(value, str):
             try:
@@ -131,7 +131,7 @@ class Values:
             except yaml.YAMLError as error:
                 where = getattr(error, "problem_mark", None)
                 line = f" in line {where.line + 1}" if where else ""
-                self.problems.add(name, value, f"is no YAML{line}")
+                self.problems.add(name, value, f"is not valid YAML{line}")
                 return []
         if not isinstance(value, list) or not all(isinstance(one, dict) for one in value):
             fix = "must be a list of entries like {name: cpu, size: Standard_D16as_v6, max: 4}"

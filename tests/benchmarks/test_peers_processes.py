@@ -33,8 +33,8 @@ def rest(observations):
     return {name: np.zeros((len(seen), 5), np.float32) for name, seen in observations.items()}
 
 
-class WrongWayRound:
-    """A world in which left is right and up is down."""
+class MirrorWorld:
+    """A world with left and right, and up and down, swapped."""
 
     def __init__(self):
         self._env = make_world()
@@ -46,7 +46,7 @@ class WrongWayRound:
         return self._env.step({name: force[[0, 2, 1, 4, 3]] for name, force in actions.items()})
 
 
-def test_a_world_that_is_ours_gives_our_rewards():
+def test_an_equal_world_gives_our_rewards():
     reference = record()
     assert difference(make_world(), reference) is None
     rewards = np.array(reference["rewards"])
@@ -54,15 +54,15 @@ def test_a_world_that_is_ours_gives_our_rewards():
     assert (rewards.min(axis=1) < rewards.max(axis=1)).any()  # some agents touch, others do not
 
 
-def test_a_world_that_moves_the_wrong_way_round_is_found_out():
-    found = difference(WrongWayRound(), record())
+def test_a_world_with_swapped_directions_is_found_out():
+    found = difference(MirrorWorld(), record())
     assert found is not None
-    assert found.startswith("agent_0 earns ")
+    assert found.startswith("agent_0 gets ")
 
 
 def test_a_longer_episode_is_found_out():
     longer = simple_spread_v3.parallel_env(max_cycles=26, continuous_actions=True)
-    assert difference(longer, record()) == "an episode does not end after as many steps as ours"
+    assert difference(longer, record()) == "an episode does not have as many steps as ours"
 
 
 def test_play_returns_the_sum_of_all_rewards_of_each_episode(monkeypatch):
@@ -81,7 +81,7 @@ def test_play_returns_the_sum_of_all_rewards_of_each_episode(monkeypatch):
 
 @pytest.fixture
 def fake(monkeypatch):
-    """A library `fake` whose policy rests; its `train` may be replaced."""
+    """A library `fake` whose agents stay still; its `train` may be replaced."""
 
     class Peer:
         worlds = "fake_worlds"
@@ -124,13 +124,13 @@ def test_a_check_trains_nothing(fake):
 
 def test_a_peer_with_another_world_does_not_train(fake):
     fake.train = None
-    fake.make_world = staticmethod(WrongWayRound)
-    assert serve()[-1]["error"].startswith("its world is not ours: agent_0 earns ")
+    fake.make_world = staticmethod(MirrorWorld)
+    assert serve()[-1]["error"].startswith("its world differs from ours: agent_0 gets ")
 
 
 def test_a_peer_that_stops_early_has_no_result(fake):
     fake.train = lambda self, clock: None
-    assert serve()[-1] == {"error": "its training ended by itself after 0 s"}
+    assert serve()[-1] == {"error": "its training ended on its own after 0 s"}
 
 
 @pytest.fixture
@@ -165,7 +165,7 @@ def test_what_a_peer_answers_is_its_outcome(stand_in):
 @pytest.mark.parametrize(
     ("script", "line"),
     [
-        (said({"error": "its world is not ours"}), "xuance: its world is not ours (log: "),
+        (said({"error": "no such world"}), "xuance: no such world (log: "),
         (said(ABOUT) + "\nexit 3", "xuance died, exit code 3: "),
         (said(ABOUT), "xuance ended without a result: see "),
     ],
@@ -191,7 +191,7 @@ def test_without_uv_nothing_is_installed(tmp_path, monkeypatch):
         environments.python_of("xuance")
 
 
-def test_an_environment_that_cannot_be_made_is_one_line_and_made_anew(tmp_path, monkeypatch):
+def test_an_environment_that_cannot_be_made_is_one_line_and_is_made_again(tmp_path, monkeypatch):
     uv = tmp_path / "uv"
     uv.write_text("#!/bin/sh\necho no space >&2\necho left >&2\nexit 1\n")
     uv.chmod(0o755)
@@ -203,4 +203,4 @@ def test_an_environment_that_cannot_be_made_is_one_line_and_made_anew(tmp_path, 
     python = environments.python_of("xuance")
     assert python == tmp_path / "build" / "xuance" / "bin" / "python"
     uv.unlink()
-    assert environments.python_of("xuance") == python  # as it is
+    assert environments.python_of("xuance") == python  # reused

@@ -1,4 +1,4 @@
-"""What the comparison with other libraries says of given results."""
+"""What the comparison with other libraries prints for given results."""
 
 import pytest
 
@@ -27,7 +27,7 @@ def test_table_has_rates_ratios_and_differences():
     lines = table([OURS, PEER]).splitlines()
     assert lines[2] == "| Ours | 30 | 10,000 |  | -381.0 ± 6.0 |  |"
     assert lines[3] == "| Peer 1.0 | 30 | 200 | 50.0 | -597.0 ± 12.0 | +216 |"
-    assert "Where Peer 1.0 was after 30 s, the first line was, at the latest, after 30 s." in lines
+    assert "The first line needed at most 30 s to pass what Peer 1.0 reached in 30 s." in lines
     assert "- Peer 1.0 (torch 2.13): the settings of peer." in lines
 
 

@@ -139,7 +139,7 @@ MISTAKES = [
     ({"headDiskGib": "much"}, "headDiskGib 'much'", "whole number"),
     ({"headShmGib": 8}, "headShmGib 8", "object store (16.8) within Standard_NC8as_T4_v3's 56"),
     ({"headShmGib": 100}, "headShmGib 100", "use 20, or 0"),
-    ({"pools": "- {"}, "pools '- {'", "is no YAML"),
+    ({"pools": "- {"}, "pools '- {'", "is not valid YAML"),
     ({"pools": "cpu"}, "pools 'cpu'", "must be a list of entries"),
     (
         pool(size="STANDARD_D2_V2"),
@@ -184,7 +184,7 @@ MISTAKES = [
     ({"adminRanges": ["20.0.0.0/23"]}, "adminRanges '20.0.0.0/23'", "up to a /24"),
     ({"adminRanges": ["8.0.0.0/5"]}, "adminRanges '8.0.0.0/5'", "up to a /24"),
     ({"adminRanges": ["::/0"]}, "adminRanges '::/0'", "write it like 10.0.0.0/16"),
-    ({"adminRanges": "10.0.0.0/8"}, "adminRanges '10.0.0.0/8'", "list of texts"),
+    ({"adminRanges": "10.0.0.0/8"}, "adminRanges '10.0.0.0/8'", "list of strings"),
     ({"bastion": False}, "adminRanges []", "set bastion to true"),
     (
         {"addressSpace": "8.8.0.0/16", "nodesRange": "8.8.0.0/24"},
