@@ -60,7 +60,7 @@ def main() -> None:
     ours, stock = median["one-pass"]["trained"], median["stock"]["trained"]
     last = f"trained agent steps/s: ours {ours:.0f}, stock {stock:.0f}, ratio {ours / stock:.2f}"
     print("\n".join(lines))
-    how = f"Medians of {options.rounds} rounds of {options.seconds:g} s"
+    how = f"Medians (rounds: {options.rounds}, {options.seconds:g} s each)"
     keep("bench", "\n".join([*lines, "", last, "", hardware(how)]))
     print(last)
 

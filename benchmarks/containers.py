@@ -159,7 +159,7 @@ def main() -> None:
             subprocess.run([*local, "down", "--name", NAME, "--discard"], cwd=ROOT, check=False)
     middle = {key: statistics.median(one[key] for one in contained) for key in contained[0]}
     native_rate, same_rate = statistics.median(plain), statistics.median(same)
-    how = f"Medians of {options.rounds} rounds of {options.agent_steps:,} agent steps"
+    how = f"Medians (rounds: {options.rounds}, {options.agent_steps:,} agent steps each)"
     table = (
         "| Pong, trained agent steps per second | |\n| --- | ---: |\n"
         f"| `savanna train pong`, no containers | {native_rate:,.0f} |\n"
