@@ -1,11 +1,11 @@
-# Savanna: `make train` trains Pong, `make test` passes the tests. Both set up what they need.
+# Savanna: `make train` trains Pong, `make test` runs the tests. Both set up what they need.
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 
 EXPERIMENT ?= pong
 RUN ?= latest
 ARGS ?=
-# A folder with a wheel of torch; without one, infra/setup.sh decides.
+# A folder with a torch wheel; without one, infra/setup.sh decides.
 TORCH_WHEELS ?=
 
 FLAVOURS ?= cpu gpu
@@ -24,7 +24,7 @@ FIND_LINKS := $(wildcard $(or $(TORCH_WHEELS),$(UV_FIND_LINKS),$(PIP_FIND_LINKS)
 UV_ENV := UV_FIND_LINKS="$(FIND_LINKS)" UV_LINK_MODE=copy
 UV := $(UV_ENV) $(BIN)/uv
 LOCAL := $(BIN)/python -m infra.local
-# A stack is one cluster on Azure with its settings: Pulumi.$(STACK).yaml. YES=1 answers questions.
+# A stack is one cluster on Azure and its settings, Pulumi.$(STACK).yaml. YES=1 answers questions.
 STACK ?= dev
 YES ?=
 CONFIRM ?=
@@ -47,21 +47,21 @@ evaluate: setup ## Evaluate RUN=latest
 video: setup ## Film RUN=latest
 	@$(BIN)/savanna video $(RUN) $(ARGS)
 
-report: setup ## Write the report of RUN=latest again
+report: setup ## Rewrite the report of RUN=latest
 	@$(BIN)/savanna report $(RUN) $(ARGS)
 
-export: setup ## Write the policy of RUN=latest as ONNX
+export: setup ## Export the policy of RUN=latest to ONNX
 	@$(BIN)/savanna export $(RUN) $(ARGS)
 
 ##@ Look
 runs: setup ## List the runs
 	@$(BIN)/savanna runs $(ARGS)
 
-ui: setup ## MLflow on the runs so far, at 127.0.0.1:5000
+ui: setup ## Open MLflow for your runs at 127.0.0.1:5000
 	@mkdir -p runs
 	$(BIN)/mlflow ui --backend-store-uri sqlite:///runs/mlflow.db --host 127.0.0.1 --port 5000 --workers 1
 
-tensorboard: setup ## TensorBoard on the runs so far, at 127.0.0.1:6006
+tensorboard: setup ## Open TensorBoard for your runs at 127.0.0.1:6006
 	$(BIN)/tensorboard --logdir runs --host 127.0.0.1 --port 6006
 
 ##@ Cluster of containers on this machine
@@ -71,18 +71,18 @@ images: setup ## Build the images: FLAVOURS="cpu gpu", BASE_IMAGE=, TORCH_WHEELS
 test-images: setup ## Run the tests of the image (part of `make test`)
 	@$(BIN)/python -m pytest -q tests/images $(ARGS)
 
-image-sbom image-provenance: image-%: setup ## List what is inside FLAVOURS, and how it was made
+image-sbom image-provenance: image-%: setup ## Write what the images contain and how they were built
 	@mkdir -p build/images
 	@for flavour in $(FLAVOURS); do \
 	  $(BIN)/python images/describe.py $* savanna-$$flavour:latest > build/images/$$flavour.$*.json || exit; \
 	  echo build/images/$$flavour.$*.json; done
 
-image-scan: ## Scan FLAVOURS for known vulnerabilities that have a fix
+image-scan: ## Scan the images for known, fixable vulnerabilities
 	@for flavour in $(FLAVOURS); do \
 	  $(DOCKER) run --rm -v /var/run/docker.sock:/var/run/docker.sock $(SCANNER) --only-fixed \
 	    --fail-on critical docker:savanna-$$flavour:latest || exit; done
 
-image-push image-sign: image-%: ## Push FLAVOURS to REGISTRY and lock their tags; sign them
+image-push image-sign: image-%: ## Push the images to REGISTRY and lock their tags; sign them
 	@for flavour in $(FLAVOURS); do images/publish.sh $* $$flavour || exit; done
 
 torch-wheel: ## Fetch TORCH_WHEELS_URL, a CPU wheel of torch, into images/wheelhouse
@@ -90,67 +90,67 @@ torch-wheel: ## Fetch TORCH_WHEELS_URL, a CPU wheel of torch, into images/wheelh
 	@mkdir -p images/wheelhouse && file=$$(basename "$(TORCH_WHEELS_URL)") && \
 	  curl --fail --location --output "images/wheelhouse/$${file//%2B/+}" "$(TORCH_WHEELS_URL)"
 
-cluster-up: setup ## Start a head and WORKERS=2, wait until all have joined
+cluster-up: setup ## Start a head and WORKERS=2 workers, wait until all have joined
 	@$(LOCAL) up --workers $(WORKERS) $(ARGS)
 
-cluster-status: setup ## Which nodes there are and which have joined
+cluster-status: setup ## Show the nodes and which have joined
 	@$(LOCAL) status $(ARGS)
 
-cluster-logs: setup ## What the containers print; ARGS="-f head" follows one
+cluster-logs: setup ## Show the containers' output; ARGS="-f head" follows one
 	@$(LOCAL) logs $(ARGS)
 
-cluster-scale: setup ## Change the number of workers to WORKERS=n
+cluster-scale: setup ## Set the number of workers to WORKERS=n
 	@$(LOCAL) scale --workers $(WORKERS) $(ARGS)
 
 cluster-down: setup ## Keep the results in runs/, remove everything else
 	@$(LOCAL) down $(ARGS)
 
 ##@ Cluster on Azure
-plan: setup ## Preview STACK=dev offline: resources, rights, price, quota; ARGS="--diff FILE"
+plan: setup ## Preview STACK=dev offline: resources, permissions, price, quota; ARGS="--diff FILE"
 	@$(BIN)/python -m infra.plan --stack $(STACK) $(ARGS)
 
-prices: setup ## Fetch today's prices of REGION= into prices.json, which plan reads
+prices: setup ## Fetch today's prices for REGION= into prices.json, which plan reads
 	@$(BIN)/python -m infra.plan.prices --refresh $(if $(REGION),--region $(REGION)) $(ARGS)
 
 doctor preview status ssh tunnel: setup
 	@$(AZURE) $@ --stack $(STACK) $(ARGS)
 
-doctor: ## Look for all that would keep `up` from working: tools, login, sizes, quota
-preview: ## What Pulumi and Azure say that `up` would change
+doctor: ## Check everything that `up` needs: tools, login, sizes, quota
+preview: ## Show what `up` would change, according to Pulumi and Azure
 up: setup ## Build foundation, images and cluster, wait until all nodes have joined
 	@$(AZURE) up $(ON_STACK) $(ARGS)
 
 foundation: setup ## Build only what outlives clusters: registry, storage, vault, budget
 	@$(AZURE) foundation $(ON_STACK) $(ARGS)
 
-status: ## Which machines there are, and what they cost
-ssh: ## A shell on the head; ARGS="-- nvidia-smi" runs a command
-tunnel: ## Dashboard and Jobs API on 127.0.0.1; `savanna submit` finds them
-workers: setup ## Set the number of POOL=cpu's machines to N=
+status: ## Show the machines and what they cost
+ssh: ## Open a shell on the head; ARGS="-- nvidia-smi" runs a command
+tunnel: ## Forward dashboard and Jobs API to 127.0.0.1, where `savanna submit` finds them
+workers: setup ## Set the number of machines in POOL=cpu to N=
 	@$(AZURE) workers --stack $(STACK) --pool $(POOL) -n "$(N)" $(ARGS)
 
-down: setup ## Destroy the cluster, keep results and images, see that nothing is left
+down: setup ## Destroy the cluster, keep results and images, check that nothing else is left
 	@$(AZURE) down $(ON_STACK) $(ARGS)
 
-purge: setup ## Destroy the foundation too, with all results
+purge: setup ## Also destroy the foundation, with all results
 	@$(AZURE) purge $(ON_STACK) --confirm "$(CONFIRM)" $(ARGS)
 
-e2e: setup ## A small cluster, used and destroyed: E2E=1 OWNER=mail LOCATION=region
+e2e: setup ## Create, use and destroy a small cluster: E2E=1 OWNER=mail LOCATION=region
 	@E2E=$(E2E) $(AZURE) e2e --owner "$(OWNER)" --location "$(LOCATION)" $(ARGS)
 
 ##@ Develop
-setup: $(VENV)/.installed ## Create .venv with everything pinned (others call it as needed)
+setup: $(VENV)/.installed ## Create .venv with pinned packages (other targets call it as needed)
 
 test: setup ## Run the tests
 	@$(BIN)/python -m pytest -q -n 2 --no-loadscope-reorder $(ARGS)
 
-test-quick: setup ## Run the tests that start no process, in less than a minute: for every save
+test-quick: setup ## Run the tests that start no process, in less than a minute; for every save
 	@$(BIN)/python -m pytest -q -r fE -n 2 --quick $(ARGS)
 
-soak: setup ## Run the tests of minutes that `make test` leaves out
+soak: setup ## Run the tests that take minutes, which `make test` leaves out
 	@$(BIN)/python -m pytest -q -m soak $(ARGS)
 
-mutants: setup ## Plant known defects one by one: the tests must catch each; ARGS="--only plan"
+mutants: setup ## Plant known defects one by one; the tests must catch each; ARGS="--only plan"
 	@$(BIN)/python -m tests.planted $(ARGS)
 
 lint: setup ## Check style and types
@@ -160,23 +160,23 @@ lint: setup ## Check style and types
 	@shellcheck images/*.sh infra/*.sh infra/boot/files/*.sh .ci/run
 	@$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
 
-format: setup ## Rewrite the code in the common style
+format: setup ## Format the code
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-bench: setup ## Compare our speed with stock RLlib's in one run; keeps docs/performance.md
+bench: setup ## Compare our speed with stock RLlib's; updates docs/performance.md
 	@$(BIN)/python -m benchmarks.bench $(ARGS)
 
-bench-peers: setup ## Compare our MADDPG with AgileRL's and XuanCe's; keeps docs/performance.md
+bench-peers: setup ## Compare our MADDPG with AgileRL's and XuanCe's; updates docs/performance.md
 	@$(UV_ENV) $(BIN)/python -m benchmarks.peers $(ARGS)
 
-bench-seeds: setup ## Train simple_spread with three seeds at once; keeps docs/performance.md
+bench-seeds: setup ## Train simple_spread with three seeds at once; updates docs/performance.md
 	@$(BIN)/python -m benchmarks.particle_seeds $(ARGS)
 
-bench-algorithms: setup ## Compare MADDPG with RLlib's PPO on simple_spread; keeps docs/performance.md
+bench-algorithms: setup ## Compare MADDPG with RLlib's PPO on simple_spread; updates docs/performance.md
 	@$(BIN)/python -m benchmarks.particle_algorithms $(ARGS)
 
-bench-containers: setup ## Measure what containers cost; needs the cpu image; keeps docs/performance.md
+bench-containers: setup ## Measure containers' overhead; needs the cpu image; updates docs/performance.md
 	@$(BIN)/python -m benchmarks.containers $(ARGS)
 
 lock: setup ## Resolve requirements*.in into the pinned requirements*.txt
@@ -189,12 +189,12 @@ lock: setup ## Resolve requirements*.in into the pinned requirements*.txt
 	@sed -i -e 's/^torch==\([0-9.]*\)+.*/torch==\1/' -e '/^\(nvidia\|cuda\)-/d' -e '/^triton==/d' \
 	  requirements.txt requirements-dev.txt
 
-clean: ## Remove .venv and caches; runs stay
+clean: ## Remove .venv and caches, keep runs
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info
 
 ##@ Help
-help: ## This list
-	@echo "The first command also makes $(VENV): 3.2 GB and 2 minutes, with torch's CUDA build 7.0 GB and 3 or more."
+help: ## Show this list
+	@echo "The first command also creates $(VENV): 3.2 GB and 2 minutes; with torch's CUDA build, 7.0 GB and 3 minutes or more."
 	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} \
 	  /^[a-z0-9-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 

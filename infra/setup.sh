@@ -1,15 +1,15 @@
 #!/usr/bin/env bash
-# Make .venv with everything pinned: infra/setup.sh VERSION, of uv; `make setup` calls this.
-# Once .venv/.installed is there, all is. Without it an earlier call was interrupted or failed, and
-# may have left half a package: .venv is made anew then, from what uv keeps in its cache.
+# Create .venv with pinned packages: infra/setup.sh UV_VERSION; `make setup` calls this.
+# If .venv/.installed exists, .venv is complete. If not, an earlier call was interrupted or failed and
+# may have left half a package: .venv is then created again, from uv's cache.
 # Environment: PYTHON (a Python 3.11), TORCH_WHEELS, UV_FIND_LINKS, PIP_FIND_LINKS (folders with a
-# wheel of torch), UV_TORCH_BACKEND (a build that uv knows by name, for example cpu).
+# torch wheel), UV_TORCH_BACKEND (a build that uv knows by name, for example cpu).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 uv_version=$1 venv=.venv python=${PYTHON:-python3.11}
 stamp=$venv/.installed uv=$venv/bin/uv
-probe_seconds=60 # uv itself gives up after about ten where it is refused
+probe_seconds=60 # uv gives up after about ten when a connection is refused
 fail() { echo "make setup: $1" >&2; exit 1; }
 
 up_to_date() { [[ -e $stamp && ! requirements-dev.txt -nt $stamp && ! pyproject.toml -nt $stamp ]]; }
@@ -20,15 +20,15 @@ new_venv() {
     fail "Python 3.11 is needed and was not found (Debian: apt-get install python3.11)."
   "$python" -c 'import ensurepip, venv' 2>/dev/null ||
     fail "Python's venv module is missing (Debian: apt-get install python3.11-venv)."
-  [[ -e $stamp ]] || "$python" -m venv --clear "$venv" || fail "$python cannot make $venv."
+  [[ -e $stamp ]] || "$python" -m venv --clear "$venv" || fail "$python cannot create $venv."
   "$venv/bin/python" -m pip install -qq "uv==$uv_version" || again "pip could not install uv $uv_version"
 }
 
 again() {
-  fail "$1, as said above. When that is mended, \`make setup\` goes on; nothing is downloaded twice."
+  fail "$1 (see above). Fix this and run \`make setup\` again; nothing is downloaded twice."
 }
 
-# What uv would take for the pin of torch, as `torch==2.13.0+cpu`; if nothing, why.
+# The build uv would pick for the torch pin, such as `torch==2.13.0+cpu`; if none, the reason.
 resolve() {
   timeout --foreground "$probe_seconds" "$uv" pip compile -q --no-deps --no-header --no-annotate \
     --python "$venv/bin/python" "$@" - <<<"$torch" 2>&1 && return
@@ -36,7 +36,7 @@ resolve() {
   return 1
 }
 
-# Which torch: sets `build`, its name for the reader, and `options`, for uv.
+# Choose torch: sets `build`, its name in messages, and `options` for uv.
 choose_torch() {
   local wheel answer
   if [[ -n ${TORCH_WHEELS:-} ]]; then
@@ -51,20 +51,20 @@ choose_torch() {
   elif answer=$(resolve --torch-backend=auto); then
     build=$answer options=(--torch-backend=auto)
   else
-    build=$(resolve) || { echo "$build" >&2; again "the package index cannot be used"; }
+    build=$(resolve) || { echo "$build" >&2; again "cannot use the package index"; }
     options=()
     cat >&2 <<END
-make setup: uv cannot choose a build of torch for this machine (${answer##*cause: }).
-So this takes the default one, with CUDA: 7.0 GB in $venv, and 6.3 GB in uv's cache.
-Without a GPU, stop it with Ctrl-C, put a CPU wheel of torch ${torch#*==} for Python 3.11 into a folder,
+make setup: uv cannot choose a torch build for this machine (${answer##*cause: }).
+Installing the default build, with CUDA: 7.0 GB in $venv, and 6.3 GB in uv's cache.
+If you have no GPU, press Ctrl-C, put a CPU wheel of torch ${torch#*==} for Python 3.11 into a folder,
 and run \`make setup TORCH_WHEELS=folder\`: 3.2 GB, and 2.6 GB in the cache.
 END
   fi
 }
 
 mkdir -p .savanna
-exec 9>>.savanna/setup.lock # what this starts holds it too, so nothing of an ended call is at work
-flock --nonblock 9 || { echo "Another make setup is at work here: waiting for it ..."; flock 9; }
+exec 9>>.savanna/setup.lock # child processes hold the lock too, so nothing of an ended call is still running
+flock --nonblock 9 || { echo "Another make setup is running here: waiting for it ..."; flock 9; }
 up_to_date && exit
 
 torch=$(grep '^torch==' requirements.txt)
@@ -77,7 +77,7 @@ if ! uv_works; then
 elif [[ ! -e $stamp ]]; then
   unfinished=yes
 fi
-# A complete .venv keeps the torch that it has, if that is the one pinned.
+# A complete .venv keeps its torch, if its version is the pinned one.
 if [[ ! -e $stamp ]] || ! compgen -G "$venv/lib/python3.11/site-packages/${torch/==/-}*.dist-info" >/dev/null; then
   choose_torch
 fi

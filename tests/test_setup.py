@@ -1,4 +1,4 @@
-"""`make setup`, with a Python and a uv that only write down what they are told."""
+"""`make setup`, with a fake Python and uv that only record how they are called."""
 
 import os
 import shutil
@@ -80,7 +80,7 @@ def test_no_network_is_an_error_and_not_a_choice(checkout):
     checkout.has("refuses", "all")
     done = checkout.setup()
     assert done.returncode != 0 and not checkout.installs()
-    assert "the package index cannot be used" in done.stderr
+    assert "cannot use the package index" in done.stderr
     assert "Name or service not known" in done.stderr and "7.0 GB" not in done.stderr
     checkout.lacks("refuses")
     assert checkout.setup().returncode == 0
@@ -135,7 +135,7 @@ def test_the_second_of_two_waits_and_finds_all_done(checkout):
     with checkout.starting() as first:
         wait_until((checkout.fake / "installs").exists, "uv installs", process=first)
         with checkout.starting() as second:
-            assert "Another make setup is at work here" in second.stdout.readline()
+            assert "Another make setup is running here" in second.stdout.readline()
             checkout.lacks("slow")
             assert finish(first, 20)[1] == "" and finish(second, 20)[1] == ""
             assert (first.returncode, second.returncode) == (0, 0)
@@ -168,7 +168,7 @@ def test_an_environment_that_is_set_up_is_left_alone(checkout):
 
 
 def test_the_sizes_said_before_are_those_of_the_readme(checkout):
-    """Measured on 2026-11-29 and 30; whoever measures again changes all."""
+    """Measured on 2026-11-29 and 30; when you measure again, change all of them."""
     checkout.has("refuses", "torch")
     said = [
         checkout.setup().stderr,
