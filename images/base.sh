@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Make a base image from Debian's own archive, for machines that cannot pull debian:bookworm-slim:
+# Build a base image from Debian's own archive, for machines that cannot pull debian:bookworm-slim:
 # images/base.sh [NAME]. Needs root and debootstrap; takes half a minute.
 set -euo pipefail
 
@@ -11,7 +11,7 @@ trap 'rm -rf "$root"' EXIT
 debootstrap --variant=minbase bookworm "$root" >"$root.log" 2>&1 || { tail "$root.log" >&2; exit 1; }
 rm -rf "$root.log" "$root"/var/cache/apt/* "$root"/var/lib/apt/lists/* "$root"/var/log/* \
   "$root"/usr/share/{doc,man,info,locale}
-# As the public slim image has it: no manuals from later installs either.
+# As in the public slim image: later installs add no manuals either.
 printf 'path-exclude %s\n' '/usr/share/doc/*' '/usr/share/man/*' '/usr/share/locale/*' \
   >"$root/etc/dpkg/dpkg.cfg.d/slim"
 tar -C "$root" -c . | "$docker" import --change 'CMD ["bash"]' - "$name" >/dev/null

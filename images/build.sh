@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Build the image of one flavour: images/build.sh cpu|gpu. `make images` builds both.
-# Environment: BASE_IMAGE (default debian:bookworm-slim), TORCH_WHEELS (see images/wheel.sh; for
-# cpu), CA_BUNDLE (certificates of a company's proxy, never kept), DOCKER
-# (the command), UV (builds the wheel; .venv/bin/uv), SIZE_LIMIT_MB (cpu; default 1600).
+# Environment: BASE_IMAGE (default debian:bookworm-slim), TORCH_WHEELS (for cpu; see images/wheel.sh),
+# CA_BUNDLE (certificates of a company proxy, never kept), DOCKER (the command), UV (builds the wheel;
+# default .venv/bin/uv), SIZE_LIMIT_MB (for cpu; default 1600).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -27,7 +27,7 @@ if [[ $flavour == cpu ]]; then
   wheel=$(images/wheel.sh) || exit
   cp -l "$wheel" "$context/wheelhouse/" 2>/dev/null || cp "$wheel" "$context/wheelhouse/"
 fi
-# From a copy: an old build folder would add files that are no longer there.
+# From a copy: an old build folder would add files that no longer exist.
 mkdir "$context/source"
 git ls-files -z training pyproject.toml README.md LICENSE 'requirements*.txt' |
   xargs -0 cp --parents -t "$context/source"
@@ -36,7 +36,7 @@ rm -rf "$context/source"
 cp images/{Dockerfile,entrypoint.sh,healthcheck.py,slim.sh,left-out.txt} "images/torch-$flavour.txt" \
   requirements.txt cluster.env "$context"
 
-# Whatever the caller's umask: the image's user must be able to read these.
+# The image's user must be able to read these, whatever the caller's umask.
 chmod 755 "$context"/*.sh && chmod 644 "$context"/{healthcheck.py,cluster.env,left-out.txt} "$context"/*.txt
 
 arguments=(--build-arg "FLAVOUR=$flavour" --build-arg "BASE_IMAGE=${BASE_IMAGE:-debian:bookworm-slim}"

@@ -1,4 +1,4 @@
 #!/usr/bin/env bash
-# Whether what is tracked is as committed (exit code 0): then the commit names what an image is made
-# of. Stacks' settings do not count: no image has them, and `make up` writes digests into them.
+# Exit code 0 if tracked files are as committed, so that the commit identifies an image's sources.
+# Stack settings do not count: no image contains them, and `make up` writes digests into them.
 cd "$(dirname "$0")/.." && git diff --quiet HEAD -- . ':(exclude)*Pulumi.*.yaml'

@@ -1,4 +1,4 @@
-"""What is inside an image and how it was made: `python images/describe.py sbom|provenance IMAGE`.
+"""An image's contents and origin: `python images/describe.py sbom|provenance IMAGE`.
 
 `sbom` prints a CycloneDX bill of materials of its Debian and Python packages, `provenance` an
 in-toto statement with a SLSA v1 predicate. Both read the image itself, with Docker.
@@ -65,7 +65,7 @@ def sbom(image: str) -> str:
 
 
 def provenance(image: str) -> str:
-    """https://slsa.dev/spec/v1.0/provenance: what was built, from which commit, by whom."""
+    """https://slsa.dev/spec/v1.0/provenance: what was built, from which commit and by whom."""
     details = inspect(image)
     labels = details["Config"]["Labels"]
     server, repository = os.environ.get("GITHUB_SERVER_URL"), os.environ.get("GITHUB_REPOSITORY")
@@ -87,7 +87,7 @@ def provenance(image: str) -> str:
                 ],
             },
             "runDetails": {
-                "builder": {"id": f"{source}/actions/runs/{run}" if run else "a person's machine"},
+                "builder": {"id": f"{source}/actions/runs/{run}" if run else "a local machine"},
                 "metadata": {
                     "startedOn": details["Created"],
                     "finishedOn": datetime.datetime.now(datetime.UTC).isoformat(),

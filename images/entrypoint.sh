@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# shellcheck disable=SC2317 # functions are reached through the trap
-# What a Savanna container does: `head` and `worker` start Ray and join the cluster, anything else
-# is run as a command. Settings come from cluster.env; the environment may override
+# shellcheck disable=SC2317 # the trap calls these functions
+# Entry point of a Savanna container: `head` and `worker` start Ray and join the cluster, anything
+# else runs as a command. Settings come from cluster.env; the environment may override
 # HEAD_ADDRESS, NUM_CPUS, NUM_GPUS, NODE_LABELS, OBJECT_STORE_MEMORY, DASHBOARD_HOST, JOIN_TIMEOUT.
 set -euo pipefail
 
@@ -23,12 +23,12 @@ memory_limit() { # bytes: the container's limit, or all of the machine's memory
 wait_for_head() {
   local deadline=$((SECONDS + JOIN_TIMEOUT))
   until timeout 5 bash -c "exec 3<>/dev/tcp/$HEAD_ADDRESS/$HEAD_PORT" 2>/dev/null; do
-    ((SECONDS < deadline)) || die "no head answered at $HEAD_ADDRESS:$HEAD_PORT within $JOIN_TIMEOUT s: is it running, and may this node reach that port?"
+    ((SECONDS < deadline)) || die "no head answered at $HEAD_ADDRESS:$HEAD_PORT within $JOIN_TIMEOUT s: is it running, and can this node reach that port?"
     sleep 1
   done
 }
 
-stop_runs() { # a run's first SIGTERM makes it write a checkpoint
+stop_runs() { # the first SIGTERM makes a run write a checkpoint
   local deadline=$((SECONDS + CHECKPOINT_TIMEOUT))
   pkill -TERM -f "$1" || return 0
   say "waiting up to $CHECKPOINT_TIMEOUT s for runs to write their checkpoints"
@@ -37,7 +37,7 @@ stop_runs() { # a run's first SIGTERM makes it write a checkpoint
 
 stop() {
   trap '' TERM INT
-  say "$role asked to stop: draining"
+  say "$role was asked to stop: draining"
   [[ $role == worker ]] || stop_runs '^[^ ]*python[^ ]* .*savanna train'
   kill -TERM "$ray" || true
   wait "$ray" || true
@@ -46,7 +46,7 @@ stop() {
 }
 
 role=${1:-}
-[[ -n $role ]] || die "say what to be: head, worker, or a command to run" 2
+[[ -n $role ]] || die "no role given: use head, worker, or a command to run" 2
 if [[ $role != head && $role != worker ]]; then
   command -v -- "$role" >/dev/null || die "unknown role or command '$role': use head, worker, or a command such as savanna" 2
   exec "$@"
@@ -57,7 +57,7 @@ export RAY_AUTH_MODE=token RAY_AUTH_TOKEN_PATH=${RAY_AUTH_TOKEN_PATH:-$TOKEN_PAT
 [[ -s $RAY_AUTH_TOKEN_PATH && -r $RAY_AUTH_TOKEN_PATH ]] ||
   die "no Ray token: put one into the file $RAY_AUTH_TOKEN_PATH, readable by user $CONTAINER_USER ($CONTAINER_UID)" 2
 unset RAY_AUTH_TOKEN
-# Where Ray looks by itself: a command run beside it (docker exec) may join, too.
+# Ray's default place, so that another command in this container (docker exec) can join too.
 mkdir -p ~/.ray && ln -sf "$RAY_AUTH_TOKEN_PATH" ~/.ray/auth_token
 
 memory=$(memory_limit)
@@ -69,10 +69,10 @@ shm=$(df --block-size=1 --output=size /dev/shm | tail -1)
 export RAY_JOB_STOP_WAIT_TIME_S=$CHECKPOINT_TIMEOUT RAY_worker_niceness=0
 export RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO=0 AUTOSCALER_METRIC_PORT DASHBOARD_METRIC_PORT
 export RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S=$DRAIN_TIMEOUT
-# A worker whose head is gone ends after this time, so that it can be started anew and join again.
+# A worker whose head is gone ends after this time, so that it can be restarted and join again.
 export RAY_gcs_rpc_server_reconnect_timeout_s=$HEAD_LOST_TIMEOUT
-# Sooner back, the head is another one: a worker that it does not know ends as well. Ray asks once a
-# minute.
+# If a new head is up before that, it does not know the worker, which then ends as well. Ray checks
+# this once a minute by default.
 export RAY_raylet_liveness_self_check_interval_ms=5000
 options=(--block --disable-usage-stats --log-style=record --log-color=false
   --object-store-memory="$store"
@@ -81,7 +81,7 @@ options=(--block --disable-usage-stats --log-style=record --log-color=false
   --dashboard-agent-grpc-port="$DASHBOARD_AGENT_GRPC_PORT"
   --dashboard-agent-listen-port="$DASHBOARD_AGENT_HTTP_PORT"
   --min-worker-port="$MIN_WORKER_PORT" --max-worker-port="$MAX_WORKER_PORT")
-echo "$role" > /tmp/savanna-role # from here on healthcheck.py wants Ray: who waits has not joined
+echo "$role" > /tmp/savanna-role # from here on healthcheck.py requires Ray: a waiting node has not joined
 [[ -z ${NUM_CPUS:-} ]] || options+=(--num-cpus="$NUM_CPUS")
 [[ -z ${NUM_GPUS:-} ]] || options+=(--num-gpus="$NUM_GPUS")
 [[ -z ${NODE_LABELS:-} ]] || options+=(--labels="$NODE_LABELS")
@@ -90,7 +90,7 @@ if [[ $role == head ]]; then
   options+=(--head --port="$HEAD_PORT" --ray-client-server-port="$RAY_CLIENT_PORT"
     --dashboard-host="${DASHBOARD_HOST:-127.0.0.1}" --dashboard-port="$DASHBOARD_PORT")
 else
-  [[ -n ${HEAD_ADDRESS:-} ]] || die "HEAD_ADDRESS is not set: a worker needs its head's name or address" 2
+  [[ -n ${HEAD_ADDRESS:-} ]] || die "HEAD_ADDRESS is not set: a worker needs the name or address of its head" 2
   say "waiting up to $JOIN_TIMEOUT s for the head at $HEAD_ADDRESS:$HEAD_PORT"
   wait_for_head
   options+=(--address="$HEAD_ADDRESS:$HEAD_PORT")
@@ -98,7 +98,7 @@ fi
 
 files=$(ulimit -Hn)
 [[ $files != unlimited && $files -lt 65536 ]] || files=65536
-ulimit -n "$files" # Ray opens a socket per pair of processes; the usual 1024 is too few
+ulimit -n "$files" # Ray opens a socket per pair of processes; the default of 1024 is too low
 say "starting as $role: $(mib "$memory") of memory, $(mib "$store") of it for the object store, $(mib "$shm") shared"
 trap stop TERM INT
 ray start "${options[@]}" &

@@ -1,6 +1,6 @@
-"""Exit 0 if this node's part of Ray works: the raylet, and on a head its control store too.
+"""Exit 0 if Ray works on this node: the raylet, and on a head also the control store.
 
-Only the standard library: it runs every few seconds beside training.
+Uses only the standard library, because it runs every few seconds beside training.
 """
 
 import sys
@@ -10,7 +10,7 @@ from pathlib import Path
 
 
 def healthy(url: str) -> bool:
-    """Whether `url` answers 200. Ray's health addresses need no token."""
+    """Whether `url` answers 200. Ray's health endpoints need no token."""
     direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
         with direct.open(url, timeout=5) as answer:
@@ -27,7 +27,7 @@ def main() -> int:
     )
     role_file = Path("/tmp/savanna-role")
     if not role_file.exists():
-        return 0  # a single command: it is alive as long as it runs
+        return 0  # a plain command: it is healthy as long as it runs
     checks = [f"http://127.0.0.1:{facts['DASHBOARD_AGENT_HTTP_PORT']}/api/local_raylet_healthz"]
     if role_file.read_text().strip() == "head":
         checks.append(f"http://127.0.0.1:{facts['DASHBOARD_PORT']}/api/gcs_healthz")

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Push, lock, sign: images/publish.sh push|sign FLAVOUR. Needs az (logged in) or cosign.
-# `push` takes REGISTRY (name.azurecr.io) and writes build/images/FLAVOUR.ref, the image's name
-# with its digest: what a deployment names. `sign` signs that, without a key, and attaches the
-# bill of materials and the provenance.
+# `push` needs REGISTRY (name.azurecr.io) and writes build/images/FLAVOUR.ref, the image's name with
+# its digest, for deployments. `sign` signs that image, without a key, and attaches the bill of
+# materials and the provenance.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -10,7 +10,7 @@ verb=${1:-}
 flavour=${2:-}
 docker=${DOCKER:-docker}
 fail() { echo "images/publish.sh: $1" >&2; exit 2; }
-[[ $verb == push || $verb == sign ]] || fail "say push or sign"
+[[ $verb == push || $verb == sign ]] || fail "the first argument must be push or sign"
 [[ $flavour == cpu || $flavour == gpu ]] || fail "name a flavour: cpu or gpu"
 reference=build/images/$flavour.ref
 mkdir -p build/images
@@ -18,11 +18,12 @@ mkdir -p build/images
 if [[ $verb == push ]]; then
   [[ -n ${REGISTRY:-} ]] || fail "set REGISTRY to the registry's name, such as teamsavanna.azurecr.io"
   command -v az >/dev/null || fail "the Azure command line az is missing"
-  images/clean.sh || fail "there are changes that are not committed: a pushed image names its commit"
+  images/clean.sh || fail "there are uncommitted changes: a pushed image names its commit"
   tag=$(git rev-parse --short=12 HEAD)
   "$docker" image inspect "savanna-$flavour:$tag" >/dev/null 2>&1 || fail "savanna-$flavour:$tag is not built: make images"
   az acr login --name "${REGISTRY%%.*}" >/dev/null
-  # With the time: the weekly build of an unchanged commit is another image, and tags are locked.
+  # The tag includes the time: the weekly build of an unchanged commit is a new image, and tags are
+  # locked.
   pushed=savanna-$flavour:$tag-$(date -u +%Y%m%d%H%M)
   "$docker" tag "savanna-$flavour:$tag" "$REGISTRY/$pushed"
   "$docker" push --quiet "$REGISTRY/$pushed" >/dev/null

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Remove what no run needs from a folder of installed packages: tests, headers, Java, C++ test
-# programs, Arrow's network protocols, debug symbols. Nothing that is imported.
+# Remove from a folder of installed packages what no run needs: tests, headers, Java, C++ test
+# programs, Arrow's network protocols, debug symbols. Nothing that is ever imported.
 set -eu
 cd "$1"
 

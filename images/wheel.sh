@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Print the path of the wheel of the pinned torch in the folder TORCH_WHEELS; without TORCH_WHEELS in
-# the first that has one of UV_FIND_LINKS, PIP_FIND_LINKS and images/wheelhouse. The cpu image takes
-# it, and so does `make setup`.
+# Print the path of a wheel of the pinned torch: in the folder TORCH_WHEELS if set, else in the first
+# of UV_FIND_LINKS, PIP_FIND_LINKS and images/wheelhouse that has one. The cpu image and `make setup`
+# use it.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

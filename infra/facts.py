@@ -1,4 +1,4 @@
-"""`cluster.env`: the facts that the entry script, Make, Docker and the programs here share."""
+"""`cluster.env`: facts shared by the entry script, Make, Docker and these programs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ ROOT = Path(__file__).parents[1]
 
 @cache
 def facts() -> dict[str, str]:
-    """Key to value, as written."""
+    """All keys and their values, as written."""
     lines = (ROOT / "cluster.env").read_text().splitlines()
     return dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
 

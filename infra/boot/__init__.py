@@ -1,1 +1,1 @@
-"""How a node starts: cloud-init, rendered by a pure function from `NodeBoot`."""
+"""How a node boots: cloud-init, rendered by a pure function from `NodeBoot`."""

@@ -1,4 +1,4 @@
-"""What a node must know to boot: facts only, no secret among them."""
+"""What a node must know to boot: only facts, no secrets."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _PLAIN = re.compile(r"[A-Za-z0-9._:/@+-]+")
 
 @dataclass(frozen=True)
 class NodeBoot:
-    """The argument of `infra.boot.render.cloud_init`: all of it ends up in the user data."""
+    """The argument of `infra.boot.render.cloud_init`; all of it ends up in the user data."""
 
     role: str  # "head" or "worker"
     node_type: str  # "head" or the pool's name; Ray's node type
@@ -28,13 +28,13 @@ class NodeBoot:
     join_minutes: int
     idle_minutes: int  # head only; 0: never
     max_hours: float  # head only; 0: never
-    metadata_endpoint: str = "http://169.254.169.254"  # another one in tests, like all below
+    metadata_endpoint: str = "http://169.254.169.254"  # different in tests, like all below
     arm_endpoint: str = "https://management.azure.com"
     registry_endpoint: str = ""  # empty: https://REGISTRY
-    blob_endpoint: str = ""  # empty: that of `storage`; nodes put their logs below it
+    blob_endpoint: str = ""  # empty: derived from `storage`; nodes put their logs below it
 
     def settings(self) -> dict[str, str]:
-        """What the scripts on the node read; `ValueError` names everything that is wrong."""
+        """The settings that the scripts on the node read; `ValueError` names all mistakes."""
         place = _STORAGE.fullmatch(self.storage)
         blob = self.blob_endpoint
         if place and not blob:
@@ -76,7 +76,7 @@ class NodeBoot:
             "MAX_HOURS": f"{self.max_hours:g}",
         }
         problems += [
-            f"{name.lower()} {value!r}: may hold letters, digits and ._:/@+- only, and not be empty"
+            f"{name.lower()} {value!r}: use only letters, digits and ._:/@+-, and at least one"
             for name, value in settings.items()
             if not _PLAIN.fullmatch(value)
         ]

@@ -1,4 +1,4 @@
-"""The user data of a node: a cloud-config of files and systemd units, and no secret."""
+"""The user data of a node: a cloud-config of files and systemd units, without secrets."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from infra.facts import facts
 
 HERE = Path(__file__).parent
 HOME = "/usr/local/lib/savanna"
-LIMIT = 65536  # bytes of base64: what Azure takes as custom data
+LIMIT = 65536  # bytes of base64: Azure's limit for custom data
 UNITS = ("savanna-node.service", "savanna-events.service")
 HEAD_UNITS = ("savanna-limits.service",)
 
 
 def cloud_init(node: NodeBoot) -> str:
-    """The cloud-config of `node`; `ValueError` names what is wrong with it, one a line.
+    """The cloud-config of `node`; `ValueError` has one line per mistake.
 
-    cloud-init runs it at the machine's first boot, the units it enables run at every boot.
+    cloud-init runs it on the machine's first boot; the units that it enables run on every boot.
     """
     units = UNITS + (HEAD_UNITS if node.role == "head" else ())
     settings = {**facts(), **node.settings()}
@@ -37,14 +37,14 @@ def cloud_init(node: NodeBoot) -> str:
         "write_files": files,
         "runcmd": [
             ["systemctl", "daemon-reload"],
-            # Not waiting: cloud-init ends, the units go on.
+            # Without waiting: cloud-init ends, the units continue.
             ["systemctl", "enable", "--now", "--no-block", *units],
         ],
     }
     text = "#cloud-config\n" + yaml.dump(config, Dumper=_Dumper, sort_keys=False, width=1000)
     size = len(base64.b64encode(text.encode()))
     if size > LIMIT:
-        raise ValueError(f"the user data is {size} bytes of base64, Azure takes {LIMIT}")
+        raise ValueError(f"the user data is {size} bytes of base64, Azure's limit is {LIMIT}")
     return text
 
 
@@ -57,7 +57,7 @@ def _file(path: str, content: str, permissions: str = "0644") -> dict[str, Any]:
 
 
 class _Dumper(yaml.SafeDumper):
-    """Text of many lines stays readable."""
+    """Keeps multi-line text readable."""
 
 
 def _text(dumper: _Dumper, value: str) -> yaml.ScalarNode:

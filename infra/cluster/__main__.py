@@ -1,4 +1,4 @@
-"""The program of a cluster: all of it goes when its stack is destroyed."""
+"""The cluster's program: destroying its stack removes everything."""
 
 import pulumi
 

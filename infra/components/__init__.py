@@ -1,1 +1,1 @@
-"""One file, one component: a group of Azure resources and its frozen arguments."""
+"""One component per file: a group of Azure resources and its frozen arguments."""

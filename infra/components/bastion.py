@@ -1,4 +1,4 @@
-"""The optional way in from the Internet: Azure Bastion, which knows who asks."""
+"""The optional access from the Internet: Azure Bastion, which authenticates users."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from infra.config import settings
 
 @dataclass(frozen=True)
 class BastionArgs:
-    """It needs a subnet of its own, /26 or larger."""
+    """Bastion needs its own subnet, /26 or larger."""
 
     place: Place
     plan: settings.Network  # with a `bastion_subnet`
@@ -22,7 +22,7 @@ class BastionArgs:
 
 
 class Bastion(pulumi.ComponentResource):
-    """Subnet, address and host. Standard, because tunnels for SSH clients start there."""
+    """Subnet, address and host. Standard is the smallest tier with tunnels for SSH clients."""
 
     name: pulumi.Output[str]
 
@@ -33,7 +33,7 @@ class Bastion(pulumi.ComponentResource):
         child = pulumi.ResourceOptions(parent=self)
         subnet = network.Subnet(
             f"{name}-subnet",
-            subnet_name="AzureBastionSubnet",  # Azure knows it by this name
+            subnet_name="AzureBastionSubnet",  # Azure requires this name
             virtual_network_name=args.network.virtual_network,
             resource_group_name=args.place.group,
             address_prefix=str(args.plan.bastion_subnet),
@@ -64,7 +64,7 @@ class Bastion(pulumi.ComponentResource):
                 )
             ],
             tags=args.place.tags,
-            # It takes Azure ten minutes and more.
+            # This takes Azure ten minutes or more.
             opts=pulumi.ResourceOptions(
                 parent=self,
                 custom_timeouts=pulumi.CustomTimeouts(create="40m", update="40m", delete="40m"),

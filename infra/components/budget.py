@@ -1,4 +1,4 @@
-"""Mail when the month becomes expensive. It stops nothing: nodes' own limits do."""
+"""E-mail when a month becomes expensive. It stops nothing; the nodes' own limits do that."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from pulumi_azure_native import consumption
 from infra.components.names import PROJECT_TAG, prefix
 from infra.config.settings import FoundationSettings
 
-# Percent of the budget. A budget takes five alerts, so the forecast of half of it is left out:
-# that is how a month under budget looks.
+# Percent of the budget. A budget allows five alerts, so the forecast at 50 percent is left out:
+# months under budget reach that too.
 ACTUAL = (50, 80, 100)
 FORECAST = (80, 100)
 
 
 @dataclass(frozen=True)
 class BudgetArgs:
-    """About everything in the subscription that carries the project's tag."""
+    """Covers everything in the subscription with the project's tag."""
 
     settings: FoundationSettings
     subscription: str
@@ -28,7 +28,7 @@ class BudgetArgs:
 class Budget(pulumi.ComponentResource):
     """A monthly budget of the subscription, filtered by tag.
 
-    Not of a resource group: clusters have groups of their own, which come and go.
+    Not of a resource group, because clusters have their own groups, which come and go.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class Budget(pulumi.ComponentResource):
                 f"{kind.value.lower()}-{percent}": _alert(kind, percent, settings.budget_emails)
                 for kind, percent in alerts
             },
-            # The start counts when the budget is made; Azure refuses another one later.
+            # The start only matters at creation; Azure refuses to change it later.
             opts=pulumi.ResourceOptions(parent=self, ignore_changes=["timePeriod"]),
         )
         self.register_outputs({})

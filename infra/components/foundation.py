@@ -1,4 +1,4 @@
-"""What the cluster's program knows of the foundation: its outputs, by stack reference."""
+"""What the cluster's program knows about the foundation: its outputs, by stack reference."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Foundation:
 
 
 def foundation(stack: str) -> Foundation:
-    """Read them of `stack` ("ORGANISATION/savanna-foundation/STACK"); an output must exist."""
+    """Read them from `stack` ("ORGANISATION/savanna-foundation/STACK"); all must exist."""
     reference = pulumi.StackReference("foundation", stack_name=stack)
     return Foundation(
         **{name: reference.require_output(name) for name in Foundation.__dataclass_fields__}

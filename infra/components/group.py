@@ -1,4 +1,4 @@
-"""The resource group that everything of a program goes into, and whose subscription that is."""
+"""The resource group that all of a program goes into, and its subscription."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ class GroupArgs:
     """An existing group is used as it is and never removed."""
 
     settings: ClusterSettings | FoundationSettings
-    suffix: str = ""  # of the name of our own
+    suffix: str = ""  # of the name of our own group
     protect: bool = False
 
 
 class Group(pulumi.ComponentResource):
-    """A resource group, ours or one that exists, in the subscription that is logged in to."""
+    """A resource group, ours or an existing one, in the subscription of the current login."""
 
     id: pulumi.Output[str]
     place: Place

@@ -1,4 +1,4 @@
-"""The head node: one machine, on demand, at a fixed private address."""
+"""The head node: one on-demand machine at a fixed private address."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from infra.config.settings import ClusterSettings
 
 @dataclass(frozen=True)
 class HeadArgs:
-    """`settings.head` says how large, `site` where and as whom."""
+    """`settings.head` determines the size, `site` the place and identity."""
 
     settings: ClusterSettings
     site: machine.Site
@@ -24,7 +24,7 @@ class Head(pulumi.ComponentResource):
     """A virtual machine and its network interface. With or without a GPU, by its size."""
 
     vm_name: pulumi.Output[str]
-    vm_id: pulumi.Output[str]  # ARM id, the same for the machine that takes its place
+    vm_id: pulumi.Output[str]  # ARM id, the same for a machine that replaces this one
     unique_id: pulumi.Output[str]  # Azure's GUID of this very machine
 
     def __init__(
@@ -39,7 +39,7 @@ class Head(pulumi.ComponentResource):
             location=site.place.location,
             network_security_group=network.NetworkSecurityGroupArgs(id=site.security_group),
             enable_accelerated_networking=True,  # all sizes of the table have it
-            # No classes here: SubnetArgs would add settings to a subnet that it only names.
+            # No classes here: SubnetArgs would add settings to a subnet that is only referenced.
             ip_configurations=[
                 {
                     "name": "head",
@@ -86,7 +86,7 @@ class Head(pulumi.ComponentResource):
                     compute.NetworkInterfaceReferenceArgs(
                         id=interface.id,
                         primary=True,
-                        # The interface is a resource of its own, which holds the address: a new
+                        # The interface, which holds the address, is a separate resource: a new
                         # machine takes it over.
                         delete_option=compute.DeleteOptions.DETACH,
                     )
@@ -97,7 +97,7 @@ class Head(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(
                 parent=self,
                 depends_on=site.wait_for,
-                # Azure refuses to change these on a machine that exists; the provider would try.
+                # Azure refuses to change these on an existing machine; the provider would try.
                 replace_on_changes=["osProfile", "storageProfile.imageReference"],
                 delete_before_replace=True,  # two machines cannot have one address
                 custom_timeouts=pulumi.CustomTimeouts(create="30m", update="30m", delete="30m"),

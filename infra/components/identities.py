@@ -1,4 +1,4 @@
-"""Who nodes are: one managed identity a role, with no more rights than the role needs."""
+"""The nodes' identities: one per role, with no more permissions than the role needs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from infra.config.ports import Role
 
 @dataclass(frozen=True)
 class IdentityArgs:
-    """Whatever the identity may do, any job on the node may do."""
+    """Any job on the node may do whatever the identity may do."""
 
     place: Place
     role: Role
@@ -53,7 +53,7 @@ class NodeIdentity(pulumi.ComponentResource):
 
 @dataclass(frozen=True)
 class IdentitiesArgs:
-    """What nodes need to use: registry and results of `foundation`, the token, themselves."""
+    """What nodes use: registry and results of `foundation`, the token, their own group."""
 
     group: Group
     foundation: Foundation
@@ -61,7 +61,7 @@ class IdentitiesArgs:
 
 
 class Identities(pulumi.ComponentResource):
-    """Those of head and workers, and the custom role that both have."""
+    """The identities of head and workers, and the custom role that both have."""
 
     of: Mapping[Role, NodeIdentity]
 
@@ -72,7 +72,7 @@ class Identities(pulumi.ComponentResource):
         place, subscription = args.group.place, args.group.subscription
         child = pulumi.ResourceOptions(parent=self)
         stop = StopRole("stop-role", StopRoleArgs(args.group), child)
-        # Workers write results too: their logs, and what a trial that runs there saves.
+        # Workers write results too: their logs, and what a trial on them saves.
         write = built_in("Storage Blob Data Contributor", subscription)
         read = built_in("Key Vault Secrets User", subscription)
         grants = [

@@ -1,4 +1,4 @@
-"""What the head and the workers have in common as machines. Pure functions, but for outputs."""
+"""What head and worker machines have in common. Pure functions, except for outputs."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ DISK_TYPE = compute.StorageAccountTypes.STANDARD_SS_D_LRS
 
 @dataclass(frozen=True)
 class Site:
-    """Where machines of one role are put, who they are and what they are told."""
+    """Place, identity and boot data of the machines of one role."""
 
     role: Role
     place: Place
@@ -50,19 +50,19 @@ class Site:
 
     @property
     def wait_for(self) -> list[pulumi.Resource]:
-        """Without its rights and the token, a machine could not start its container."""
+        """A machine needs its permissions and the token before it can start its container."""
         return [*self.identity.assignments, self.token.secret]
 
 
 def custom_data(settings: ClusterSettings, node: Head | Pool, site: Site) -> pulumi.Output[str]:
-    """Base64 of the cloud-init of one node type; `ValueError` if a node could not boot by it."""
+    """Base64 of one node type's cloud-init; `ValueError` if a node could not boot with it."""
 
     def encode(known: Sequence[str]) -> str:
         registry, client_id, storage, token = known
         if node.image.registry not in ("", registry):
             raise ValueError(
-                f"image in {node.image.registry}: nodes may pull from the foundation's registry "
-                f"{registry} alone; push it there, or give the foundation that registry"
+                f"image in {node.image.registry}: nodes may only pull from the foundation's "
+                f"registry {registry}; push it there, or set the foundation's registry to that one"
             )
         text = cloud_init(
             NodeBoot(
@@ -101,7 +101,7 @@ def image_reference(size: VmSize) -> compute.ImageReferenceArgs:
 
 
 def linux(ssh_public_key: str) -> compute.LinuxConfigurationArgs:
-    """SSH by key alone."""
+    """SSH by key only."""
     return compute.LinuxConfigurationArgs(
         disable_password_authentication=True,
         provision_vm_agent=True,
@@ -116,7 +116,7 @@ def linux(ssh_public_key: str) -> compute.LinuxConfigurationArgs:
 
 
 def boot_diagnostics() -> compute.DiagnosticsProfileArgs:
-    """Keep what the machine prints while it boots, where Azure keeps it for nothing."""
+    """Keep the boot log where Azure keeps it for free."""
     return compute.DiagnosticsProfileArgs(
         boot_diagnostics=compute.BootDiagnosticsArgs(enabled=True)
     )

@@ -1,4 +1,4 @@
-"""What resources are called and how they are tagged. Pure functions."""
+"""Names and tags of resources. Pure functions."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ PROJECT_TAG = "savanna-project"
 
 
 def prefix(settings: ClusterSettings | FoundationSettings) -> str:
-    """What the name of every resource in a resource group starts with."""
+    """The prefix of the names of all resources in a resource group."""
     return f"{settings.name}-{settings.stack}"
 
 
 def tags(settings: ClusterSettings | FoundationSettings) -> dict[str, str]:
-    """On everything that takes tags. The foundation does not expire."""
+    """Tags for everything that accepts tags. The foundation does not expire."""
     expires = settings.expires if isinstance(settings, ClusterSettings) else "never"
     return {
         PROJECT_TAG: settings.name,
@@ -26,5 +26,5 @@ def tags(settings: ClusterSettings | FoundationSettings) -> dict[str, str]:
 
 
 def guid(*parts: str) -> str:
-    """The same GUID for the same parts: role assignments and definitions are named by one."""
+    """The same GUID for the same parts; names role assignments and definitions."""
     return str(uuid5(NAMESPACE_URL, "savanna/" + "/".join(parts)))

@@ -1,4 +1,4 @@
-"""Where the nodes are: subnets, firewall rules, the way out."""
+"""The nodes' network: subnets, firewall rules, outbound access."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from infra.config import ports, settings
 
 @dataclass(frozen=True)
 class NetworkArgs:
-    """`plan` decides whether the network is ours or an existing subnet is used."""
+    """`plan` decides between our own network and an existing subnet."""
 
     place: Place
     plan: settings.Network
 
 
 class Network(pulumi.ComponentResource):
-    """Security groups always; virtual network, subnets and NAT gateway unless a subnet exists."""
+    """Security groups; also virtual network, subnets and NAT gateway unless a subnet exists."""
 
-    subnets: Mapping[ports.Role, pulumi.Output[str]]  # role to ARM id
-    security_groups: Mapping[ports.Role, pulumi.Output[str]]  # role to ARM id
+    subnets: Mapping[ports.Role, pulumi.Output[str]]  # role -> ARM id
+    security_groups: Mapping[ports.Role, pulumi.Output[str]]  # role -> ARM id
     virtual_network: pulumi.Output[str]  # its name; empty with an existing subnet
-    changes: list[pulumi.Resource]  # to the virtual network, which takes one at a time
+    changes: list[pulumi.Resource]  # to the virtual network, which allows one at a time
 
     def __init__(
         self, name: str, args: NetworkArgs, opts: pulumi.ResourceOptions | None = None
@@ -81,7 +81,7 @@ class Network(pulumi.ComponentResource):
         return group.id
 
     def _virtual_network(self) -> pulumi.Output[str]:
-        # No subnets inline: together with subnets of their own, each would remove the other's.
+        # No inline subnets: inline and separate subnets would remove each other.
         return network.VirtualNetwork(
             f"{self._name}-range",
             virtual_network_name=f"{self._args.place.prefix}-network",
@@ -95,7 +95,7 @@ class Network(pulumi.ComponentResource):
         ).name
 
     def _nat_gateway(self) -> pulumi.Output[str]:
-        # Nodes have no public address, and none is implied: this is their only way out.
+        # Nodes have no public address, not even an implicit one: this is their only way out.
         address = network.PublicIPAddress(
             f"{self._name}-nat-address",
             public_ip_address_name=f"{self._args.place.prefix}-nat",
@@ -144,7 +144,7 @@ class Network(pulumi.ComponentResource):
 
 
 def _ports(ranges: tuple[str, ...]) -> dict[str, Any]:
-    # "*" is no member of a list.
+    # "*" may not be in a list.
     if len(ranges) == 1:
         return {"destination_port_range": ranges[0]}
     return {"destination_port_ranges": list(ranges)}

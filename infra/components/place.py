@@ -1,4 +1,4 @@
-"""Where resources go and how they are marked: the same for all of a program."""
+"""Location and tags of resources: the same for a whole program."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pulumi
 
 @dataclass(frozen=True)
 class Place:
-    """Every component's arguments start with one."""
+    """The first argument of almost every component."""
 
     prefix: str  # of names that need not be unique beyond the resource group
     group: pulumi.Input[str]  # resource group

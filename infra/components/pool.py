@@ -1,4 +1,4 @@
-"""A worker pool: one scale set of one size and one priority."""
+"""A worker pool: one scale set with one size and one priority."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from infra.components import machine
 from infra.config import settings as config
 from infra.config.os_images import disk_controller
 
-# The least with which Azure makes interfaces of Flexible scale sets.
+# The oldest version with which Azure creates interfaces for Flexible scale sets.
 NETWORK_API_VERSION = "2020-11-01"
 
 
 @dataclass(frozen=True)
 class PoolArgs:
-    """`pool` says how many of what, `site` where and as whom."""
+    """`pool` determines number and size, `site` the place and identity."""
 
     settings: config.ClusterSettings
     pool: config.Pool
@@ -25,7 +25,7 @@ class PoolArgs:
 
 
 class Pool(pulumi.ComponentResource):
-    """A Flexible scale set: its instances are ordinary machines, removed one by one by name."""
+    """A Flexible scale set: its instances are ordinary machines, removed individually by name."""
 
     scale_set: pulumi.Output[str]
 
@@ -52,7 +52,7 @@ class Pool(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(
                 parent=self,
                 depends_on=site.wait_for,
-                # Whoever scales the pool decides; another `up` must not reset it.
+                # The number is set by scaling the pool; another `up` must not reset it.
                 ignore_changes=["sku.capacity"],
                 custom_timeouts=pulumi.CustomTimeouts(create="45m", update="45m", delete="45m"),
             ),
@@ -112,11 +112,11 @@ def _profile(args: PoolArgs) -> compute.VirtualMachineScaleSetVMProfileArgs:
 
 
 def _notice_of_removal() -> compute.ScheduledEventsProfileArgs:
-    """A machine that is removed by hand hears of it in time to drain; Azure has this for machines
-    on demand alone. Evictions of spot machines are announced anyway."""
+    """Notify a machine that is removed by hand in time to drain; Azure offers this only for
+    on-demand machines. Evictions of spot machines are announced anyway."""
     return compute.ScheduledEventsProfileArgs(
         terminate_notification_profile=compute.TerminateNotificationProfileArgs(
             enable=True,
-            not_before_timeout="PT5M",  # the least; a drained machine goes at once
+            not_before_timeout="PT5M",  # the minimum; a drained machine goes immediately
         )
     )

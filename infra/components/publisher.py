@@ -17,7 +17,7 @@ AUDIENCE = "api://AzureADTokenExchange"
 
 @dataclass(frozen=True)
 class PublisherArgs:
-    """`settings` names a repository on GitHub and a branch; others get nothing."""
+    """`settings` names a GitHub repository and a branch; only these may push."""
 
     place: Place
     settings: FoundationSettings
@@ -25,7 +25,7 @@ class PublisherArgs:
 
 
 class Publisher(pulumi.ComponentResource):
-    """An identity that GitHub's own short-lived tokens stand for."""
+    """An identity that GitHub's short-lived tokens can log in as."""
 
     client_id: pulumi.Output[str]
 

@@ -14,14 +14,14 @@ from infra.components.place import Place
 
 @dataclass(frozen=True)
 class RayTokenArgs:
-    """It lives in the foundation's vault, under a name of the cluster's own."""
+    """It is in the foundation's vault, under a name of its own for each cluster."""
 
     place: Place
     foundation: Foundation
 
 
 class RayToken(pulumi.ComponentResource):
-    """Made once with the cluster; nobody sees it but who may read the vault."""
+    """Created once with the cluster; visible only to those who may read the vault."""
 
     uri: pulumi.Output[str]  # without a version: always the newest
     id: pulumi.Output[str]  # ARM id, to grant reading it
@@ -33,7 +33,7 @@ class RayToken(pulumi.ComponentResource):
         super().__init__("savanna:infra:RayToken", name, None, opts)
         home = args.foundation
         self.secret = keyvault.Secret(
-            # Azure's name for it gets a random end: one that was ever used cannot be made again.
+            # Azure's name for it gets a random suffix: a used name can never be reused.
             f"{name}-secret",
             vault_name=home.vault_id.apply(lambda id_: id_.rsplit("/", 1)[1]),
             resource_group_name=home.resource_group,
@@ -43,10 +43,10 @@ class RayToken(pulumi.ComponentResource):
             tags=args.place.tags,
             opts=pulumi.ResourceOptions(
                 parent=self,
-                # Every run of the program draws another value; the first one counts.
+                # Every run of the program draws a new value; only the first counts.
                 ignore_changes=["properties.value"],
-                # Deleting takes rights over the vault's content that nobody else needs. Without its
-                # cluster the token is worthless, and the next cluster makes another.
+                # Deleting it would need permissions over the vault that nothing else needs.
+                # Without its cluster the token is useless, and the next cluster gets its own.
                 retain_on_delete=True,
             ),
         )

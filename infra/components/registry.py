@@ -15,11 +15,11 @@ class RegistryArgs:
     """An `existing` registry is used as it is and never removed."""
 
     place: Place
-    existing: str  # ARM id; empty: one of our own
+    existing: str  # ARM id; empty: create one
 
 
 class Registry(pulumi.ComponentResource):
-    """A container registry without any password: identities alone push and pull."""
+    """A container registry without passwords: only identities push and pull."""
 
     id: pulumi.Output[str]
     login_server: pulumi.Output[str]
@@ -34,11 +34,11 @@ class Registry(pulumi.ComponentResource):
             )
         else:
             registry = containerregistry.Registry(
-                "savannaimages",  # and random characters: the name is unique in the world
+                "savannaimages",  # plus random characters: the name must be unique in the world
                 resource_group_name=args.place.group,
                 location=args.place.location,
                 # Basic holds 10 GiB and lets few machines pull at once; Premium adds a private
-                # endpoint for ten times the price.
+                # endpoint at ten times the price.
                 sku=containerregistry.SkuArgs(name=containerregistry.SkuName.STANDARD),
                 admin_user_enabled=False,
                 anonymous_pull_enabled=False,

@@ -24,13 +24,13 @@ BUILT_IN: Mapping[str, str] = {
 class Grant:
     """One thing that an identity may do, and where."""
 
-    name: str  # kebab-case, of the assignment
+    name: str  # of the assignment, kebab-case
     role: pulumi.Input[str]  # ARM id of the role definition
-    scope: pulumi.Input[str]  # ARM id of what it is about
+    scope: pulumi.Input[str]  # ARM id of what it applies to
 
 
 def built_in(name: str, subscription: str) -> str:
-    """The ARM id of a built-in role; `KeyError` for one that is not in the table."""
+    """The ARM id of a built-in role; `KeyError` if it is not in the table."""
     provider = "providers/Microsoft.Authorization/roleDefinitions"
     return f"/subscriptions/{subscription}/{provider}/{BUILT_IN[name]}"
 
@@ -40,8 +40,8 @@ def assign(
 ) -> authorization.RoleAssignment:
     """Grant it to the principal (object id of an identity).
 
-    The assignment's name follows from all three, so that another role, scope or principal is
-    another assignment: Azure refuses to change one.
+    The assignment's name is derived from role, scope and principal, so that changing one gives
+    a new assignment: Azure refuses to change an existing one.
     """
     return authorization.RoleAssignment(
         f"{name}-{grant.name}",
@@ -51,7 +51,7 @@ def assign(
         scope=grant.scope,
         role_definition_id=grant.role,
         principal_id=principal,
-        # Without the type, Azure looks for the new identity in Entra, where it is not yet.
+        # Without the type, Azure looks up the new identity in Entra, which may not have it yet.
         principal_type=authorization.PrincipalType.SERVICE_PRINCIPAL,
         opts=opts,
     )

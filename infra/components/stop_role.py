@@ -1,4 +1,4 @@
-"""The one right over machines that nodes need: to stop themselves for good."""
+"""The one permission over machines that nodes need: to deallocate themselves."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from infra.components.names import guid
 
 @dataclass(frozen=True)
 class StopRoleArgs:
-    """Valid in one resource group alone."""
+    """Valid only in one resource group."""
 
     group: Group
 
 
 class StopRole(pulumi.ComponentResource):
-    """A custom role: a machine that is shut down but not deallocated is still billed.
+    """A custom role, because a machine that is shut down but not deallocated is still billed.
 
-    No built-in role has so little; the least of them may also delete machines and run commands.
+    Every built-in role allows more: at least also to delete machines and run commands.
     """
 
     id: pulumi.Output[str]

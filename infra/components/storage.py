@@ -1,4 +1,4 @@
-"""Where results outlive the machines that made them."""
+"""Storage where results outlive the machines that produced them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ CONTAINER = "results"
 
 @dataclass(frozen=True)
 class StorageArgs:
-    """`keep_days`: how long deleted results can be brought back."""
+    """`keep_days`: how long deleted results can be restored."""
 
     place: Place
     keep_days: int
@@ -33,14 +33,14 @@ class Storage(pulumi.ComponentResource):
         super().__init__("savanna:infra:Storage", name, None, opts)
         durable = pulumi.ResourceOptions(parent=self, protect=True)
         account = storage.StorageAccount(
-            "savanna",  # and random characters: the name is unique in the world
+            "savanna",  # plus random characters: the name must be unique in the world
             resource_group_name=args.place.group,
             location=args.place.location,
             kind=storage.Kind.STORAGE_V2,
             sku=storage.SkuArgs(name=storage.SkuName.STANDARD_LRS),
             access_tier=storage.AccessTier.HOT,
-            # Folders that are renamed at once, as abfss:// promises. Rules out versions of blobs;
-            # deleted ones can be brought back.
+            # Folders that can be renamed in one step, as abfss:// promises. This rules out blob
+            # versions; deleted blobs can be restored.
             is_hns_enabled=True,
             allow_shared_key_access=False,
             allow_blob_public_access=False,

@@ -1,4 +1,4 @@
-"""Where the Ray tokens are kept."""
+"""The vault that keeps the Ray tokens."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from infra.components.place import Place
 
 @dataclass(frozen=True)
 class VaultArgs:
-    """Who may read what is said by role assignments, not by the vault."""
+    """Role assignments, not the vault itself, determine who may read what."""
 
     place: Place
     tenant: str
 
 
 class Vault(pulumi.ComponentResource):
-    """A key vault that a purge can remove for good: all it holds can be made anew."""
+    """A key vault that a purge can remove for good: its content can be recreated."""
 
     id: pulumi.Output[str]
     uri: pulumi.Output[str]
@@ -29,7 +29,7 @@ class Vault(pulumi.ComponentResource):
     ) -> None:
         super().__init__("savanna:infra:Vault", name, None, opts)
         vault = keyvault.Vault(
-            "savanna-vault",  # and random characters: a deleted vault blocks its name for days
+            "savanna-vault",  # plus random characters: a deleted vault blocks its name for days
             resource_group_name=args.place.group,
             location=args.place.location,
             properties=keyvault.VaultPropertiesArgs(
@@ -38,8 +38,8 @@ class Vault(pulumi.ComponentResource):
                 enable_rbac_authorization=True,
                 enable_soft_delete=True,
                 soft_delete_retention_in_days=7,
-                # No enable_purge_protection: it can never be switched off again, and false is
-                # refused.
+                # No enable_purge_protection: it can never be switched off again, and Azure
+                # refuses false.
             ),
             tags=args.place.tags,
             opts=pulumi.ResourceOptions(parent=self, protect=True),

@@ -1,1 +1,1 @@
-"""What the cluster shall be: settings, VM sizes, addresses, ports. Data and pure functions."""
+"""What the cluster will be: settings, VM sizes, addresses, ports. Data and pure functions."""

@@ -1,8 +1,8 @@
-"""The address plan: where the head, the workers and Bastion are inside the nodes' range.
+"""The address plan: where head, workers and Bastion are in the nodes' range.
 
-The lower half of the range holds the head's subnet at its start and, if there is one, Bastion's
-in its second half; the upper half is the workers'. 10.0.0.0/24 becomes 10.0.0.0/28, 10.0.0.64/26
-and 10.0.0.128/25.
+The lower half of the range starts with the head's subnet, and Bastion's subnet, if any, is in the
+second half of that; the upper half belongs to the workers. 10.0.0.0/24 becomes 10.0.0.0/28 (head),
+10.0.0.64/26 (Bastion) and 10.0.0.128/25 (workers).
 """
 
 from __future__ import annotations
@@ -12,19 +12,19 @@ from ipaddress import IPv4Address, IPv4Network
 from infra.config.problems import Problems
 from infra.config.settings import Network
 
-RESERVED = 5  # of every subnet, by Azure: the first four addresses and the last
+RESERVED = 5  # addresses that Azure reserves in every subnet: the first four and the last
 FIRST_FREE = 4
 HEAD_PREFIX = 28
-BASTION_PREFIX = 26  # the smallest that Azure takes for Bastion
+BASTION_PREFIX = 26  # the smallest that Azure accepts for Bastion
 LONGEST = {False: 27, True: 24}  # prefix of the nodes' range, without and with Bastion
 LONGEST_SUBNET = 29
 
-# What Azure documents for virtual networks: RFC 1918 and RFC 6598. Outside lie also its own
-# 168.63.129.16 and 169.254.169.254.
+# As Azure documents for virtual networks: RFC 1918 and RFC 6598. Azure's own 168.63.129.16 and
+# 169.254.169.254 are also outside these ranges.
 PRIVATE = tuple(
     map(IPv4Network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10"))
 )
-DOCKER = IPv4Network("172.17.0.0/16")  # of the bridge that Docker makes on every node
+DOCKER = IPv4Network("172.17.0.0/16")  # of the bridge that Docker creates on every node
 
 
 def parse_range(key: str, text: str, problems: Problems) -> IPv4Network | None:
@@ -44,12 +44,12 @@ def parse_address(key: str, text: str, problems: Problems) -> IPv4Address | None
     try:
         return IPv4Address(text) if text else None
     except ValueError:
-        problems.add(key, text, "is no IPv4 address; write it like 10.0.0.4")
+        problems.add(key, text, "is not an IPv4 address; write it like 10.0.0.4")
         return None
 
 
 def check_range(key: str, network: IPv4Network, problems: Problems) -> None:
-    """Private, of a size that Azure takes, and used by nothing on the nodes."""
+    """The range must be private, large enough for Azure, and unused on the nodes."""
     if not any(network.subnet_of(private) for private in PRIVATE):
         problems.add(key, str(network), f"use a private range, in {', '.join(map(str, PRIVATE))}")
     if network.overlaps(DOCKER):
@@ -69,7 +69,7 @@ def plan(
     """A network of our own, or None and problems with `nodesRange` inside `addressSpace`."""
     before = len(problems.lines)
     if not nodes.subnet_of(address_space):
-        problems.add("nodesRange", str(nodes), f"lies outside addressSpace {address_space}")
+        problems.add("nodesRange", str(nodes), f"is outside addressSpace {address_space}")
     longest = LONGEST[bastion]
     if nodes.prefixlen > longest:
         with_bastion = " and Bastion (or set bastion to false)" if bastion else ""
@@ -100,7 +100,7 @@ def existing(
     admin_ranges: tuple[IPv4Network, ...],
     problems: Problems,
 ) -> Network | None:
-    """Head and workers in a subnet that is there already, and nothing of ours around it."""
+    """Head and workers in an existing subnet, without any network of ours."""
     before = len(problems.lines)
     check_range("existingSubnetRange", subnet, problems)
     if len(problems.lines) > before:
@@ -123,14 +123,14 @@ def usable(subnet: IPv4Network) -> int:
 
 
 def check_room(network: Network, max_workers: int, problems: Problems) -> None:
-    """Every worker that the pools may grow to has an address."""
+    """Every worker that the pools may grow to must have an address."""
     shared = bool(network.existing_subnet_id)
     room = usable(network.worker_subnet) - (1 if shared else 0)
     if max_workers > room:
         key = "existingSubnetRange" if shared else "nodesRange"
         problems.add(
             "pools",
-            f"max {max_workers} workers in all",
+            f"max {max_workers} workers in total",
             f"{network.worker_subnet} has room for {room}; lower max or set a larger {key}",
         )
 
@@ -142,5 +142,5 @@ def _check_head(address: IPv4Address, subnet: IPv4Network, problems: Problems) -
             "headAddress",
             str(address),
             f"choose one from {free[0]} to {free[1]}: the head's subnet {subnet} "
-            "without what Azure reserves",
+            "without the addresses that Azure reserves",
         )

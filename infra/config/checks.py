@@ -1,4 +1,4 @@
-"""Checks of single values: what Azure or we accept, as one problem with its fix otherwise."""
+"""Checks of single values: what Azure and we accept; else one problem with its fix."""
 
 from __future__ import annotations
 
@@ -13,9 +13,12 @@ from infra.config.addresses import PRIVATE, parse_range
 from infra.config.problems import Problems
 from infra.config.settings import Image
 
-WIDEST_PUBLIC = 24  # prefix of a public range that may reach SSH: one site, not a provider
-SSH_FIELDS = {"ssh-ed25519": 2, "ssh-rsa": 3}  # kinds that Azure takes, and their fields
-SHORTEST_RSA = 2048  # bits, the least that Azure takes
+WIDEST_PUBLIC = 24  # prefix of a public range that may reach SSH: one site, not a whole provider
+SSH_FIELDS = {
+    "ssh-ed25519": 2,
+    "ssh-rsa": 3,
+}  # kinds that Azure accepts, and their number of fields
+SHORTEST_RSA = 2048  # bits, the minimum that Azure accepts
 NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 IMAGE = re.compile(
     r"(?:(?P<registry>[a-z0-9-]+(?:\.[a-z0-9-]+)+)/)?"
@@ -31,15 +34,15 @@ ARM_IDS = {
 
 
 def check_name(key: str, value: str, most: int, problems: Problems) -> str:
-    """2 to `most` characters of a-z, 0-9 and single dashes: fits every Azure resource."""
+    """2 to `most` characters of a-z, 0-9 and single dashes: valid for every Azure resource."""
     if not NAME.fullmatch(value) or not 2 <= len(value) <= most:
-        fix = f"use 2-{most} of a-z, 0-9 and single dashes, a letter first"
+        fix = f"use 2-{most} of a-z, 0-9 and single dashes, starting with a letter"
         problems.add(key, value, fix)
     return value
 
 
 def check_location(value: str, problems: Problems) -> str:
-    """A region's short name; which regions there are, only Azure knows."""
+    """A region's short name; only Azure knows which regions exist."""
     if not re.fullmatch(r"[a-z]+[0-9]?", value):
         short = re.sub(r"[^a-z0-9]", "", value.lower())
         problems.add("location", value, f"use the short name, such as {short or 'westeurope'}")
@@ -47,7 +50,7 @@ def check_location(value: str, problems: Problems) -> str:
 
 
 def check_resource_group(value: str, problems: Problems) -> str:
-    """Empty, or a name that Azure takes for a resource group."""
+    """Empty, or a name that Azure accepts for a resource group."""
     if value and (not re.fullmatch(GROUP, value) or value.endswith(".")):
         fix = "use 1-90 letters, digits, dots, dashes, underscores or brackets, no dot at the end"
         problems.add("resourceGroup", value, fix)
@@ -69,7 +72,7 @@ def check_arm_id(key: str, value: str, kind: str, problems: Problems) -> str:
         pattern += f"{part}[\\w.-]+"
     if value and not re.fullmatch(pattern, value, re.IGNORECASE):
         shape = f"/subscriptions/ID/resourceGroups/GROUP/providers/{provider}/{name}{part}{child}"
-        problems.add(key, value, f"is no ARM id of a {kind}; it looks like {shape}")
+        problems.add(key, value, f"is not the ARM id of a {kind}, which looks like {shape}")
     return value
 
 
@@ -79,39 +82,39 @@ def check_admin_range(text: str, problems: Problems) -> IPv4Network | None:
     if network is None or any(network.subnet_of(private) for private in PRIVATE):
         return network
     if network.prefixlen < WIDEST_PUBLIC:
-        fix = f"opens SSH to too many; name your VPN's range, public ones up to a /{WIDEST_PUBLIC}"
+        fix = f"opens SSH too widely; name your VPN's range, public ones up to a /{WIDEST_PUBLIC}"
         problems.add("adminRanges", text, fix)
         return None
     return network
 
 
 def check_image(key: str, value: str, dev: bool, problems: Problems) -> Image:
-    """An image by digest; by tag where `dev` says so. `key` is cpuImage or gpuImage."""
+    """An image by digest, or by tag if `dev`. `key` is cpuImage or gpuImage."""
     match = IMAGE.fullmatch(value)
     if not match:
-        fix = "write REPOSITORY@sha256:DIGEST, the digest being 64 of 0-9 and a-f"
+        fix = "write REPOSITORY@sha256:DIGEST, with a digest of 64 characters 0-9 and a-f"
         problems.add(key, value, fix)
         return Image("", "", "")
     image = Image(match["registry"] or "", match["repository"], match["version"])
     if not image.by_digest and not dev:
-        fix = "a tag can be moved; write REPOSITORY@sha256:DIGEST, as `make image-push` prints it"
+        fix = "a tag can be moved; write REPOSITORY@sha256:DIGEST, as printed by `make image-push`"
         problems.add(key, value, f"{fix} (or set dev to true)")
     wanted, other = (key[:3], "gpu" if key == "cpuImage" else "cpu")
     if other in re.split(r"[._/-]", image.repository):
-        problems.add(key, value, f"is the {other} flavour; name the {wanted} flavour")
+        problems.add(key, value, f"is the {other} flavour; use the {wanted} flavour")
     return image
 
 
 def check_ssh_key(value: str, problems: Problems) -> str:
-    """One line of OpenSSH's public key format. Nothing of a private key is ever printed."""
-    fix = "write the line of a file like ~/.ssh/id_ed25519.pub"
+    """One line in OpenSSH's public key format. No part of a private key is ever printed."""
+    fix = "use the line in a file like ~/.ssh/id_ed25519.pub"
     if "PRIVATE KEY" in value:
         problems.add("sshPublicKey", "(a private key)", f"is secret, remove it; {fix}")
         return ""
     kind, _, rest = value.partition(" ")
     shown = f"{kind} ..." if kind.startswith(("ssh-", "ecdsa-")) else f"({len(value)} characters)"
     if kind not in SSH_FIELDS:
-        problems.add("sshPublicKey", shown, f"Azure takes ssh-ed25519 and ssh-rsa; {fix}")
+        problems.add("sshPublicKey", shown, f"Azure accepts ssh-ed25519 and ssh-rsa; {fix}")
         return value
     try:
         fields = _ssh_fields(base64.b64decode(rest.split(" ")[0], validate=True))
@@ -119,19 +122,21 @@ def check_ssh_key(value: str, problems: Problems) -> str:
         fields = []
     whole = fields and fields[0] == kind.encode() and len(fields) == SSH_FIELDS[kind]
     if not whole or (kind == "ssh-ed25519" and len(fields[1]) != 32):
-        problems.add("sshPublicKey", shown, f"is damaged or cut off; {fix}")
+        problems.add("sshPublicKey", shown, f"is damaged or truncated; {fix}")
     elif kind == "ssh-rsa" and (bits := int.from_bytes(fields[2]).bit_length()) < SHORTEST_RSA:
-        problems.add("sshPublicKey", shown, f"has {bits} bits, Azure takes {SHORTEST_RSA} or more")
+        problems.add(
+            "sshPublicKey", shown, f"has {bits} bits, Azure requires {SHORTEST_RSA} or more"
+        )
     return value
 
 
 def _ssh_fields(blob: bytes) -> list[bytes]:
-    """The fields of a key as RFC 4251 has them: each a 4-byte length and that many bytes."""
+    """The fields of a key as in RFC 4251: each has a 4-byte length and that many bytes."""
     fields = []
     while blob:
         (length,) = struct.unpack(">I", blob[:4])
         if len(blob) < 4 + length:
-            raise ValueError("cut off")
+            raise ValueError("truncated")
         fields.append(blob[4 : 4 + length])
         blob = blob[4 + length :]
     return fields
@@ -140,7 +145,7 @@ def _ssh_fields(blob: bytes) -> list[bytes]:
 def expiry(text: str, hours: int, now: datetime, problems: Problems) -> str:
     """`text`, or `hours` from `now`, as UTC to the minute: "2026-11-24T18:00Z".
 
-    One that is past is no mistake: a cluster that has expired must be able to go `down`.
+    A time in the past is not a mistake: `down` must work for an expired cluster.
     """
     if not text:
         return f"{now.astimezone(UTC) + timedelta(hours=hours):%Y-%m-%dT%H:%MZ}"
@@ -152,7 +157,7 @@ def expiry(text: str, hours: int, now: datetime, problems: Problems) -> str:
 
 
 def first_of_month(text: str, today: date, problems: Problems) -> str:
-    """`text`, or the first day of this month: what Azure takes as a budget's start."""
+    """`text`, or the first day of this month, as Azure requires for a budget's start."""
     if not text:
         return today.replace(day=1).isoformat()
     try:

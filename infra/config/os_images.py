@@ -14,7 +14,7 @@ TABLE = Path(__file__).with_name("os_images.json")
 
 @dataclass(frozen=True)
 class OsImage:
-    """An image of Azure's marketplace: one exact version."""
+    """One exact version of an image in Azure's marketplace."""
 
     publisher: str
     offer: str
@@ -25,7 +25,7 @@ class OsImage:
 
     @property
     def urn(self) -> str:
-        """As `az vm image show --urn` takes it."""
+        """As `az vm image show --urn` expects it."""
         return f"{self.publisher}:{self.offer}:{self.sku}:{self.version}"
 
 
@@ -49,5 +49,5 @@ def os_image(size: VmSize) -> OsImage:
 
 
 def disk_controller(size: VmSize) -> str:
-    """SCSI wherever the size has it: every image boots from it. Newer sizes have NVMe alone."""
+    """SCSI if the size has it, since every image boots from it. Newer sizes only have NVMe."""
     return "SCSI" if "SCSI" in size.disk_controllers else "NVMe"

@@ -1,7 +1,7 @@
-"""Who must reach whom on which ports of Ray, and the security rules that follow.
+"""Which nodes must reach which on Ray's ports, and the security rules that follow.
 
-The one table is `RULES`. Everything else that Ray listens on is in `CLOSED`, so that a port which
-a new version opens is in neither, and a test says so.
+`rules` is the only table. All other ports that Ray listens on are in `CLOSED`, so that a test
+finds any port that a new version opens: it is in neither.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from infra.facts import facts
 Role = Literal["head", "worker"]
 SSH = "22"
 FIRST_ADMIN_PRIORITY = 300
-LAST_PRIORITY = 4096  # the lowest there is before Azure's own rules, which let the network in
+LAST_PRIORITY = 4096  # the last before Azure's own rules, which admit the whole network
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class PortRule:
 
 @dataclass(frozen=True)
 class SecurityRule:
-    """One rule of a network security group, in Azure's words."""
+    """One rule of a network security group, in Azure's terms."""
 
     name: str
     priority: int
@@ -53,7 +53,7 @@ def _ports(*keys: str) -> tuple[str, ...]:
 
 
 def rules() -> tuple[PortRule, ...]:
-    """The table. Its ports are those of `cluster.env`."""
+    """The table, with the ports of `cluster.env`."""
     return (
         PortRule(
             "ray-workers-to-head",
@@ -84,11 +84,11 @@ def rules() -> tuple[PortRule, ...]:
     )
 
 
-# Key in cluster.env to why no other machine may reach that port.
+# Key in cluster.env -> why no other machine may reach that port.
 CLOSED = {
-    "DASHBOARD_PORT": "dashboard and Jobs API: through an SSH tunnel, on the head's loopback",
-    "RAY_CLIENT_PORT": "Ray Client: jobs are submitted instead",
-    "RUNTIME_ENV_AGENT_PORT": "asked by the same node only",
+    "DASHBOARD_PORT": "dashboard and Jobs API: through an SSH tunnel to the head's loopback",
+    "RAY_CLIENT_PORT": "Ray Client: not used, jobs are submitted",
+    "RUNTIME_ENV_AGENT_PORT": "used only by the node itself",
     "METRICS_EXPORT_PORT": "metrics, without authentication",
     "AUTOSCALER_METRIC_PORT": "metrics, without authentication",
     "DASHBOARD_METRIC_PORT": "metrics, without authentication",
@@ -96,15 +96,15 @@ CLOSED = {
 
 
 def ranges(network: Network, role: Role) -> IPv4Network:
-    """Where nodes of a role are: the head is one address, workers are anywhere in their subnet."""
+    """The range of a role: one address for the head, the whole subnet for workers."""
     return IPv4Network(network.head_address) if role == "head" else network.worker_subnet
 
 
 def security_rules(network: Network, role: Role) -> tuple[SecurityRule, ...]:
-    """All inbound rules of the group around nodes of `role`, by priority, the last a Deny.
+    """All inbound rules of the security group for `role`, by priority; the last is a Deny.
 
-    Outbound stays as Azure has it: nodes reach the registry, storage and vault over the NAT
-    gateway.
+    Outbound rules stay at Azure's default: nodes reach registry, storage and vault through the
+    NAT gateway.
     """
     here = str(ranges(network, role))
     allowed = [
@@ -148,6 +148,6 @@ def security_rules(network: Network, role: Role) -> tuple[SecurityRule, ...]:
         source="*",
         destination="*",
         destination_ports=("*",),
-        description="Without this, Azure's AllowVnetInBound lets the whole virtual network in",
+        description="Without this, Azure's AllowVnetInBound admits the whole virtual network",
     )
     return (*allowed, *ssh, deny)

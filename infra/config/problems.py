@@ -1,4 +1,4 @@
-"""Everything that is wrong with the settings, said at once."""
+"""All problems with the settings, reported together."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from difflib import get_close_matches
 
 
 class SettingsError(Exception):
-    """The settings are wrong: `problems` has one line for each, with key, value and fix."""
+    """The settings are wrong: `problems` has one line per problem, with key, value and fix."""
 
     exit_code = 2
 
@@ -17,7 +17,7 @@ class SettingsError(Exception):
 
 
 class Problems:
-    """Collects lines, so that a user sees all mistakes before correcting the first."""
+    """Collects lines, so that users see all mistakes at once."""
 
     def __init__(self) -> None:
         self.lines: list[str] = []
@@ -33,7 +33,7 @@ class Problems:
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """'; did you mean NAME?' for a name close to a known one, whatever the case; or ''."""
+    """'; did you mean NAME?' for a name close to a known one, ignoring case; else ''."""
     by_lower = {one.lower(): one for one in known}
     close = get_close_matches(name.lower(), by_lower, n=1)
     return f"; did you mean {by_lower[close[0]]}?" if close else ""

@@ -1,4 +1,4 @@
-"""The running program's configuration, as `read.py` wants it. All that knows Pulumi in here."""
+"""The running program's configuration, as `read.py` expects it. Only this file knows Pulumi."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from infra.config.settings import ClusterSettings, FoundationSettings
 
 
 class ProgramSettingsError(SettingsError, pulumi.RunError):
-    """A `SettingsError` whose lines Pulumi shows without a traceback."""
+    """A `SettingsError` that Pulumi shows without a traceback."""
 
 
 @contextmanager
@@ -33,10 +33,10 @@ def _shown_by_pulumi() -> Iterator[None]:
 
 
 def values() -> dict[str, object]:
-    """Every value of this project, unknown keys too: `pulumi.Config` would not list those."""
+    """All values of this project, including unknown keys, which `pulumi.Config` does not list."""
     project = pulumi.get_project()
     given = own_values(project, {**get_config_env(), **CONFIG.get()})
-    # A wrong value is printed, so it must not be one that somebody wanted to hide.
+    # Wrong values are printed, so they must not be secret.
     hidden = get_config_secret_keys_env()
     names = {key: f"{project}:{key}" for key in given}
     secret = [key for key, name in names.items() if name in hidden or is_config_secret(name)]

@@ -1,4 +1,4 @@
-"""From plain values to settings that can be built: pure functions, all mistakes at once."""
+"""Turns plain values into valid settings: pure functions that report all mistakes at once."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from infra.config.sizes import VmSize, warning
 __all__ = ["SettingsError", "read_cluster", "read_foundation", "warnings"]
 
 LONGEST_NAME = 20
-# Of Azure's 64 for a machine of a scale set, which adds an underscore and eight of its own.
+# Azure allows 64 for a scale set's machine, of which it adds an underscore and eight characters.
 LONGEST_MACHINE = 55
 MOST_HOURS = 24 * 365
 
@@ -36,10 +36,10 @@ MOST_HOURS = 24 * 365
 def read_cluster(
     given: Mapping[str, object], stack: str, organization: str, now: datetime
 ) -> ClusterSettings:
-    """Settings of the cluster from values by key of `Pulumi.yaml`, or `SettingsError`.
+    """The cluster's settings from values by key of `Pulumi.yaml`, or `SettingsError`.
 
-    Values may be text, as Pulumi gives them, or already of their type. `organization` is the one
-    in which the foundation's stack is looked for; `now` is a time with a zone.
+    Values may be text, as Pulumi gives them, or already have their type. The foundation's stack
+    is looked up in `organization`; `now` is a time with a zone.
     """
     problems = Problems()
     values = Values(project.load(project.CLUSTER), given, problems)
@@ -65,8 +65,8 @@ def read_cluster(
     pools = read_pools(values.entries("pools"), today, image_for, problems)
     for pool in pools:
         if len(machine := f"{name}-{stack}-{pool.name}") > LONGEST_MACHINE:
-            fix = f"is too long with name and stack ({machine}): they may have {LONGEST_MACHINE}"
-            problems.add("pools", pool.name, fix + " characters together")
+            fix = f"is too long with name and stack ({machine}): together they may have at most"
+            problems.add("pools", pool.name, f"{fix} {LONGEST_MACHINE} characters")
     network = _network(values, problems)
     if network:
         addresses.check_room(network, sum(pool.max for pool in pools), problems)
@@ -102,20 +102,20 @@ def read_cluster(
 
 
 def read_foundation(given: Mapping[str, object], stack: str, now: datetime) -> FoundationSettings:
-    """Settings of the foundation from values by key of its `Pulumi.yaml`, or `SettingsError`."""
+    """The foundation's settings from values by key of its `Pulumi.yaml`, or `SettingsError`."""
     problems = Problems()
     values = Values(project.load(project.FOUNDATION), given, problems)
     name, stack = _names(values, stack, problems)
     emails = values.texts("budgetEmails")
     for email in emails:
         if not re.fullmatch(r"[^@\s]+@[^@\s]+\.[^@\s]+", email):
-            problems.add("budgetEmails", email, "is no e-mail address")
+            problems.add("budgetEmails", email, "is not an e-mail address")
     repository = values.text("repository")
     if repository and not re.fullmatch(r"[\w.-]+/[\w.-]+", repository):
-        problems.add("repository", repository, "write OWNER/NAME, without the site before it")
+        problems.add("repository", repository, "write OWNER/NAME, without the site's address")
     branch = values.text("repositoryBranch")
     if not re.fullmatch(r"[\w./-]+", branch):
-        problems.add("repositoryBranch", branch, "write one branch's name, such as main")
+        problems.add("repositoryBranch", branch, "write the name of one branch, such as main")
     settings = FoundationSettings(
         name=name,
         stack=stack,
@@ -135,14 +135,16 @@ def read_foundation(given: Mapping[str, object], stack: str, now: datetime) -> F
 
 
 def warnings(settings: ClusterSettings, now: datetime) -> tuple[str, ...]:
-    """One line for everything that works today and should not for ever."""
+    """One line for everything that works today but should be changed."""
     nodes = [("headSize", settings.head.size)]
     nodes += [(f"pools.{pool.name}.size", pool.size) for pool in settings.pools]
     lines = [
         f"{key} {size.name!r}: {line}" for key, size in nodes if (line := warning(size, now.date()))
     ]
     if datetime.fromisoformat(settings.expires) <= now:
-        lines.append(f"expires {settings.expires!r}: is past; make up ARGS=--extend sets a new one")
+        lines.append(
+            f"expires {settings.expires!r}: is in the past; make up ARGS=--extend sets a new time"
+        )
     return tuple(lines)
 
 
@@ -184,7 +186,7 @@ def _network(values: Values, problems: Problems) -> Network | None:
     address = addresses.parse_address("headAddress", address_text, problems)
     if not subnet_id:
         if subnet_text:
-            fix = "belongs to existingSubnetId, which is not set; set it or remove this"
+            fix = "needs existingSubnetId, which is not set; set that or remove this"
             problems.add("existingSubnetRange", subnet_text, fix)
         space, nodes = (addresses.parse_range(key, text, problems) for key, text in own)
         if space:
@@ -194,10 +196,12 @@ def _network(values: Values, problems: Problems) -> Network | None:
         return addresses.plan(space, nodes, bastion, address, admins, problems)
     check_arm_id("existingSubnetId", subnet_id, "subnet", problems)
     if bastion:
-        fix = "is not built beside an existing subnet; set it to false and name adminRanges"
+        fix = "cannot be combined with an existing subnet; set it to false and name adminRanges"
         problems.add("bastion", True, fix)
     if not address_text:
-        problems.add("headAddress", "", "must be set in an existing subnet: a free address of it")
+        problems.add(
+            "headAddress", "", "must be set with an existing subnet, to a free address in it"
+        )
     subnet = addresses.parse_range("existingSubnetRange", subnet_text, problems)
     if subnet is None or address is None:
         return None

@@ -1,4 +1,4 @@
-"""The cluster's settings, as `read.py` makes them of Pulumi's configuration."""
+"""The cluster's settings, which `read.py` creates from Pulumi's configuration."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Image:
 
 @dataclass(frozen=True)
 class Head:
-    """The head node: one machine, on demand, at a fixed private address."""
+    """The head node: one on-demand machine at a fixed private address."""
 
     size: VmSize
     image: Image
@@ -33,22 +33,22 @@ class Head:
 
 @dataclass(frozen=True)
 class Pool:
-    """A worker pool: one scale set of one size and one priority."""
+    """A worker pool: one scale set with one size and one priority."""
 
     name: str  # kebab-case; also the Ray node type
     size: VmSize
     image: Image
-    min: int  # instances that `up` starts with
-    max: int  # instances that it may grow to
+    min: int  # machines that `up` starts with
+    max: int  # machines that it may grow to
     spot: bool
-    max_price: float  # US dollars an hour; -1: up to the price on demand
+    max_price: float  # US dollars per hour; -1: up to the on-demand price
     disk_gib: int
     shm_gib: int
 
 
 @dataclass(frozen=True)
 class Network:
-    """The address plan, and who may come in."""
+    """The address plan, and who has access."""
 
     address_space: IPv4Network  # of the virtual network
     head_subnet: IPv4Network
@@ -58,8 +58,8 @@ class Network:
     admin_ranges: tuple[
         IPv4Network, ...
     ]  # may reach SSH; private ranges or a VPN's, never 0.0.0.0/0
-    existing_subnet_id: str  # ARM id; not empty: no network, NAT gateway or Bastion of ours;
-    # head_subnet and worker_subnet are then both that subnet's range
+    existing_subnet_id: str  # ARM id; if set, there is no network, NAT gateway or Bastion of ours,
+    # and head_subnet and worker_subnet are both that subnet's range
 
     @property
     def bastion(self) -> bool:
@@ -68,11 +68,11 @@ class Network:
 
 @dataclass(frozen=True)
 class Limits:
-    """When machines stop by themselves."""
+    """When machines stop themselves."""
 
-    join_minutes: int  # a node that has not joined by then reports why and stops
-    idle_minutes: int  # the head stops after so long without a Ray job; 0: never
-    max_hours: float  # the head stops after so long, whatever runs; 0: never
+    join_minutes: int  # a node that has not joined after these reports why and stops
+    idle_minutes: int  # the head stops after these without a Ray job; 0: never
+    max_hours: float  # the head stops after these, even if jobs run; 0: never
 
 
 @dataclass(frozen=True)
@@ -81,12 +81,12 @@ class ClusterSettings:
 
     name: str  # prefix of resource names, 2-20 characters [a-z0-9-]
     stack: str  # Pulumi's stack, e.g. "dev"
-    owner: str  # who answers for the bill; an e-mail address or a team
+    owner: str  # who is responsible for the bill; an e-mail address or a team
     location: str
     foundation: str  # stack reference: "ORGANISATION/savanna-foundation/STACK"
-    resource_group: str  # an existing one; empty: one of its own
+    resource_group: str  # an existing one; empty: create one
     ssh_public_key: str
-    dev: bool  # image tags allowed
+    dev: bool  # allow image tags
     head: Head
     pools: tuple[Pool, ...]
     network: Network
@@ -110,9 +110,9 @@ class FoundationSettings:
     stack: str
     owner: str
     location: str
-    resource_group: str  # an existing one; empty: one of its own
-    registry: str  # ARM id of an existing container registry; empty: one of its own
-    monthly_budget: int  # US dollars; alerts only, nothing stops by it
+    resource_group: str  # an existing one; empty: create one
+    registry: str  # ARM id of an existing container registry; empty: create one
+    monthly_budget: int  # US dollars; only sends alerts, stops nothing
     budget_emails: tuple[str, ...]
     budget_start: str  # first day of a month, "2026-11-01"
     repository: str  # "OWNER/NAME" on GitHub whose image workflow may push; empty: none

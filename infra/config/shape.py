@@ -1,4 +1,4 @@
-"""What the settings come to for Ray: resources of each node type, env runners, shared memory."""
+"""What the settings mean for Ray: resources per node type, env runners, shared memory."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ class NodeShape:
 
     @property
     def resources(self) -> dict[str, int]:
-        """Of one node, as Ray counts them."""
+        """The resources of one node, as Ray counts them."""
         return {"CPU": self.size.vcpus} | ({"GPU": self.size.gpus} if self.size.gpus else {})
 
 
 @dataclass(frozen=True)
 class Shape:
-    """The whole cluster, with as few workers as it starts with and as many as it may have."""
+    """The whole cluster, with the fewest and the most workers."""
 
     nodes: tuple[NodeShape, ...]  # the head first
 
@@ -53,22 +53,22 @@ class Shape:
 
 
 def env_runners(vcpus: int) -> int:
-    """One for each vCPU but one, which is the learner's: the old service's 6 + 4 x 2 - 1 = 13."""
+    """One per vCPU, minus one for the learner; the old service had 6 + 4 x 2 - 1 = 13."""
     return max(0, vcpus - 1)
 
 
 def shm_gib(size: VmSize) -> int:
-    """Shared memory of the container, GiB: holds the object store with some room."""
+    """Shared memory of the container, GiB: the object store plus some reserve."""
     return ceil(size.memory_gib * number("SHM_PERCENT") / 100)
 
 
 def object_store_gib(size: VmSize) -> float:
-    """Ray's object store, GiB; the entry script takes the same share of what it finds."""
+    """Ray's object store, GiB; the entry script uses the same share of the memory it finds."""
     return size.memory_gib * number("OBJECT_STORE_PERCENT") / 100
 
 
 def shape(settings: ClusterSettings) -> Shape:
-    """Derived from the table of sizes, so that it cannot drift from what is rented."""
+    """Derived from the table of sizes, so that it always matches what is rented."""
     head = settings.head
     return Shape(
         (

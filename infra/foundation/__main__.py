@@ -1,4 +1,4 @@
-"""The durable program: what outlives every cluster. All that holds something is protected."""
+"""The durable program: what outlives every cluster. Whatever holds data is protected."""
 
 import pulumi
 

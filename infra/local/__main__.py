@@ -1,4 +1,4 @@
-"""`python -m infra.local`: up, status, logs, scale, down. `make cluster-...` calls it."""
+"""`python -m infra.local`: up, status, logs, scale, down. `make cluster-...` calls this."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def bring_up(options: argparse.Namespace, containers: Containers) -> None:
         f"workers of {settings.worker.cpus} CPUs {settings.worker.memory / GIB:.1f} GiB"
     )
     if promised > containers.host_cpus:
-        say(f"note: {promised} CPUs promised to Ray on {containers.host_cpus} cores")
+        say(f"note: Ray may use {promised} CPUs on {containers.host_cpus} cores")
     cluster.up(containers, settings, options.workers, options.timeout, say)
     name = "" if options.name == "savanna" else f' ARGS="--name {options.name}"'
     say(
@@ -44,7 +44,7 @@ def bring_up(options: argparse.Namespace, containers: Containers) -> None:
         f"  savanna submit pong --workers {options.workers} --wait\n"
         f"  make cluster-status{name}\n"
         f"  make cluster-down{name}      keeps the results in runs/\n"
-        f"The dashboard is at http://127.0.0.1:{settings.port}, its token in "
+        f"The dashboard is at http://127.0.0.1:{settings.port}, its token is in "
         f"{context.token_file(options.name)}"
     )
 
@@ -91,7 +91,9 @@ def show_logs(options: argparse.Namespace, containers: Containers) -> None:
     if options.follow and not options.node:
         raise LocalUsageError(f"--follow needs a node: {', '.join(names)}")
     if options.node and options.node not in names:
-        raise LocalUsageError(f"no node {options.node!r}. There are: {', '.join(names) or 'none'}")
+        raise LocalUsageError(
+            f"no node {options.node!r}. Known nodes: {', '.join(names) or 'none'}"
+        )
     if options.follow:
         lines = names[options.node].logs(stream=True, follow=True, tail=options.tail)
         for line in lines:
@@ -124,7 +126,7 @@ def main(argv: list[str] | None = None) -> int:
         say(f"cluster: {getattr(error, 'explanation', None) or error}")
         return 1
     except KeyboardInterrupt:
-        say("interrupted; `make cluster-status` shows what is there")
+        say("interrupted; `make cluster-status` shows what exists")
         return 130
     return 0
 

@@ -1,4 +1,4 @@
-"""Bringing a local cluster up, changing its size, taking it down."""
+"""Creating a local cluster, changing its size, removing it."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ Say = Callable[[str], None]
 
 
 def up(containers: Containers, settings: Settings, workers: int, timeout: float, say: Say) -> None:
-    """Create what is missing, start what stands still, wait until all have joined.
+    """Create what is missing, start what has stopped, wait until all have joined.
 
-    Calling it again changes nothing. `LocalError` if a container fails, or not all have joined
-    after `timeout` seconds; what was started stays, so that its logs can be read.
+    Calling it again changes nothing. `LocalError` if a container fails, or if not all have joined
+    after `timeout` seconds; containers then stay, so that their logs can be read.
     """
     token = _token(containers)
     containers.make_network()
@@ -45,7 +45,7 @@ def up(containers: Containers, settings: Settings, workers: int, timeout: float,
 
 
 def scale(containers: Containers, workers: int, timeout: float, say: Say) -> None:
-    """Make it `workers` workers: the newest leave first, after draining."""
+    """Set the number of workers; the newest leave first, after draining."""
     head, settings = containers.head(), containers.settings()
     if head is None or head.status != "running" or settings is None:
         raise LocalError(f"cluster {containers.name} is not up: run `make cluster-up` first")
@@ -54,12 +54,12 @@ def scale(containers: Containers, workers: int, timeout: float, say: Say) -> Non
 
 
 def joined(containers: Containers, port: int, token: str) -> dict[str, RayNode | None]:
-    """Container name -> the living Ray node in it, or `None`."""
+    """Container name -> the live Ray node in it, or `None`."""
     nodes = [node for node in list_nodes(port, token) if node.alive]
     found: dict[str, RayNode | None] = {}
     for container in containers.all():
-        # A node that is older than its container is the one that ran there before: Ray takes
-        # half a minute to notice that it is gone.
+        # A node older than its container is the previous one: Ray takes half a minute to see
+        # that it is gone.
         since, address = started_at(container) - 1, address_of(container)
         own = (n for n in nodes if address and n.ip == address and n.started >= since)
         found[str(container.name)] = next(own, None)
@@ -67,7 +67,7 @@ def joined(containers: Containers, port: int, token: str) -> dict[str, RayNode |
 
 
 def wait_until_joined(containers: Containers, port: int, timeout: float, say: Say) -> None:
-    """Return when every container is a living node of the cluster."""
+    """Return when every container is a live node of the cluster."""
     deadline = time.monotonic() + timeout
     token = context.read_token(containers.name) or ""
     said = ""
@@ -89,18 +89,18 @@ def wait_until_joined(containers: Containers, port: int, timeout: float, say: Sa
             say(text)
             said = text
         for container in containers.all():
-            # One that ended is started again a few times; then it is a failure.
+            # Docker restarts a container a few times; after that it is a failure.
             if container.status in ("exited", "dead"):
                 raise LocalError(_obituary(container))
         if time.monotonic() > deadline:
             late = [c for c in containers.all() if c.name in missing]
             details = "\n".join(f"--- {c.name} ---\n{last_lines(c)}" for c in late)
-            raise LocalError(f"after {timeout:g} s still missing: {' '.join(missing)}\n{details}")
+            raise LocalError(f"still missing after {timeout:g} s: {' '.join(missing)}\n{details}")
         time.sleep(0.5)
 
 
 def down(containers: Containers, results: Path | None, say: Say) -> None:
-    """Take everything away, after bringing the results to the folder `results`, if one is given."""
+    """Remove everything, after copying the results to the folder `results`, if given."""
     if not containers.left():
         say(f"there is no cluster {containers.name}")
         context.forget(containers.name)
@@ -117,12 +117,12 @@ def down(containers: Containers, results: Path | None, say: Say) -> None:
     context.forget(containers.name)
     left = containers.left()
     if left:
-        raise LocalError("still there: " + ", ".join(left))
-    say(f"cluster {containers.name} is gone: no container, volume or network of it is left")
+        raise LocalError("not removed: " + ", ".join(left))
+    say(f"cluster {containers.name} is gone, with all its containers, volumes and networks")
 
 
 def token_of(containers: Containers) -> str | None:
-    """The token that the cluster's containers hold, the head's first."""
+    """The token in the cluster's containers, the head's first."""
     for container in containers.all():
         try:
             return read_file(container, facts()["TOKEN_PATH"]).strip()
@@ -132,7 +132,7 @@ def token_of(containers: Containers) -> str | None:
 
 
 def _token(containers: Containers) -> str:
-    """The cluster's token, kept in this folder too: its containers', else one of before or new."""
+    """The cluster's token, also kept in this folder: its containers', else an old or new one."""
     name = containers.name
     return context.keep_token(name, token_of(containers) or context.read_token(name))
 

@@ -26,20 +26,20 @@ def connect() -> docker.DockerClient:
     except DockerException as error:
         raise LocalError(
             f"no Docker Engine answers ({error}). Start it, or install it (Debian: docker.io), and "
-            "see that this user may use it."
+            "make sure that you have permission to use it."
         ) from error
     return client
 
 
 class Containers:
-    """All that Docker knows of the cluster `name`; nothing is remembered elsewhere."""
+    """Everything that Docker knows about the cluster `name`; no state is kept elsewhere."""
 
     def __init__(self, client: docker.DockerClient, name: str) -> None:
         self.client, self.name = client, name
         self._labels = {CLUSTER: name}
 
     def settings(self) -> Settings | None:
-        """Those that the cluster was made with; `None` without a cluster."""
+        """The settings that the cluster was created with; `None` without a cluster."""
         labels = [c.labels.get(SPEC) for c in self.all()]
         return Settings.from_label(labels[0]) if labels and labels[0] else None
 
@@ -67,7 +67,7 @@ class Containers:
         name = f"{self.name}-head" if head else f"{self.name}-worker-{number}"
         environment = {**dict(settings.environment), "NUM_CPUS": str(node.cpus)}
         if head:
-            # Only inside the cluster's own network, and with the token; Docker publishes it below.
+            # Reachable only in the cluster's network, with the token; Docker publishes it below.
             environment["DASHBOARD_HOST"] = "0.0.0.0"
         else:
             environment["HEAD_ADDRESS"] = f"{self.name}-head"
@@ -101,7 +101,7 @@ class Containers:
             raise LocalError(f"could not create {name}: {error.explanation or error}") from error
 
     def start(self, container: Container, token: str) -> None:
-        """Start it with the token inside; one that cannot start is removed again."""
+        """Start it with the token inside; remove it again if it cannot start."""
         try:
             container.put_archive("/", _token_archive(token))
             container.start()
@@ -120,7 +120,7 @@ class Containers:
         self._remove_volume(f"{container.name}-logs")
 
     def remove_all(self) -> None:
-        """Everything; the head last, so that workers can take their leave."""
+        """Remove everything; the head last, so that workers can sign off."""
         for container in reversed(self.all()):
             container.remove(force=True, v=True)
         for volume in self.client.volumes.list(filters={"label": f"{CLUSTER}={self.name}"}):
@@ -171,13 +171,13 @@ def started_at(container: Container) -> float:
 
 
 def number_of(container: Container) -> int:
-    """Of a worker, from 1; 0 for the head."""
+    """A worker's number, from 1; 0 for the head."""
     tail = str(container.name).rpartition("-")[2]
     return int(tail) if tail.isdigit() else 0
 
 
 def address_of(container: Container) -> str:
-    """Its IP address in the cluster's network; empty while it does not run."""
+    """Its IP address in the cluster's network; empty while it is not running."""
     networks = container.attrs["NetworkSettings"]["Networks"]
     return next((str(n["IPAddress"]) for n in networks.values()), "")
 
@@ -187,7 +187,7 @@ def last_lines(container: Container, count: int = 12) -> str:
 
 
 def read_file(container: Container, path: str) -> str:
-    """A small text file inside a container, running or not; `NotFound` without it."""
+    """A small text file inside a container, running or not; `NotFound` if there is none."""
     chunks, _ = container.get_archive(path)
     with tarfile.open(fileobj=io.BytesIO(b"".join(chunks))) as archive:
         member = archive.extractfile(archive.next())  # type: ignore[arg-type]
@@ -201,7 +201,7 @@ def archive_of(container: Container, path: str) -> Iterator[bytes]:
 
 
 def _token_archive(token: str) -> bytes:
-    """A tar that puts the token where the entry script looks, for the container's user alone."""
+    """A tar that puts the token where the entry script looks, readable by its user only."""
     data = token.encode()
     entry = tarfile.TarInfo(facts()["TOKEN_PATH"].lstrip("/"))
     entry.size, entry.mode = len(data), 0o400

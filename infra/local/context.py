@@ -22,7 +22,7 @@ def read_token(name: str) -> str | None:
 
 
 def keep_token(name: str, token: str | None = None) -> str:
-    """Write `token`, or a new one of 256 bits, to a file that only this user may read."""
+    """Write `token`, or a new one of 256 bits, to a file that only this user can read."""
     token = token or secrets.token_hex(32)
     FOLDER.mkdir(mode=0o700, exist_ok=True)
     file = token_file(name)
@@ -33,9 +33,9 @@ def keep_token(name: str, token: str | None = None) -> str:
 
 
 def keep_context(name: str, port: int) -> Path:
-    """What `savanna submit` and its like need: where the cluster is and where its token lies.
+    """What `savanna submit` and similar commands need: address and token file of the cluster.
 
-    Every cluster has a file of its name; `cluster.json` is the newest one's, which they use.
+    Every cluster has a file with its name; commands use `cluster.json`, the newest cluster's.
     """
     content = {
         "name": name,
@@ -51,7 +51,7 @@ def keep_context(name: str, port: int) -> Path:
 
 
 def forget(name: str) -> None:
-    """Remove what the functions above wrote for this cluster."""
+    """Remove everything written here for this cluster."""
     token_file(name).unlink(missing_ok=True)
     (FOLDER / f"{name}.json").unlink(missing_ok=True)
     current = FOLDER / "cluster.json"

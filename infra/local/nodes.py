@@ -1,4 +1,4 @@
-"""Asking a running head which nodes have joined, over its dashboard's address."""
+"""Asks a running head which nodes have joined, through its dashboard's port."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ class Unauthorized(Exception):
 
 
 def list_nodes(port: int, token: str) -> list[RayNode]:
-    """Every node the head knows; empty while it does not answer. Raises `Unauthorized`."""
+    """Every node that the head knows; empty if it does not answer. Raises `Unauthorized`."""
     request = urllib.request.Request(
         f"http://127.0.0.1:{port}/api/v0/nodes?detail=1",
         headers={"Authorization": f"Bearer {token}"},
     )
-    # Never through a proxy: it would be sent the token.
+    # Never through a proxy, which would see the token.
     direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
         with direct.open(request, timeout=10) as answer:

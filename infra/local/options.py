@@ -1,4 +1,4 @@
-"""The command line of `python -m infra.local`, and the settings it means."""
+"""The command line of `python -m infra.local`, and the settings that follow from it."""
 
 from __future__ import annotations
 
@@ -26,26 +26,26 @@ def parser() -> argparse.ArgumentParser:
     verbs = top.add_subparsers(dest="verb", required=True)
     for verb, help_text in (
         ("up", "create or repair the cluster and wait until every node has joined"),
-        ("status", "which containers there are and which have joined"),
-        ("logs", "what the containers print"),
+        ("status", "show the containers and which have joined"),
+        ("logs", "show the output of the containers"),
         ("scale", "change the number of workers"),
         ("down", "keep the results and remove everything else"),
     ):
         one = verbs.add_parser(verb, help=help_text, allow_abbrev=False)
-        one.add_argument("--name", default="savanna", help="of the cluster (default: savanna)")
+        one.add_argument("--name", default="savanna", help="name of the cluster (default: savanna)")
         if verb in ("up", "scale"):
-            one.add_argument("--workers", type=int, default=2, help="containers beside the head")
+            one.add_argument("--workers", type=int, default=2, help="containers besides the head")
             one.add_argument("--timeout", type=float, default=180, help="seconds to wait")
         if verb == "up":
             one.add_argument("--image", help=f"default: {IMAGE}")
             one.add_argument(
                 "--port",
                 type=int,
-                help="of the dashboard and the Jobs API on "
+                help="port of the dashboard and the Jobs API on "
                 f"127.0.0.1 (default: {facts()['DASHBOARD_PORT']})",
             )
             for node in ("head", "worker"):
-                one.add_argument(f"--{node}-cpus", type=int, help="CPUs Ray may plan with")
+                one.add_argument(f"--{node}-cpus", type=int, help="CPUs that Ray may use")
                 one.add_argument(f"--{node}-memory", type=parse_memory, help="such as 4g")
             one.add_argument(
                 "--env",
@@ -58,7 +58,7 @@ def parser() -> argparse.ArgumentParser:
             one.add_argument("--json", action="store_true")
         elif verb == "logs":
             one.add_argument("node", nargs="?", help="head, worker-1, ... (default: all)")
-            one.add_argument("-n", "--tail", type=int, default=50, help="lines of each")
+            one.add_argument("-n", "--tail", type=int, default=50, help="lines per container")
             one.add_argument("-f", "--follow", action="store_true", help="needs a node")
         else:
             one.add_argument(
@@ -72,7 +72,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def settings_for(options: argparse.Namespace, containers: Containers) -> Settings:
-    """Those of the cluster that exists, or new ones; `LocalError` if it was made with others."""
+    """The existing cluster's settings, or new ones; `LocalError` if they differ."""
     if options.workers < 0:
         raise LocalUsageError(f"workers {options.workers}: must be at least 0")
     existing = containers.settings()

@@ -1,4 +1,4 @@
-"""Bringing run directories from the head's results volume to a folder here."""
+"""Copies run directories from the head's results volume to a local folder."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ class _Chunks(io.RawIOBase):
 
 
 def fetch_results(head: Container, target: Path) -> list[Path]:
-    """Copy every run directory `experiment/run` of the head into `target`; the paths written.
+    """Copy every run directory `experiment/run` of the head into `target`; returns the paths.
 
-    Of a run that is here already, files are added and replaced, others stay. One that has gone on
-    here by itself is left alone, and the head's copy is put beside it as `run-cluster`.
+    If a run is already here, its files are added or replaced and others stay. If it has continued
+    here independently, it is left alone and the head's copy is put beside it as `run-cluster`.
     """
     target.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target, prefix=".fetch-") as folder:

@@ -1,4 +1,4 @@
-"""What a local cluster is made of: sizes chosen from the machine and checked first."""
+"""Settings of a local cluster: sizes are chosen for the machine and checked first."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ LEAST_WORKER_MEMORY = 3 * GIB // 2
 
 
 class LocalError(Exception):
-    """Something about the local cluster is wrong or went wrong; the message says what to do."""
+    """Something is wrong with the local cluster; the message says what to do."""
 
     exit_code = 1
 
@@ -29,18 +29,18 @@ class LocalUsageError(LocalError):
 class Node:
     """The size of one container."""
 
-    cpus: int  # that Ray may plan with
+    cpus: int  # that Ray may use
     memory: int  # bytes, a hard limit; shared memory counts
 
     @property
     def shm(self) -> int:
-        """Bytes of shared memory, for the object store and some room."""
+        """Bytes of shared memory, for the object store and some reserve."""
         return self.memory * number("SHM_PERCENT") // 100
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Everything that makes two clusters of one name the same."""
+    """Everything that must match for two clusters with one name to be the same."""
 
     name: str
     image: str
@@ -62,7 +62,7 @@ class Settings:
         return cls(head=head, worker=worker, environment=pairs, **content)
 
     def differences(self, other: Settings) -> list[str]:
-        """What `other` has otherwise, a line each."""
+        """How `other` differs, one line per setting."""
         mine, theirs = asdict(self), asdict(other)
         names = [name for name in mine if mine[name] != theirs[name] and name != "image"]
         return [f"{name}: {mine[name]}, not {theirs[name]}" for name in names]
@@ -77,7 +77,7 @@ def check_name(name: str) -> str:
 
 
 def parse_memory(text: str) -> int:
-    """Bytes of `512m`, `4g` and the like."""
+    """The bytes in text like `512m` or `4g`."""
     match = re.fullmatch(r"(\d+(?:\.\d+)?)([mg])i?b?", text.strip().lower())
     if not match:
         raise LocalUsageError(f"memory {text!r}: write it as 512m or 4g")
@@ -93,11 +93,11 @@ def choose_sizes(
     head_memory: int | None = None,
     worker_memory: int | None = None,
 ) -> tuple[Node, Node]:
-    """Sizes of the head and of each of `workers` workers; what is `None` is chosen.
+    """Sizes of the head and of each of `workers` workers; `None` means to choose one.
 
-    The head gets two shares of four fifths of the host's memory (bytes), 6 GiB at most, a worker
-    one, 3 GiB at most. CPUs are shared out evenly, at least two for the head (its learner and an
-    env runner) and one for a worker: few cores are promised more than once.
+    Of four fifths of the host's memory (bytes), the head gets two shares, at most 6 GiB, and each
+    worker one, at most 3 GiB. CPUs are divided evenly, with at least two for the head (its learner
+    and an env runner) and one per worker; with few cores, they are promised more than once.
     """
     if workers < 0:
         raise LocalUsageError(f"workers {workers}: must be at least 0")
@@ -119,7 +119,7 @@ def choose_sizes(
             problems.append(f"{what} CPUs {node.cpus}: must be at least 1")
         if node.memory < least:
             problems.append(
-                f"{what} memory {node.memory / GIB:.1f} GiB: at least {least / GIB:.1f} GiB are "
+                f"{what} memory {node.memory / GIB:.1f} GiB: at least {least / GIB:.1f} GiB is "
                 f"needed. Use fewer workers, or set --{what}-memory."
             )
     if problems:
@@ -129,10 +129,10 @@ def choose_sizes(
 
 
 def check_fits(head: Node, worker: Node, workers: int, host_memory: int) -> None:
-    """`LocalUsageError` where the containers may use more memory than there is (bytes)."""
+    """`LocalUsageError` if the containers may use more memory (bytes) than there is."""
     needed = head.memory + workers * worker.memory
     if needed > host_memory:
         raise LocalUsageError(
-            f"the containers may use {needed / GIB:.1f} GiB together, this machine has "
+            f"together the containers may use {needed / GIB:.1f} GiB, but this machine has "
             f"{host_memory / GIB:.1f} GiB. Use fewer workers, or less memory for each."
         )

@@ -1,1 +1,1 @@
-"""`make up`, `make down` and their like: thin wrappers of the `pulumi` and `az` commands."""
+"""`make up`, `make down` and others: thin wrappers around the `pulumi` and `az` commands."""

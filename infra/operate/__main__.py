@@ -1,4 +1,4 @@
-"""`python -m infra.operate VERB`: a cluster on Azure. `make` calls it; help is in docs/azure.md."""
+"""`python -m infra.operate VERB`: a cluster on Azure. `make` calls this; see docs/azure.md."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ from infra.operate.tools import CommandError, OperateError, UsageError, need, sa
 from infra.plan.prices import PricesError, load
 
 VERBS = {
-    "doctor": "look for everything that would keep `up` from working, before any cost",
-    "preview": "what Azure and Pulumi say `up` would change; needs an account",
-    "foundation": "build or update only what outlives clusters",
+    "doctor": "check everything that `up` needs, before anything costs money",
+    "preview": "show what `up` would change, according to Azure and Pulumi; needs an account",
+    "foundation": "build or update only the part that outlives clusters",
     "up": "build or update the cluster and wait until its nodes have joined",
-    "status": "which machines there are and what they cost",
-    "ssh": "a shell on the head, or one command there",
-    "tunnel": "dashboard and Jobs API on 127.0.0.1 until Ctrl-C; `savanna submit` finds them",
-    "workers": "set the number of a pool's machines",
-    "down": "destroy the cluster, keep the foundation; sees that nothing is left",
-    "purge": "destroy the foundation too, with all results",
-    "e2e": "small end-to-end test in a real subscription; always destroys what it made",
+    "status": "show the machines and what they cost",
+    "ssh": "open a shell on the head, or run one command there",
+    "tunnel": "forward dashboard and Jobs API to 127.0.0.1, where `savanna submit` finds them",
+    "workers": "set the number of machines in a pool",
+    "down": "destroy the cluster, keep the foundation; checks that nothing else is left",
+    "purge": "also destroy the foundation, with all results",
+    "e2e": "small end-to-end test in a real subscription; always destroys what it created",
 }
 NEEDS = {
-    "doctor": (),  # it reports
+    "doctor": (),  # reports missing tools itself
     "preview": ("pulumi", "az"),
     "tunnel": ("pulumi", "az", "ssh"),
     "ssh": ("pulumi", "az", "ssh"),
@@ -50,14 +50,17 @@ def parser() -> argparse.ArgumentParser:
         if verb != "e2e":
             one.add_argument("--stack", default="dev", help="default: %(default)s")
         if verb in ("foundation", "up", "down", "purge"):
-            one.add_argument("--yes", action="store_true", help="do not ask")
+            one.add_argument("--yes", action="store_true", help="do not ask for confirmation")
         if verb in ("up", "e2e"):
             one.add_argument(
-                "--minutes", type=float, default=30, help="to wait for nodes (default: %(default)g)"
+                "--minutes",
+                type=float,
+                default=30,
+                help="minutes to wait for nodes (default: %(default)g)",
             )
         if verb == "up":
             one.add_argument(
-                "--extend", action="store_true", help="let it expire lifetimeHours from now"
+                "--extend", action="store_true", help="move the expiry to lifetimeHours from now"
             )
         if verb == "down":
             one.add_argument(
@@ -66,21 +69,25 @@ def parser() -> argparse.ArgumentParser:
         if verb == "status":
             one.add_argument("--json", action="store_true")
         if verb == "purge":
-            one.add_argument("--confirm", default="", metavar="NAME", help="of what is destroyed")
+            one.add_argument(
+                "--confirm", default="", metavar="NAME", help="name of what is destroyed"
+            )
         if verb == "tunnel":
             one.add_argument(
                 "--port",
                 type=int,
                 default=number("DASHBOARD_PORT"),
-                help="on 127.0.0.1 (default: %(default)s)",
+                help="port on 127.0.0.1 (default: %(default)s)",
             )
         if verb == "ssh":
-            one.add_argument("command", nargs="*", help="to run there (default: a shell)")
+            one.add_argument("command", nargs="*", help="command to run there (default: a shell)")
         if verb == "workers":
             one.add_argument("--pool", required=True, metavar="NAME")
-            one.add_argument("-n", type=int, required=True, metavar="N", help="machines")
+            one.add_argument("-n", type=int, required=True, metavar="N", help="number of machines")
         if verb == "e2e":
-            one.add_argument("--owner", default="", metavar="MAIL", help="who answers for the bill")
+            one.add_argument(
+                "--owner", default="", metavar="MAIL", help="who is responsible for the bill"
+            )
             one.add_argument("--location", default="", help="Azure region")
             one.add_argument(
                 "--key",
@@ -96,7 +103,7 @@ def run(options: argparse.Namespace) -> int:
     need(*NEEDS.get(options.verb, ("pulumi", "az")))
     if options.verb == "e2e":
         if os.environ.get("E2E") != "1":
-            raise UsageError("this builds and destroys machines that cost money: say E2E=1")
+            raise UsageError("this builds and destroys machines that cost money: set E2E=1")
         e2e.run(
             lambda: datetime.now(UTC),
             owner=options.owner,
@@ -123,8 +130,8 @@ def run(options: argparse.Namespace) -> int:
                 preview(stack.name, ROOT)
             else:
                 say(
-                    "the cluster needs what the foundation puts out: make foundation, then again; "
-                    "make plan shows both without it"
+                    "the cluster needs the foundation's outputs: run make foundation, then this "
+                    "again; make plan shows both without them"
                 )
         case "status":
             found_status = status.status(stack, load(), now)
@@ -174,10 +181,10 @@ def main(argv: list[str] | None = None) -> int:
             say(error.output)
         return int(getattr(error, "exit_code", 2))
     except Declined:
-        say("nothing was done")
+        say("nothing was changed")
         return 1
     except KeyboardInterrupt:
-        say("interrupted; make status shows what is there")
+        say("interrupted; make status shows what exists")
         return 130
 
 
@@ -186,6 +193,6 @@ def _terminated(*_: object) -> None:
 
 
 if __name__ == "__main__":
-    # As Ctrl-C: tunnels are closed, and `e2e` destroys what it made.
+    # Like Ctrl-C: tunnels are closed, and `e2e` destroys what it created.
     signal.signal(signal.SIGTERM, _terminated)
     sys.exit(main())

@@ -1,4 +1,4 @@
-"""Whoever builds a cluster may read its token: without that, nobody could use it."""
+"""Lets whoever builds a cluster read its token; without it, nobody could use the cluster."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ ENOUGH = {ROLE, "Key Vault Secrets Officer", "Key Vault Administrator"}
 
 
 def who(user: Mapping[str, Any]) -> tuple[str, str]:
-    """Object id and type of the one that `az account show` has as `user`."""
+    """Object id and type of the `user` in `az account show`."""
     if user.get("type") == "servicePrincipal":
         return az("ad", "sp", "show", "--id", user["name"])["id"], "ServicePrincipal"
     return az("ad", "signed-in-user", "show")["id"], "User"
 
 
 def roles_at(scope: str, principal: str) -> set[str]:
-    """Names of the roles that somebody has there, inherited ones too."""
+    """Names of the roles that `principal` has there, including inherited ones."""
     found = az(
         "role",
         "assignment",
@@ -36,14 +36,14 @@ def roles_at(scope: str, principal: str) -> set[str]:
 
 
 def allow_me_tokens(stack: Stack) -> None:
-    """Give the one who is logged in the right to read secrets of the foundation's vault."""
+    """Let the logged-in user read secrets in the foundation's vault."""
     vault = str(stack.foundation_outputs.get("vault_id", ""))
     if not vault:
-        raise OperateError("the foundation has no key vault; make foundation makes one")
+        raise OperateError("the foundation has no key vault; run make foundation to create one")
     me, kind = who(az("account", "show")["user"])
     if ENOUGH & roles_at(vault, me):
         return
-    say(f"giving you the role {ROLE} on the key vault, to read clusters' tokens")
+    say(f"giving you the role {ROLE} on the key vault, so that you can read clusters' tokens")
     az(
         "role",
         "assignment",

@@ -1,4 +1,4 @@
-"""Asking before money is spent or things are deleted. Never of something that is no terminal."""
+"""Asks before money is spent or things are deleted, but only in a terminal."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ class Declined(Exception):
 
 
 def confirm(question: str, *, yes: bool, how: str = "YES=1") -> None:
-    """Return if `yes`, or if whoever sits there says so; `Declined` if not."""
+    """Return if `yes`, or if the user agrees; else raise `Declined`."""
     if yes:
         return
     if not sys.stdin.isatty():
-        raise UsageError(f"{question} Nobody is there to answer: say {how}")
+        raise UsageError(f"{question} No terminal to answer in: set {how}")
     print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)
     if sys.stdin.readline().strip().lower() not in ("y", "yes"):
         raise Declined
 
 
 def confirm_by_name(question: str, name: str, given: str) -> None:
-    """Return if `given`, or what is typed, is `name`."""
+    """Return if `given`, or what the user types, is `name`."""
     if not given:
         if not sys.stdin.isatty():
-            raise UsageError(f"{question} Nobody is there to answer: say CONFIRM={name}")
+            raise UsageError(f"{question} No terminal to answer in: set CONFIRM={name}")
         print(f"{question} Type {name}: ", end="", file=sys.stderr, flush=True)
         given = sys.stdin.readline().strip()
     if given != name:

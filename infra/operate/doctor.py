@@ -1,4 +1,4 @@
-"""`make doctor`: whether `make up` can work, told before anything is made."""
+"""`make doctor`: whether `make up` can work, checked before anything is created."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ PROVIDERS = (
     "Microsoft.Authorization",
     "Microsoft.Consumption",
 )
-# Role Based Access Control Administrator may assign roles, but not define one, as StopRole does.
+# A Role Based Access Control Administrator may assign roles, but not define one, as StopRole does.
 MAY_ASSIGN = "User Access Administrator"
 LEAST_AZ = (2, 60)  # Flexible scale sets in `az vmss scale`, Bastion's tunnels
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at. `level`: "ok", "warning" (it may work) or "problem"."""
+    """The result of one check. `level`: "ok", "warning" (it may work) or "problem"."""
 
     level: str
     what: str
@@ -45,10 +45,10 @@ class Finding:
 
 
 def examine(stack: Stack, *, exists: bool = False) -> list[Finding]:
-    """Everything, in the order in which it would fail. `exists`: the cluster is there,
-    and is itself in what Azure counts as used.
+    """Check everything, in the order in which it would fail. `exists`: the cluster exists, and so
+    counts towards the quota that Azure reports as used.
 
-    What cannot be asked because something before it failed is left out.
+    Checks that depend on one that failed are left out.
     """
     found = examine_tools()
     if any(finding.level == "problem" for finding in found):
@@ -82,7 +82,7 @@ def examine(stack: Stack, *, exists: bool = False) -> list[Finding]:
 
 
 def examine_tools() -> list[Finding]:
-    """What can be looked at without knowing any settings."""
+    """The checks that need no settings."""
     return list(_tools())
 
 
@@ -97,14 +97,14 @@ def _tools() -> Iterator[Finding]:
 
 
 def _pulumi_state() -> Finding:
-    """Where Pulumi keeps what it knows of stacks, the Ray token (encrypted) among it."""
+    """Where Pulumi keeps the state of stacks, which includes the Ray token (encrypted)."""
     answer = _ask(lambda: pulumi("whoami", "--json"))
     if answer.startswith("error"):
         return Finding(
             "problem",
-            "Pulumi knows no place for its state",
-            "pulumi login azblob://CONTAINER?storage_account=NAME (a team's), or "
-            "pulumi login --local (this machine's)",
+            "Pulumi has no place for its state",
+            "pulumi login azblob://CONTAINER?storage_account=NAME (for a team), or "
+            "pulumi login --local (only on this machine)",
         )
     who = json.loads(answer)
     url = str(who.get("url", ""))
@@ -115,13 +115,13 @@ def _pulumi_state() -> Finding:
         return Finding(
             "problem",
             f"Pulumi's state in {url} has no passphrase for its secrets",
-            "export PULUMI_CONFIG_PASSPHRASE_FILE=FILE, one that all of the team have",
+            "export PULUMI_CONFIG_PASSPHRASE_FILE=FILE, with a file that the whole team has",
         )
     return Finding("ok", f"Pulumi keeps its state in {url} as {who.get('user')}")
 
 
 def _pinned_pulumi() -> tuple[int, int]:
-    """The SDK's own release: nothing was tried with an older command line."""
+    """The SDK's own release: older command lines have not been tried."""
     major, minor = version("pulumi").split(".")[:2]
     return int(major), int(minor)
 
@@ -135,7 +135,7 @@ def _version(name: str, text: str, least: tuple[int, int]) -> Finding:
 
 
 def _ask(question: Callable[[], Any]) -> Any:
-    """The answer, or a text that starts with "error" where there is none."""
+    """The answer, or a text that starts with "error" if there is none."""
     try:
         return question()
     except CommandError as error:
@@ -153,30 +153,30 @@ def _account(account: dict[str, Any]) -> Iterator[Finding]:
 
 
 def _rights(account: dict[str, Any]) -> Iterator[Finding]:
-    """The programs make resources, define a role and assign roles. Custom roles may allow it
-    too: no problem."""
+    """The programs create resources, define a role and assign roles. Custom roles may also allow
+    that, so this is never a problem."""
     scope = f"/subscriptions/{account['id']}"
     roles = _ask(lambda: roles_at(scope, who(account["user"])[0]))
     if isinstance(roles, str):
         yield Finding(
             "warning",
-            "your rights cannot be read",
-            "make sure that you may build, define roles and assign them",
+            "cannot read your permissions",
+            "make sure that you may create resources and define and assign roles",
         )
     elif "Owner" in roles or {"Contributor", MAY_ASSIGN} <= roles:
-        yield Finding("ok", f"rights in the subscription: {', '.join(sorted(roles))}")
+        yield Finding("ok", f"permissions in the subscription: {', '.join(sorted(roles))}")
     else:
         has = ", ".join(sorted(roles)) or "none"
         yield Finding(
             "warning",
-            f"rights in the subscription: {has}; that may not be enough",
-            f"Owner, or Contributor with {MAY_ASSIGN}, of the subscription: a role is "
-            "defined, and the budget is the subscription's",
+            f"permissions in the subscription: {has}; that may not be enough",
+            f"become Owner, or Contributor and {MAY_ASSIGN}, of the subscription: it gets a role "
+            "definition and a budget",
         )
 
 
 def _builds(stack: Stack) -> Iterator[Finding]:
-    """Told before a foundation costs."""
+    """Checked before a foundation costs money."""
     flavours = to_build(stack)
     problems = [Finding("problem", what, fix) for what, fix in lacking(flavours)]
     if flavours and not problems:
@@ -190,7 +190,7 @@ def _bastion_extension(settings: ClusterSettings) -> Iterator[Finding]:
         if "bastion" not in names:
             yield Finding(
                 "problem",
-                "az lacks its bastion extension, which opens tunnels",
+                "az lacks the bastion extension, which opens tunnels",
                 "az extension add --name bastion",
             )
 
@@ -209,7 +209,7 @@ def _providers() -> Iterator[Finding]:
 
 
 def _sizes(settings: ClusterSettings) -> dict[VmSize, bool]:
-    """Size to whether some pool wants it as spot."""
+    """Size -> whether some pool wants it as spot."""
     wanted = {settings.head.size: False}
     for pool in settings.pools:
         wanted[pool.size] = wanted.get(pool.size, False) or pool.spot
@@ -232,19 +232,19 @@ def _size(size: VmSize, spot: bool, location: str) -> Iterator[Finding]:
         or []
     )
     sku = next((one for one in listed if one["name"].lower() == size.name.lower()), None)
-    others = "choose another size or location; make plan shows what that costs"
+    others = "choose another size or location; make plan shows its price"
     if sku is None:
         yield Finding("problem", f"{size.name} is not offered in {location}", others)
         return
     blocked = [r for r in sku.get("restrictions") or [] if r.get("type") == "Location"]
     if blocked:
         reason = blocked[0].get("reasonCode", "restricted")
-        fix = "ask for it: portal, Help + support, Quota" if reason == "QuotaId" else others
+        fix = "request it: portal, Help + support, Quota" if reason == "QuotaId" else others
         yield Finding("problem", f"{size.name} in {location}: {reason}", fix)
         return
     has = {one["name"]: one["value"] for one in sku.get("capabilities") or []}
     wrong = [
-        f"{name} is {has[key]} and not {ours}"
+        f"{name} is {has[key]}, not {ours}"
         for name, key, ours in (
             ("vCPUs", "vCPUs", f"{size.vcpus}"),
             ("memory", "MemoryGB", f"{size.memory_gib:g}"),
@@ -255,8 +255,8 @@ def _size(size: VmSize, spot: bool, location: str) -> Iterator[Finding]:
     if wrong:
         yield Finding(
             "warning",
-            f"{size.name}: {', '.join(wrong)}, as infra/config/sizes.json has it",
-            "correct the table: Ray plans with it",
+            f"{size.name}: {', '.join(wrong)} as in infra/config/sizes.json",
+            "correct the table, which Ray's resources come from",
         )
     if spot and has.get("LowPriorityCapable") == "False":
         yield Finding(
@@ -281,7 +281,7 @@ def _images(settings: ClusterSettings) -> Iterator[Finding]:
             yield Finding(
                 "problem",
                 f"no OS image {urn} in {location}",
-                f"put a version into infra/config/os_images.json: {listing}",
+                f"put an existing version into infra/config/os_images.json: {listing}",
             )
         else:
             yield Finding("ok", f"OS image {urn}")
@@ -296,7 +296,9 @@ def _quota(settings: ClusterSettings, exists: bool) -> Iterator[Finding]:
     for need in needs(settings):
         if need.name.lower() not in usage:
             yield Finding(
-                "warning", f"{need.label}: Azure lists no such quota", "look in the portal, Quotas"
+                "warning",
+                f"{need.label}: Azure lists no such quota",
+                "check it in the portal, Quotas",
             )
             continue
         limit, used = usage[need.name.lower()]
@@ -319,7 +321,7 @@ def _quota(settings: ClusterSettings, exists: bool) -> Iterator[Finding]:
 
 
 def report(findings: list[Finding]) -> list[str]:
-    """One line a finding, with the fix behind it."""
+    """One line per finding, followed by its fix."""
     marks = {"ok": "ok     ", "warning": "warning", "problem": "PROBLEM"}
     return [
         f"{marks[f.level]}  {f.what}" + (f"\n         fix: {f.fix}" if f.fix else "")

@@ -1,4 +1,4 @@
-"""`make down` and `make purge`: taking things away, and seeing that they are gone."""
+"""`make down` and `make purge`: destroy things and check that they are gone."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ SETTLE = (0.0, 15.0, 45.0, 120.0)
 
 
 def down(stack: Stack, *, yes: bool, at_once: bool = False) -> None:
-    """Destroy the cluster, keep the foundation; `OperateError` if anything is left of it.
+    """Destroy the cluster, keep the foundation; `OperateError` if anything of the cluster is left.
 
-    `at_once`: without letting running jobs write a last checkpoint.
+    `at_once`: do not let running jobs write a last checkpoint.
     """
     there = leftovers(stack)
     if not there and not stack.outputs:
         say(f"there is no cluster {stack.label}; the foundation, if any, stays")
         return
-    say(f"goes, with all that is only on its machines ({len(there)} resources):")
+    say(f"will be destroyed, with all data that is only on its machines ({len(there)} resources):")
     for resource in there:
         say(f"  {_line(resource)}")
-    say("stays:")
+    say("will stay:")
     for line in staying(stack):
         say(f"  {line}")
     confirm(f"Destroy the cluster {stack.label}?", yes=yes)
@@ -39,8 +39,8 @@ def down(stack: Stack, *, yes: bool, at_once: bool = False) -> None:
     _verify(stack)
     context.forget(stack.label)
     say(
-        f"{stack.label} is gone, and nothing of it is billed. The foundation stays: make purge "
-        f"STACK={stack.name} removes that too"
+        f"{stack.label} is gone and no longer billed. The foundation stays; to remove it too: "
+        f"make purge STACK={stack.name}"
     )
 
 
@@ -50,12 +50,12 @@ def staying(stack: Stack) -> list[str]:
     lines = [
         f"results in {home.get('storage_uri', 'the storage account')}",
         f"images in {home.get('registry_login_server', 'the registry')}",
-        f"the key vault {home.get('vault_uri', '')}, with this cluster's token, which then "
-        "opens nothing",
+        f"the key vault {home.get('vault_uri', '')}, with this cluster's token, which is then "
+        "useless",
         "the budget and its alerts",
     ]
     if stack.cluster.resource_group:
-        lines.append(f"the resource group {stack.cluster.resource_group}, which was there before")
+        lines.append(f"the resource group {stack.cluster.resource_group}, which existed before")
     if subnet := stack.cluster.network.existing_subnet_id:
         lines.append(f"the subnet {subnet.rsplit('/', 1)[-1]} and its network")
     return lines
@@ -71,7 +71,7 @@ def _verify(stack: Stack) -> None:
     raise OperateError(
         "\n".join(
             [
-                f"{len(remaining)} resources are left, and may cost:",
+                f"{len(remaining)} resources are left and may cost money:",
                 *(f"  {_line(resource)}" for resource in remaining),
                 "remove them: az resource delete --ids "
                 + " ".join(resource["id"] for resource in remaining),
@@ -85,9 +85,9 @@ def _line(resource: dict[str, str]) -> str:
 
 
 def purge(stack: Stack, *, yes: bool, name: str) -> None:
-    """Remove the foundation too: results, images, everything. Asks twice."""
+    """Also remove the foundation: results, images, everything. Asks twice."""
     if leftovers(stack) or stack.outputs:
-        raise OperateError(f"the cluster is still there: make down STACK={stack.name} first")
+        raise OperateError(f"the cluster still exists: run make down STACK={stack.name} first")
     home = stack.foundation_outputs
     if not home:
         say(f"there is no foundation {stack.foundation_name}")
@@ -95,17 +95,17 @@ def purge(stack: Stack, *, yes: bool, name: str) -> None:
     label = prefix(stack.foundation)
     registry = home.get("registry_login_server")
     say(
-        f"goes for good: all results in {home.get('storage_uri')}, the vault "
+        f"will be lost for good: all results in {home.get('storage_uri')}, the vault "
         f"{home.get('vault_uri')}"
         + ("" if stack.foundation.registry else f", all images in {registry}")
     )
     if stack.foundation.registry:
-        say(f"stays: the registry {registry}, which was there before")
+        say(f"will stay: the registry {registry}, which existed before")
     others = _other_clusters(stack)
     if others:
         raise OperateError(
-            f"clusters of other stacks are there: {', '.join(others)}. They may use this "
-            "foundation; make down them first"
+            f"clusters of other stacks exist: {', '.join(others)}. They may use this "
+            "foundation; destroy them first, with make down"
         )
     confirm(f"Destroy the foundation {label} and all results?", yes=yes)
     confirm_by_name("This cannot be undone.", label, name)
@@ -115,8 +115,8 @@ def purge(stack: Stack, *, yes: bool, name: str) -> None:
     stack.forget_outputs()
     group = str(home["resource_group"])
     if not stack.foundation.resource_group and az("group", "exists", "--name", group):
-        raise OperateError(f"the resource group {group} is still there: az group show -n {group}")
-    say(f"{label} is gone. The vault's name stays taken for 7 days, without a cost")
+        raise OperateError(f"the resource group {group} still exists: az group show -n {group}")
+    say(f"{label} is gone. The vault's name stays reserved for 7 days, at no cost")
 
 
 def _other_clusters(stack: Stack) -> list[str]:

@@ -1,7 +1,7 @@
 """`make e2e`: a small cluster without GPUs in a real subscription, used once and always destroyed.
 
-It costs well under a dollar if nothing goes wrong, so it is never run by accident: E2E=1 says so.
-Its stack, foundation included, has a name of its own and touches no other.
+It costs well under a dollar if nothing goes wrong. E2E=1 is required, so that it never runs by
+accident. Its stack, including the foundation, has its own name and touches no other.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from infra.operate.up import up
 from infra.operate.wait import look, wait_for_nodes
 
 PLACES = {"savanna": ROOT, "savanna-foundation": FOUNDATION}
-"""Where each project's settings lie."""
+"""The folder with each project's settings."""
 HEAD, WORKER = "Standard_D4as_v6", "Standard_D2as_v6"
 
 
@@ -61,12 +61,14 @@ def settings(
 def run(
     now: Callable[[], datetime], *, owner: str, key: Path, location: str, minutes: float
 ) -> None:
-    """Build, use, scale, destroy; raises the first thing that failed, after destroying."""
+    """Build, use, scale, destroy; after destroying, raises the first error."""
     problems = []
     if "@" not in owner:
-        problems.append(f"OWNER={owner}: an e-mail address is needed, the budget's alerts go there")
+        problems.append(
+            f"OWNER={owner}: must be an e-mail address, to which the budget's alerts go"
+        )
     if not key.is_file():
-        problems.append(f"--key {key}: there is no such file; ssh-keygen -t ed25519 makes one")
+        problems.append(f"--key {key}: no such file; ssh-keygen -t ed25519 creates one")
     if not location:
         problems.append("LOCATION=: name a region")
     if problems:
@@ -88,7 +90,7 @@ def run(
         _train(stack)
         _grow(stack, minutes)
     finally:
-        # Whatever happened, also on Ctrl-C: nothing may stay and cost.
+        # Whatever happened, including Ctrl-C: nothing may stay and cost money.
         _destroy(name, now, files)
 
 
@@ -118,7 +120,7 @@ def _grow(stack: Stack, minutes: float) -> None:
     until = time.monotonic() + 60 * minutes
     while len(look(stack).present) <= before:
         if time.monotonic() > until:
-            raise OperateError(f"a second worker has not joined in {minutes:g} minutes")
+            raise OperateError(f"a second worker has not joined within {minutes:g} minutes")
         time.sleep(15)
     wait_for_nodes(stack, minutes)
 
@@ -137,7 +139,7 @@ def _destroy(name: str, now: Callable[[], datetime], files: dict[Path, str]) -> 
         try:
             step()
         except OperateError as error:
-            # Go on: what comes next may still remove something that costs.
+            # Continue: the next steps may still remove something that costs money.
             failed.append(str(error))
     if failed:
         raise OperateError(

@@ -1,4 +1,4 @@
-"""When a cluster expires: set once, so that another `up` changes no tag on every resource."""
+"""When a cluster expires: set once, so that another `up` does not change every tag."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from infra.plan.plan import settings_of
 
 
 def new_expiry(stack: Stack, now: datetime, *, extend: bool, exists: bool) -> str:
-    """The time to write into the settings, empty where the one that they have stays.
+    """The time to write into the settings; empty to keep the present one.
 
-    A cluster that is there and has expired is not updated without `extend`.
+    An existing cluster that has expired is not updated without `extend`.
     """
     past = datetime.fromisoformat(stack.cluster.expires) <= now
     if past and exists and not extend:
         raise UsageError(
-            f"{stack.label} has expired at {stack.cluster.expires}: make up STACK={stack.name} "
-            "ARGS=--extend keeps it for lifetimeHours more, make down ends it"
+            f"{stack.label} expired at {stack.cluster.expires}: make up STACK={stack.name} "
+            "ARGS=--extend keeps it for another lifetimeHours, make down destroys it"
         )
     if stack.given.cluster.get("expires") and not extend and not past:
         return ""
@@ -32,4 +32,4 @@ def set_expiry(stack: Stack, time: str) -> None:
     """Write it into `Pulumi.STACK.yaml`."""
     create(stack.name, ROOT)
     pulumi("config", "set", "expires", time, "--stack", stack.name)
-    say(f"Pulumi.{stack.name}.yaml: expires is {time}; make up ARGS=--extend sets it anew")
+    say(f"Pulumi.{stack.name}.yaml: expires is {time}; make up ARGS=--extend moves it")

@@ -1,6 +1,6 @@
-"""Before a head is destroyed or replaced: it lets runs write a checkpoint and uploads its logs.
+"""Before a head is destroyed or replaced, it lets runs write a checkpoint and uploads its logs.
 
-What a job has written is in storage anyway; this is about what came after its last checkpoint.
+What a job has written is in storage anyway; this saves what came after its last checkpoint.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from infra.operate.stack import Stack, machines
 from infra.operate.tools import OperateError, say
 from infra.operate.tunnel import ssh_command, ssh_port
 
-# The node's own way to stop, as a unit of its own: it outlives the SSH session.
+# The node's own way to stop, as a separate unit that outlives the SSH session.
 STOP = (
     "sudo systemd-run --quiet --collect --unit=savanna-leave"
     " -p EnvironmentFile=/etc/savanna/node.env -p Environment=PYTHONPATH=/usr/local/lib/savanna"
@@ -22,14 +22,14 @@ STOP = (
 )
 MINUTES = 5.0
 POLL = 10.0
-"""Seconds between two looks."""
+"""Seconds between two checks."""
 
 
 def take_leave(stack: Stack, reason: str = "make down") -> None:
-    """Let the head stop itself, and wait until it has. Says what is lost where it cannot."""
+    """Let the head stop itself, and wait until it has. If it cannot, say what is lost."""
     if not head_runs(stack):
         return
-    say("the head lets runs write a checkpoint and uploads its logs, which takes a few minutes")
+    say("the head is letting runs write a checkpoint and uploading its logs; this takes minutes")
     try:
         with ssh_port(stack) as (host, port):
             command = ssh_command(
@@ -50,20 +50,20 @@ def take_leave(stack: Stack, reason: str = "make down") -> None:
         failure = [str(error)]
     if failure:
         say(
-            f"the head could not be asked: {failure[0]}\n"
+            f"could not reach the head: {failure[0]}\n"
             "what jobs have done since their last checkpoint is lost"
         )
         return
     until = time.monotonic() + 60 * MINUTES
     while head_runs(stack):
         if time.monotonic() > until:
-            say(f"the head has not stopped within {MINUTES:g} minutes; going on without it")
+            say(f"the head has not stopped within {MINUTES:g} minutes; continuing anyway")
             return
         time.sleep(POLL)
 
 
 def head_runs(stack: Stack) -> bool:
-    """Whether Azure says that there is a head and that it runs."""
+    """Whether there is a head that is running, according to Azure."""
     head = stack.outputs.get("head_vm")
     return any(
         one["name"] == head and one.get("powerState") == "VM running" for one in machines(stack)

@@ -1,4 +1,4 @@
-"""The images of a cluster's nodes: they must be in the registry before machines are made."""
+"""The images of a cluster's nodes, which must be in the registry before machines are created."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ RECIPES = ROOT / "images"
 
 
 def images(stack: Stack) -> dict[str, Image]:
-    """Flavour to the image that nodes of that kind run."""
+    """Flavour -> the image that nodes of that kind run."""
     nodes: list[Head | Pool] = [stack.cluster.head, *stack.cluster.pools]
     return {"gpu" if node.size.gpus else "cpu": node.image for node in nodes}
 
 
 def to_build(stack: Stack) -> list[str]:
-    """Flavours that are named by tag: `up` builds them of this commit."""
+    """Flavours that are named by tag: `up` builds them from this commit."""
     return sorted(flavour for flavour, image in images(stack).items() if not image.by_digest)
 
 
 def lacking(flavours: list[str]) -> list[tuple[str, str]]:
-    """What is missing for building and pushing these, each with its fix."""
+    """What is missing for building and pushing these flavours, each with its fix."""
     if not flavours:
         return []
     found = []
@@ -44,7 +44,7 @@ def lacking(flavours: list[str]) -> list[tuple[str, str]]:
     if _complaint(str(RECIPES / "clean.sh")) is not None:
         found.append(
             (
-                "there are changes that are not committed, and images are named by commit",
+                "there are uncommitted changes, and images are named by commit",
                 "git commit, or git stash",
             )
         )
@@ -52,7 +52,7 @@ def lacking(flavours: list[str]) -> list[tuple[str, str]]:
 
 
 def _complaint(*command: str) -> str | None:
-    """None where a command works, or what it says."""
+    """None if a command works, else its error output."""
     try:
         done = subprocess.run(
             command,
@@ -69,14 +69,14 @@ def _complaint(*command: str) -> str | None:
 
 
 def publish_images(stack: Stack) -> bool:
-    """See that the images are in the registry; whether a setting was changed.
+    """Make sure that the images are in the registry; return whether a setting was changed.
 
-    One that is named by digest must be there. Others (in development) are built of this commit,
-    pushed, and named by their digest in `Pulumi.STACK.yaml`.
+    An image named by digest must be there. Others (in development) are built from this commit,
+    pushed, and from then on named by digest in `Pulumi.STACK.yaml`.
     """
     registry = str(stack.foundation_outputs.get("registry_login_server", ""))
     if not registry:
-        raise OperateError("the foundation has no registry; make up made none. Look at its output")
+        raise OperateError("the foundation has no registry: make up created none. Check its output")
     for flavour, image in sorted(images(stack).items()):
         if not image.by_digest:
             continue
@@ -94,12 +94,12 @@ def publish_images(stack: Stack) -> bool:
             raise OperateError(
                 f"{image.repository}{image.version} is not in {registry}. Push it with "
                 f"make images image-push FLAVOURS={flavour} REGISTRY={registry}, and put the "
-                f"digest that it prints into {flavour}Image of Pulumi.{stack.name}.yaml"
+                f"digest that it prints into {flavour}Image in Pulumi.{stack.name}.yaml"
             ) from error
     flavours = to_build(stack)
     if not flavours:
         return False
-    # All of them before any setting: what fails half-way leaves the settings as they were.
+    # All images before any setting: if one fails, the settings stay as they were.
     named = f"FLAVOURS={' '.join(flavours)}"
     show(["make", "images", named])
     show(["make", "image-push", named, f"REGISTRY={registry}"])

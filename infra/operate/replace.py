@@ -1,4 +1,4 @@
-"""Before `up`: whether it would replace machines that run, which ends what runs on them."""
+"""Before `up`: whether it would replace running machines, which ends what runs on them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from infra.operate.stack import Stack
 from infra.operate.tools import pulumi
 
 REPLACES = {"replace", "create-replacement", "delete-replaced"}
-"""Operations of a preview's steps: the parts of a replacement."""
+"""Operations in a preview's steps that belong to a replacement."""
 MACHINES = {"VirtualMachine", "VirtualMachineScaleSet"}
 
 
@@ -27,15 +27,15 @@ def replaced(stack: Stack) -> list[str]:
 
 
 def leave_before(stack: Stack, *, yes: bool) -> None:
-    """Where `up` replaces machines of a cluster that runs: say so, ask, let runs end in order."""
+    """If `up` replaces machines of a running cluster: say so, ask, let runs end cleanly."""
     if not stack.outputs or not head_runs(stack):
         return
     names = replaced(stack)
     if not names:
         return
     confirm(
-        f"The settings or boot files have changed: this replaces {', '.join(names)}. Jobs that run "
-        "are ended after a last checkpoint, and what is only on those machines is lost. Replace?",
+        f"The settings or boot files have changed: this replaces {', '.join(names)}. Running jobs "
+        "end after a last checkpoint, and data that is only on those machines is lost. Replace?",
         yes=yes,
     )
     take_leave(stack, "make up replaces machines")

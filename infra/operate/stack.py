@@ -1,4 +1,4 @@
-"""A deployed stack: its settings, its names in Azure, what its programs have put out."""
+"""A deployed stack: its settings, its names in Azure, its programs' outputs."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ FOUNDATION = ROOT / "infra" / "foundation"
 POLICIES = ROOT / "infra" / "policies"
 STACK_TAG, EXPIRY_TAG = "savanna-stack", "savanna-expires"
 NOT_YET_KNOWN = ("RoleDefinitionDoesNotExist", "PrincipalNotFound")
-"""What Azure says to the assignment of a role whose definition or holder is only seconds old."""
+"""Azure's errors when it assigns a role whose definition or holder is only seconds old."""
 PROPAGATION = 30.0
-"""Seconds until the second try."""
+"""Seconds before the retry."""
 FOREVER = "never"
-"""The foundation's expiry; everything else with the stack's tags goes with `down`."""
+"""The foundation's expiry; `down` removes everything else with the stack's tags."""
 
 
 @dataclass(frozen=True)
@@ -38,18 +38,18 @@ class Stack:
 
     @property
     def name(self) -> str:
-        """Pulumi's name of it."""
+        """Pulumi's name for it."""
         return self.cluster.stack
 
     @property
     def foundation_name(self) -> str:
-        """The foundation's stack as Pulumi's commands need it, with its organisation where the
-        settings name one; several clusters may have the same."""
+        """The foundation's stack as Pulumi's commands need it, with its organisation if given;
+        several clusters may share it."""
         return self.given.foundation_reference
 
     @property
     def label(self) -> str:
-        """What it is called in Azure, and what its local files are named after."""
+        """Its name in Azure, also used for its local files."""
         return prefix(self.cluster)
 
     @property
@@ -59,43 +59,43 @@ class Stack:
 
     @cached_property
     def outputs(self) -> Mapping[str, Any]:
-        """Of the cluster; empty while it does not exist."""
+        """The cluster's outputs; empty while it does not exist."""
         return outputs_of(ROOT, self.name)
 
     @cached_property
     def foundation_outputs(self) -> Mapping[str, Any]:
-        """Of the foundation; empty while it does not exist."""
+        """The foundation's outputs; empty while it does not exist."""
         return outputs_of(FOUNDATION, self.foundation_name)
 
     def output(self, key: str) -> str:
-        """One of the cluster's outputs, or `OperateError` where there is no cluster."""
+        """One of the cluster's outputs, or `OperateError` if there is no cluster."""
         if not self.outputs.get(key):
             raise OperateError(f"there is no cluster {self.label}: make up STACK={self.name}")
         return str(self.outputs[key])
 
     def forget_outputs(self) -> None:
-        """Ask Pulumi again the next time."""
+        """Ask Pulumi again next time."""
         for key in ("outputs", "foundation_outputs"):
             self.__dict__.pop(key, None)
 
 
 def read_stack(name: str, now: datetime) -> Stack:
-    """The stack with the settings that its files say; `SettingsError` with all mistakes."""
+    """The stack with the settings from its files; `SettingsError` with all mistakes."""
     given = read_given(name)
     return Stack(given, *settings_of(given, now))
 
 
 def create(name: str, program: Path) -> None:
-    """See that Pulumi knows the stack: without that nothing can be set or previewed."""
+    """Make sure that Pulumi knows the stack, so that it can be configured and previewed."""
     pulumi("stack", "select", name, "--create", cwd=program)
 
 
 def deploy(name: str, program: Path) -> None:
     """`pulumi up` of one program's stack, under the policies.
 
-    The cluster is looked at first (`--refresh`): what it was scaled to since must not be reset to
-    what Pulumi remembers. A role or identity that Azure does not find yet because it has just been
-    made is waited for once. `OperateError` says that what was made may cost.
+    The cluster's state is read first (`--refresh`), so that a pool that was scaled since is not
+    reset to what Pulumi remembers. If Azure does not find a role or identity yet because it was
+    just created, there is one retry. `OperateError` says that what was created may cost money.
     """
     create(name, program)
     command = _command("up", name, program)
@@ -106,13 +106,13 @@ def deploy(name: str, program: Path) -> None:
         except CommandError as error:
             if not any(code in error.shown for code in NOT_YET_KNOWN):
                 raise
-            say(f"Azure does not know yet what it has just made; again in {PROPAGATION:g} s")
+            say(f"Azure does not find what it has just created; trying again in {PROPAGATION:g} s")
             time.sleep(PROPAGATION)
             show(command, program)
     except CommandError as error:
         raise OperateError(
-            f"{error}\nwhat was made is there and may cost money: make status, make down (and make "
-            "purge for the foundation). When the cause is removed, the same command goes on"
+            f"{error}\nwhat was created so far exists and may cost money: make status, make down "
+            "(and make purge for the foundation). Fix the cause, then run the same command again"
         ) from error
 
 
@@ -143,7 +143,7 @@ def destroy(name: str, program: Path) -> None:
 
 
 def machines(stack: Stack) -> list[dict[str, Any]]:
-    """The cluster's virtual machines, workers too, with their power state; none without a group."""
+    """The cluster's virtual machines with their power state; none without a group."""
     if not az("group", "exists", "--name", stack.group):
         return []
     found = az("vm", "list", "--resource-group", stack.group, "--show-details") or []
@@ -151,7 +151,7 @@ def machines(stack: Stack) -> list[dict[str, Any]]:
 
 
 def leftovers(stack: Stack) -> list[dict[str, Any]]:
-    """What there still is of the cluster in Azure: all of its own group, and what has its tags."""
+    """What Azure still has of the cluster: everything in its own group or with its tags."""
     found = {}
     for resource in az("resource", "list", "--tag", f"{STACK_TAG}={stack.name}") or []:
         if _ours(resource, stack):
@@ -164,12 +164,12 @@ def leftovers(stack: Stack) -> list[dict[str, Any]]:
 
 
 def _in_group(resource: Mapping[str, Any], stack: Stack) -> bool:
-    """Whether something in the cluster's resource group is the cluster's."""
-    if not stack.cluster.resource_group:  # a group of its own: all is
+    """Whether something in the cluster's resource group belongs to the cluster."""
+    if not stack.cluster.resource_group:  # its own group: everything does
         return True
     if STACK_TAG in (resource.get("tags") or {}):
         return _ours(resource, stack)
-    # What Azure makes by itself, as disks, has no tags, but a name that starts as its machine's.
+    # What Azure creates itself, such as disks, has no tags, but its name starts like its machine's.
     machines = ("head", *(pool.name for pool in stack.cluster.pools))
     return resource["name"].startswith(tuple(f"{stack.label}-{name}" for name in machines))
 
@@ -184,7 +184,7 @@ def _ours(resource: Mapping[str, Any], stack: Stack) -> bool:
 
 
 def outputs_of(program: Path, name: str) -> Mapping[str, Any]:
-    """What a stack of `program` has put out; empty where there is none."""
+    """The outputs of a stack of `program`; empty if there is no such stack."""
     try:
         text = pulumi("stack", "output", "--json", "--stack", name, cwd=program)
     except CommandError as error:

@@ -1,4 +1,4 @@
-"""`make status` and `make workers`: what runs, what it costs, how many there are."""
+"""`make status` and `make workers`: what runs, what it costs, and how many machines."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from infra.plan.prices import PriceTable
 
 RUNNING = "VM running"
 FREE = ("VM deallocated", "VM deallocating")
-"""States in which Azure does not bill the machine. A "VM stopped" is switched off, and billed."""
+"""States in which Azure does not bill a machine. "VM stopped" means switched off but billed."""
 
 
 def status(stack: Stack, prices: PriceTable, now: datetime) -> dict[str, Any]:
-    """Machines, and what the billed ones cost: an hour, and at most since they were made."""
+    """Machines and the cost of the billed ones: per hour, and at most since creation."""
     nodes = [_node(machine, stack, prices, now) for machine in machines(stack)]
     expires = str(stack.outputs.get("expires") or "")
     known = [node["hourly"] for node in nodes if node["billed"] and node["hourly"]]
@@ -75,19 +75,19 @@ def text(found: Mapping[str, Any]) -> str:
             f"{_number(node['so_far'], 2):>8}"
         )
     lines.append(
-        f"machines ${found['machines_hourly']:.2f} an hour, at most "
-        f"${found['machines_so_far']:.2f} since they were made (list prices, machines alone)"
+        f"machines ${found['machines_hourly']:.2f} per hour, at most "
+        f"${found['machines_so_far']:.2f} since creation (list prices, machines only)"
     )
     for node in found["nodes"]:
         if node["state"] == "VM stopped":
             lines.append(
-                f"{node['node']} has switched itself off but is billed: make up starts it; "
+                f"{node['node']} has switched itself off but is still billed: make up starts it; "
                 f"az vm deallocate --name {node['node']} --resource-group {found['group']}"
             )
-    expired = "has expired" if found["expired"] else "expires"
+    expired = "expired" if found["expired"] else "expires"
     lines.append(f"{found['name']} in {found['location']} {expired} {found['expires']}")
     if found["nodes"] and not found["head_runs"]:
-        lines.append("the head does not run: make up starts it again, make down ends all cost")
+        lines.append("the head is not running: make up starts it again, make down ends all costs")
     return "\n".join(lines)
 
 
@@ -96,15 +96,15 @@ def _number(value: float | None, digits: int) -> str:
 
 
 def scale(stack: Stack, pool_name: str, count: int) -> None:
-    """Set the number of a pool's machines."""
+    """Set the number of machines in a pool."""
     pools = {pool.name: pool for pool in stack.cluster.pools}
     if pool_name not in pools:
-        raise UsageError(f"POOL={pool_name}: there is no such pool; there are {', '.join(pools)}")
+        raise UsageError(f"POOL={pool_name}: no such pool; the pools are {', '.join(pools)}")
     pool = pools[pool_name]
     if not 0 <= count <= pool.max:
         raise UsageError(
-            f"N={count}: pool {pool_name} may have 0 to {pool.max}; raise max in pools of "
-            f"Pulumi.{stack.name}.yaml and run make up for more"
+            f"N={count}: pool {pool_name} may have 0 to {pool.max}; for more, raise max in pools "
+            f"in Pulumi.{stack.name}.yaml and run make up"
         )
     sets = stack.outputs.get("scale_sets")
     if not isinstance(sets, dict) or pool_name not in sets:
@@ -120,11 +120,11 @@ def scale(stack: Stack, pool_name: str, count: int) -> None:
         str(count),
     )
     leave = (
-        "Azure removes spot machines at once, and what they sampled last is lost"
+        "Azure removes spot machines at once, and their latest samples are lost"
         if pool.spot
-        else "one that goes drains first"
+        else "a machine that leaves drains first"
     )
     say(
-        f"pool {pool_name} goes to {count} machines. A new one joins within about five minutes; "
-        f"{leave}. make status shows them"
+        f"setting pool {pool_name} to {count} machines. A new one joins in about five minutes; "
+        f"{leave}. make status shows the machines"
     )

@@ -1,4 +1,4 @@
-"""Running other commands: what is run is said, what fails is explained, secrets stay in."""
+"""Runs other commands: shows what runs, explains failures, keeps secrets in."""
 
 from __future__ import annotations
 
@@ -28,24 +28,24 @@ _INTERRUPTS = (signal.SIGINT, signal.SIGTERM)
 
 
 class OperateError(Exception):
-    """Something did not work; one line for each problem."""
+    """Something did not work; one line per problem."""
 
     exit_code = 1
 
 
 class UsageError(OperateError):
-    """Something was asked for that cannot be."""
+    """The request itself is wrong."""
 
     exit_code = 2
 
 
 class CommandError(OperateError):
-    """A command failed; `output` is what it said, `shown` what of that the user has seen."""
+    """A command failed; `output` is what it printed, `shown` what the user has already seen."""
 
     def __init__(self, command: str, output: str, shown: str = "") -> None:
         self.output = output.strip()
         self.shown = shown
-        last = self.output.splitlines()[-1] if self.output else "it said nothing"
+        last = self.output.splitlines()[-1] if self.output else "no output"
         super().__init__(f"`{command}` failed: {last}")
 
 
@@ -55,7 +55,7 @@ def say(text: str) -> None:
 
 
 def missing(names: Iterable[str]) -> list[str]:
-    """One line, with where to get it, for each command that is not there."""
+    """One line for each missing command, with where to get it."""
     return [
         f"{name} is not installed. Get {INSTALL[name]}" for name in names if not shutil.which(name)
     ]
@@ -68,7 +68,7 @@ def need(*names: str) -> None:
 
 
 def az(*arguments: str) -> Any:
-    """What `az` answers, read from JSON; None where it answers nothing. Raises `CommandError`."""
+    """What `az` answers, parsed from JSON; None if it prints nothing. Raises `CommandError`."""
     text = _captured(["az", *arguments, "--output", "json", "--only-show-errors"])
     return json.loads(text) if text.strip() else None
 
@@ -79,15 +79,15 @@ def pulumi(*arguments: str, cwd: Path = ROOT) -> str:
 
 
 def show(command: list[str], cwd: Path = ROOT) -> None:
-    """Run a long command with its output on stderr, as it comes. Raises `CommandError`."""
+    """Run a long command and pass its output on to stderr. Raises `CommandError`."""
     say(f"+ {shlex.join(command)}" + (f"   (in {cwd.relative_to(ROOT)})" if cwd != ROOT else ""))
     need(command[0])
     said = bytearray()
     process = relay = None
     try:
-        with _interrupts_later():  # or it would go on with nobody to wait for it
-            # A session of its own, so that Ctrl-C reaches it once, from here: `pulumi` takes a
-            # second one as "at once", and would leave its state locked.
+        with _interrupts_later():  # or it would continue with nobody waiting for it
+            # Its own session, so that Ctrl-C reaches it only once, from here: a second one makes
+            # `pulumi` quit immediately and leave its state locked.
             process = subprocess.Popen(
                 command,
                 cwd=cwd,
@@ -105,17 +105,17 @@ def show(command: list[str], cwd: Path = ROOT) -> None:
             _end(process, command[0])
         raise
     finally:
-        # Not for ever: something that it has left running may hold the pipe.
+        # Not for ever: a process that it left running may hold the pipe.
         if relay is not None:
             relay.join(10)
     if code:
-        above = f"exit code {code}; what it said is above"
+        above = f"exit code {code}; see its output above"
         raise CommandError(shlex.join(command), above, said.decode(errors="replace"))
 
 
 @contextmanager
 def _interrupts_later() -> Iterator[None]:
-    """SIGINT and SIGTERM that come in the block are handled at its end."""
+    """SIGINT and SIGTERM that arrive in the block are handled at its end."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
     try:
         signal.pthread_sigmask(signal.SIG_BLOCK, _INTERRUPTS)
@@ -125,18 +125,18 @@ def _interrupts_later() -> Iterator[None]:
 
 
 def _interrupts_now() -> None:
-    """In a process just started there: it has inherited what is blocked."""
+    """For a process started in that block: it has inherited the blocked signals."""
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _INTERRUPTS)
 
 
 def _end(process: subprocess.Popen[bytes], name: str) -> None:
-    """Interrupt it and what it started, and wait; on another interrupt, end them at once."""
+    """Interrupt it and its children, and wait; on another interrupt, kill them."""
     try:
         os.killpg(process.pid, signal.SIGINT)
-        say(f"waiting for `{name}` to stop in good order; Ctrl-C again to end it at once")
+        say(f"waiting for `{name}` to stop cleanly; press Ctrl-C again to kill it")
         process.wait()
     except KeyboardInterrupt:
-        with suppress(ProcessLookupError):  # it has ended meanwhile
+        with suppress(ProcessLookupError):  # it has ended in the meantime
             os.killpg(process.pid, signal.SIGKILL)
 
 

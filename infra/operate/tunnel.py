@@ -1,6 +1,6 @@
-"""The way in: SSH over Bastion or an admin range, and through it the dashboard and the Jobs API.
+"""Access: SSH over Bastion or an admin range, and through it the dashboard and the Jobs API.
 
-Ray listens on the head's own 127.0.0.1 alone, so what is forwarded is that. The token goes from the
+Ray listens only on the head's own 127.0.0.1, so that is what is forwarded. The token goes from the
 key vault into a file that only this user may read.
 """
 
@@ -25,7 +25,7 @@ ADMIN = "savanna"
 WAIT = 60.0
 """Seconds for a tunnel to open; Bastion takes about ten."""
 POLL = 0.2
-"""Seconds between two looks whether it has."""
+"""Seconds between two checks whether it is open."""
 SSH_OPTIONS = (
     "-o",
     "ServerAliveInterval=30",
@@ -48,7 +48,7 @@ def fetch_token(stack: Stack) -> Path:
             raise
         vault = stack.foundation_outputs.get("vault_id", "THE VAULT'S ID")
         raise OperateError(
-            "you may not read the cluster's token. Whoever owns the vault can allow it: "
+            "you may not read the cluster's token. An owner of the vault can allow it: "
             "az role assignment create --role 'Key Vault Secrets User' --assignee YOU "
             f"--scope {vault}"
         ) from error
@@ -58,7 +58,7 @@ def fetch_token(stack: Stack) -> Path:
 
 @contextmanager
 def ssh_port(stack: Stack) -> Iterator[tuple[str, int]]:
-    """Host and port at which the head's SSH server answers, while the context lasts."""
+    """Host and port where the head's SSH server answers, while the context lasts."""
     need("ssh")
     bastion = stack.outputs.get("bastion")
     if not bastion:
@@ -89,9 +89,9 @@ def ssh_port(stack: Stack) -> Iterator[tuple[str, int]]:
 def ssh_command(
     stack: Stack, host: str, port: int, options: Sequence[str], command: Sequence[str] = ()
 ) -> list[str]:
-    """The client's command line.
+    """The SSH client's command line.
 
-    Every machine that was ever a head has a name of its own among the known hosts: they share an
+    Every machine that was ever a head has its own name among the known hosts: they share an
     address, and SSH would refuse the second one's key.
     """
     alias = f"HostKeyAlias={stack.label}-head-{stack.output('head_unique_id')}"
@@ -104,7 +104,7 @@ def ssh_command(
 def open_tunnel(stack: Stack, port: int, *, remember: bool = True) -> Iterator[None]:
     """The head's dashboard and Jobs API on 127.0.0.1:`port` while the context lasts.
 
-    `remember`: in `.savanna/cluster.json`, where `savanna submit` looks.
+    `remember`: write `.savanna/cluster.json`, where `savanna submit` looks.
     """
     check_free(port)
     fetch_token(stack)
@@ -132,7 +132,9 @@ def hold(stack: Stack, port: int) -> None:
         )
         while _answers(port):
             time.sleep(5)
-        raise OperateError("the tunnel broke: make tunnel opens it again, jobs go on meanwhile")
+        raise OperateError(
+            "the tunnel broke: make tunnel opens it again, and jobs are still running"
+        )
 
 
 def shell(stack: Stack, arguments: list[str]) -> int:
@@ -142,16 +144,16 @@ def shell(stack: Stack, arguments: list[str]) -> int:
 
 
 def check_free(port: int) -> None:
-    """Raise `UsageError` where something listens already."""
+    """Raise `UsageError` if something already listens."""
     if _answers(port):
         raise UsageError(
-            f"port {port} of this machine is in use; a cluster of containers has "
-            f"{facts()['DASHBOARD_PORT']}. Take another: make tunnel ARGS='--port 18266'"
+            f"port {port} of this machine is in use; a cluster of containers uses "
+            f"{facts()['DASHBOARD_PORT']}. Use another: make tunnel ARGS='--port 18266'"
         )
 
 
 def free_port() -> int:
-    """One that the system picks."""
+    """A free port, chosen by the system."""
     with socket.socket() as server:
         server.bind(("127.0.0.1", 0))
         port: int = server.getsockname()[1]
@@ -168,8 +170,8 @@ def _answers(port: int) -> bool:
 def _running(command: list[str], port: int) -> Iterator[None]:
     """`command` in the background, from when it listens on `port` until the context ends."""
     need(command[0])
-    # Its own session: Ctrl-C is for us, who then end it.
-    said = tempfile.TemporaryFile("w+")  # noqa: SIM115 (a pipe that nobody reads would fill up)
+    # Its own session: Ctrl-C reaches only us, and we then end it.
+    said = tempfile.TemporaryFile("w+")  # noqa: SIM115 (an unread pipe would fill up)
     process = subprocess.Popen(
         command, stdin=subprocess.DEVNULL, stdout=said, stderr=said, start_new_session=True
     )
@@ -180,7 +182,7 @@ def _running(command: list[str], port: int) -> Iterator[None]:
                 said.seek(0)
                 raise CommandError(" ".join(command[:4]), said.read())
             if time.monotonic() > until:
-                raise OperateError(f"{' '.join(command[:4])} has not opened in {WAIT:.0f} s")
+                raise OperateError(f"{' '.join(command[:4])} has not opened within {WAIT:.0f} s")
             time.sleep(POLL)
         yield
     finally:

@@ -19,11 +19,11 @@ from infra.plan.plan import Plan, make
 from infra.plan.prices import load
 
 STOPPED = ("VM deallocated", "VM deallocating", "VM stopped")
-"""After a node's own stop; "VM stopped" where it could not deallocate itself."""
+"""After a node has stopped itself; "VM stopped" if it could not deallocate itself."""
 
 
 def check(stack: Stack, now: datetime, *, exists: bool) -> Plan:
-    """The plan and the doctor; `OperateError` where either says that it cannot be."""
+    """The plan, after the doctor's checks; `OperateError` if either finds a problem."""
     plan = make(stack.given, now, load())
     broken = [f"policy {v.rule}: {v.resource}: {v.message}" for v in plan.violations]
     if broken:
@@ -33,14 +33,16 @@ def check(stack: Stack, now: datetime, *, exists: bool) -> Plan:
         say(line)
     problems = sum(finding.level == "problem" for finding in findings)
     if problems:
-        raise OperateError(f"{problems} problems; nothing was made. make doctor shows everything")
+        raise OperateError(
+            f"{problems} problems; nothing was created. make doctor shows everything"
+        )
     return plan
 
 
 def up(name: str, now: datetime, *, yes: bool, minutes: float, extend: bool = False) -> None:
     """Check, ask, build the foundation, the images and the cluster, and wait for its nodes.
 
-    `extend`: the time at which it expires is set anew.
+    `extend`: move its expiry.
     """
     stack = read_stack(name, now)
     exists = _existing(stack)
@@ -48,8 +50,8 @@ def up(name: str, now: datetime, *, yes: bool, minutes: float, extend: bool = Fa
     plan = check(stack, now, exists=exists)
     low, high = plan.bill.hourly()
     confirm(
-        f"{stack.label} in {stack.cluster.location} costs about ${low:.2f} an hour, ${high:.2f} "
-        "with all workers (make plan says for what). Build it?",
+        f"{stack.label} in {stack.cluster.location} costs about ${low:.2f} per hour, ${high:.2f} "
+        "with all workers (make plan itemizes this). Build it?",
         yes=yes,
     )
     if stack.foundation_name == stack.name or not stack.foundation_outputs:
@@ -57,7 +59,7 @@ def up(name: str, now: datetime, *, yes: bool, minutes: float, extend: bool = Fa
         stack.forget_outputs()
     else:
         say(
-            f"the foundation {stack.foundation_name} is used as it is; make foundation "
+            f"using the foundation {stack.foundation_name} as it is; make foundation "
             f"STACK={stack.foundation_name} updates it"
         )
     allow_me_tokens(stack)
@@ -72,7 +74,7 @@ def up(name: str, now: datetime, *, yes: bool, minutes: float, extend: bool = Fa
     wait_for_nodes(stack, minutes)
     say(
         f"ready. Next:\n"
-        f"  make tunnel STACK={name}      in a terminal of its own\n"
+        f"  make tunnel STACK={name}      in another terminal\n"
         f"  savanna submit pong --workers {stack.cluster.min_workers} --wait\n"
         f"  make status STACK={name}\n"
         f"  make down STACK={name}        keeps results and images\n"
@@ -81,7 +83,7 @@ def up(name: str, now: datetime, *, yes: bool, minutes: float, extend: bool = Fa
 
 
 def start_stopped(stack: Stack) -> None:
-    """Start machines that have stopped themselves: Pulumi sees no difference in those."""
+    """Start machines that have stopped themselves, which Pulumi does not notice."""
     stopped = [one for one in machines(stack) if one.get("powerState") in STOPPED]
     if stopped:
         say(f"starting {', '.join(one['name'] for one in stopped)}")
@@ -89,7 +91,7 @@ def start_stopped(stack: Stack) -> None:
 
 
 def _existing(stack: Stack) -> bool:
-    # Before the tools are known to be there; the doctor reports what is missing.
+    # The tools may be missing here; the doctor reports that later.
     return bool(shutil.which("pulumi") and shutil.which("az") and _outputs(stack))
 
 

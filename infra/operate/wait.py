@@ -1,4 +1,4 @@
-"""Waiting until every node has joined, and saying who is missing until then."""
+"""Waits until every node has joined, and names the missing ones until then."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from infra.operate.tools import CommandError, OperateError, say
 from infra.operate.tunnel import free_port, open_tunnel
 
 POLL = 10.0
-"""Seconds between two looks."""
+"""Seconds between two checks."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Joined:
 
 
 def wait_for_nodes(stack: Stack, minutes: float) -> None:
-    """Return when head and workers have joined; `OperateError` names who has not."""
+    """Return when head and workers have joined; `OperateError` names those that have not."""
     until = time.monotonic() + 60 * minutes
     wanted = 1 + stack.cluster.min_workers
     said: object = None
@@ -40,16 +40,16 @@ def wait_for_nodes(stack: Stack, minutes: float) -> None:
         if time.monotonic() > until:
             break
         if joined != said:
-            names = ", ".join(joined.missing) or "machines that Azure has not made yet"
+            names = ", ".join(joined.missing) or "machines that Azure has not created yet"
             say(f"  {len(joined.present)} of {wanted} have joined; missing: {names}")
             said = joined
         time.sleep(POLL)
     raise OperateError(
         f"after {minutes:g} minutes {len(joined.present)} of {wanted} nodes have joined; missing: "
-        f"{', '.join(joined.missing) or 'machines that Azure has not made'}\n"
+        f"{', '.join(joined.missing) or 'machines that Azure has not created'}\n"
         f"A node that cannot join says why in its log: az vm boot-diagnostics get-boot-log "
         f"--resource-group {stack.group} --name NAME\n"
-        "The cluster is there, and costs: make status, make down"
+        "The cluster exists and costs money: make status, make down"
     )
 
 
@@ -73,7 +73,7 @@ def look(stack: Stack) -> Joined:
 
 
 def ray_nodes(stack: Stack) -> list[RayNode]:
-    """The members of the Ray cluster; none while the head cannot be asked."""
+    """The members of the Ray cluster; none while the head cannot be reached."""
     port = free_port()
     try:
         with open_tunnel(stack, port, remember=False):
@@ -86,6 +86,6 @@ def ray_nodes(stack: Stack) -> list[RayNode]:
         return []
     except Unauthorized as error:
         raise OperateError(
-            "the head refuses the token of the vault: it was replaced after the head had started. "
-            "make down and make up"
+            "the head refuses the token in the vault, which was replaced after the head started. "
+            "Run make down and make up"
         ) from error

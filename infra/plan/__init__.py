@@ -1,1 +1,1 @@
-"""What the programs would do, without an account: they run, and nothing is created."""
+"""What the programs would do, without an account: they run, but nothing is created."""

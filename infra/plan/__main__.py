@@ -1,4 +1,4 @@
-"""`make plan`: what `make up` would build, what it may do, what it costs. No account, no CLI."""
+"""`make plan`: what `make up` would build, its permissions and price. No account, no CLI."""
 
 from __future__ import annotations
 
@@ -22,42 +22,46 @@ from infra.plan.text import page
 def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(
         prog="python -m infra.plan",
-        description=f"{__doc__} Exit code 1: a policy is broken; 2: wrong settings.",
+        description=f"{__doc__} Exit code 1: a policy is violated; 2: wrong settings.",
         allow_abbrev=False,
     )
-    top.add_argument("--stack", default="dev", help="whose settings (default: %(default)s)")
+    top.add_argument(
+        "--stack", default="dev", help="stack whose settings to use (default: %(default)s)"
+    )
     top.add_argument(
         "--set",
         action="append",
         default=[],
         metavar="KEY=VALUE",
         dest="changes",
-        help="try another value of a setting of the cluster; foundation:KEY=VALUE for the other",
+        help="try another value of a cluster setting; foundation:KEY=VALUE for the foundation",
     )
     top.add_argument(
-        "--example", action="store_true", help="stand-ins for settings that must be set"
+        "--example", action="store_true", help="use placeholders for settings that must be set"
     )
-    top.add_argument("--json", action="store_true", help="for scripts, and to save")
-    top.add_argument("--diff", type=Path, metavar="FILE", help="against a plan saved with --json")
+    top.add_argument("--json", action="store_true", help="print JSON, for scripts and for --diff")
+    top.add_argument(
+        "--diff", type=Path, metavar="FILE", help="compare with a plan saved with --json"
+    )
     top.add_argument(
         "--prices",
         type=Path,
         metavar="FILE",
-        help="US dollars of your own, as in infra/plan/prices.json",
+        help="your own prices, in the format of infra/plan/prices.json",
     )
     top.add_argument(
         "--storage-gb",
         type=float,
         default=100,
         metavar="N",
-        help="GB of results to count with (default: %(default)s)",
+        help="GB of results to assume for the price (default: %(default)s)",
     )
-    top.add_argument("--debug", action="store_true", help="a traceback where a program fails")
+    top.add_argument("--debug", action="store_true", help="show a traceback if a program fails")
     return top
 
 
 def changed(given: Given, changes: list[str]) -> Given:
-    """`given` with `KEY=VALUE` set; `SettingsError` for what is written otherwise."""
+    """`given` with each `KEY=VALUE` set; `SettingsError` for any other text."""
     wrong = [text for text in changes if "=" not in text]
     if wrong:
         raise SettingsError(f"--set {text}: write KEY=VALUE" for text in wrong)
@@ -88,7 +92,7 @@ def main(argv: list[str] | None = None) -> int:
     except Exception as error:
         if options.debug:
             raise
-        print(f"plan: the program fails: {error} (more with ARGS=--debug)", file=sys.stderr)
+        print(f"plan: the program failed: {error} (ARGS=--debug shows more)", file=sys.stderr)
         return 1
     style = style_for(sys.stdout)
     shown = as_json(plan, now)

@@ -1,4 +1,4 @@
-"""What the declared resources cost by the hour. List prices; data traffic is not in them."""
+"""What the declared resources cost per hour, at list prices, without data traffic."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from infra.config.settings import ClusterSettings, Pool
 from infra.plan.engine import Resource, Run
 from infra.plan.prices import HOURS_PER_MONTH, Price, PriceTable
 
-# Billed by the size class that a disk fits in, GiB
+# Disks are billed by the size class they fit in, GiB
 # (learn.microsoft.com/azure/virtual-machines/disks-types).
 DISK_TIERS = {4: 32, 6: 64, 10: 128, 15: 256, 20: 512, 30: 1024, 40: 2048, 50: 4096}
 DISK_LETTERS = {"Premium_LRS": "P", "StandardSSD_LRS": "E"}
@@ -17,64 +17,64 @@ DISK_LETTERS = {"Premium_LRS": "P", "StandardSSD_LRS": "E"}
 
 @dataclass(frozen=True)
 class Line:
-    """One thing on the bill. A price that is not known is None, and counts as nothing."""
+    """One item on the bill. An unknown price is None and counts as zero."""
 
     what: str
     program: str  # "cluster" goes with `down`, "foundation" stays
     key: str  # of the price
-    least: float  # how many, with the workers that `up` starts
-    most: float  # and with as many as may be
+    least: float  # number with the workers that `up` starts
+    most: float  # number with the most workers
     price: Price | None
-    at_most: bool = False  # the price is a limit: spot, where only the price on demand is known
+    at_most: bool = False  # the price is an upper limit: spot with only the on-demand price known
     runs: bool = False  # a machine: costs nothing while it is deallocated
 
     @property
     def hourly(self) -> tuple[float, float]:
-        """US dollars an hour, least and most."""
+        """US dollars per hour, least and most."""
         each = self.price.hourly if self.price else 0.0
         return self.least * each, self.most * each
 
 
 @dataclass(frozen=True)
 class Bill:
-    """All lines, and what they come to."""
+    """All lines and their totals."""
 
     lines: tuple[Line, ...]
 
     def hourly(self, program: str = "") -> tuple[float, float]:
-        """US dollars an hour of one program, or of both."""
+        """US dollars per hour of one program, or of both."""
         chosen = [line.hourly for line in self.lines if program in ("", line.program)]
         return sum(low for low, _ in chosen), sum(high for _, high in chosen)
 
     def stopped_hourly(self) -> float:
-        """Of a cluster whose machines have stopped themselves, but which was not taken down."""
+        """The price of a cluster whose machines have stopped, but which was not destroyed."""
         stays = [line for line in self.lines if line.program == "cluster" and not line.runs]
         return sum(line.hourly[0] for line in stays)
 
     @property
     def unpriced(self) -> list[str]:
-        """What the table has no price for."""
+        """The keys without a price in the table."""
         return sorted({line.key for line in self.lines if not line.price and line.most})
 
     def elsewhere(self, region: str) -> list[str]:
-        """The regions whose prices had to do."""
+        """The other regions whose prices were used instead."""
         return sorted({line.price.region for line in self.lines if line.price} - {region})
 
 
 def monthly(hourly: float) -> float:
-    """US dollars a month that never stops."""
+    """US dollars per month without a stop."""
     return hourly * HOURS_PER_MONTH
 
 
 def bill(
     cluster: Run, foundation: Run, settings: ClusterSettings, prices: PriceTable, storage_gb: float
 ) -> Bill:
-    """The bill for what both programs declare. `storage_gb`: results that are kept, assumed."""
+    """The bill for what both programs declare. `storage_gb`: assumed size of kept results."""
     found: list[Line] = []
     for program, run in (("cluster", cluster), ("foundation", foundation)):
         for resource in run.created():
             found += _lines(resource, program, settings, prices, storage_gb)
-    # The dearest kind first; Python keeps the order of the rest.
+    # Machines, the most expensive, first; the rest keeps its order.
     return Bill(tuple(sorted(found, key=lambda line: (line.program, not line.runs))))
 
 
@@ -91,7 +91,7 @@ def _lines(
         price = prices.find(key, region)
         at_most = False
         if not price and key.startswith("spot/"):
-            # Never more than on demand, whatever the limit.
+            # Spot never costs more than on demand, whatever the limit.
             price, at_most = prices.find(f"vm/{key.removeprefix('spot/')}", region), True
         return Line(what, program, key, least, most, price, at_most, runs)
 
@@ -130,7 +130,7 @@ def _lines(
 
 
 def pool_of(resource: Resource, settings: ClusterSettings) -> Pool:
-    """The pool that a scale set is; `LookupError` where there is none."""
+    """The pool of a scale set; `LookupError` if there is none."""
     name = str(resource.inputs.get("vmScaleSetName", ""))
     return _longest(
         pool for pool in settings.pools if name == pool.name or name.endswith(f"-{pool.name}")
@@ -145,7 +145,7 @@ def _longest(pools: Iterable[Pool]) -> Pool:
 
 
 def _disk(machine: dict[str, object]) -> str:
-    """The price's key of a machine's disk."""
+    """The price key of a machine's disk."""
     profile = machine["storageProfile"]
     assert isinstance(profile, dict)
     disk = profile["osDisk"]

@@ -1,4 +1,4 @@
-"""What matters of a resource, in a few words: sizes, rules, and what an identity may do."""
+"""What matters about a resource, in a few words: sizes, rules, permissions of an identity."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ROLES = {guid: name for name, guid in BUILT_IN.items()}
 
 
 def details(resource: Resource, run: Run, settings: ClusterSettings) -> list[str]:
-    """Lines to show with a resource; none where its name says it all."""
+    """Lines to show with a resource; none if its name says it all."""
     inputs = resource.inputs
     lines = _about(resource.type.removeprefix("azure-native:"), resource, run, settings)
     kept = []
@@ -37,7 +37,7 @@ def _about(kind: str, resource: Resource, run: Run, settings: ClusterSettings) -
             return [" ".join(inputs["addressSpace"]["addressPrefixes"])]
         case "network:Subnet":
             out = "through the NAT gateway" if inputs.get("natGateway") else "none"
-            return [f"{inputs['addressPrefix']}, way out: {out}"]
+            return [f"{inputs['addressPrefix']}, outbound: {out}"]
         case "network:NetworkSecurityGroup":
             return [_rule(rule) for rule in inputs.get("securityRules", [])]
         case "network:BastionHost":
@@ -52,7 +52,7 @@ def _about(kind: str, resource: Resource, run: Run, settings: ClusterSettings) -
             return [describe(settings.head.size), *_machine(inputs)]
         case "compute:VirtualMachineScaleSet":
             pool = pool_of(resource, settings)
-            limit = "the price on demand" if pool.max_price < 0 else f"${pool.max_price:g} an hour"
+            limit = "the on-demand price" if pool.max_price < 0 else f"${pool.max_price:g} per hour"
             spot = f", spot up to {limit}, deleted when evicted" if pool.spot else ""
             return [
                 f"{describe(pool.size)}",
@@ -68,18 +68,18 @@ def _about(kind: str, resource: Resource, run: Run, settings: ClusterSettings) -
         case "authorization:RoleAssignment":
             return [f"may: {_role(inputs, run)} on {_short(inputs['scope'])}"]
         case "managedidentity:FederatedIdentityCredential":
-            return [f"stands for {inputs['subject']}"]
+            return [f"usable by {inputs['subject']}"]
         case "keyvault:Vault":
-            return ["opened by role assignments"]
+            return ["access by role assignments"]
         case "keyvault:Secret":
-            return ["value made once, never shown"]
+            return ["value generated once, never shown"]
         case "storage:StorageAccount":
             return [f"{inputs['sku']['name']}, no keys, nothing public"]
         case "containerregistry:Registry":
             return [f"{inputs['sku']['name']}, no admin user"]
         case "consumption:Budget":
             to = {mail for n in inputs["notifications"].values() for mail in n["contactEmails"]}
-            return [f"${inputs['amount']} a month, tells {', '.join(sorted(to))}; stops nothing"]
+            return [f"${inputs['amount']} per month, alerts {', '.join(sorted(to))}; stops nothing"]
     return []
 
 
@@ -121,5 +121,5 @@ def _role(inputs: Mapping[str, Any], run: Run) -> str:
 
 
 def _short(scope: str) -> str:
-    """The last part of an ARM id that says what and which."""
+    """The last two parts of an ARM id: type and name."""
     return "/".join(scope.split("/")[-2:])

@@ -1,7 +1,7 @@
 """Run one of the Pulumi programs under Pulumi's mock engine and record what it registers.
 
-Pulumi's own mocks show types, names and inputs. The monitor here also keeps what decides whether a
-deployment is safe: options, parents, dependencies, secrets.
+Pulumi's own mocks show types, names and inputs. The monitor here also records what decides whether
+a deployment is safe: options, parents, dependencies, secrets.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ REFERENCE_TYPE = "pulumi:pulumi:StackReference"
 
 @dataclass(frozen=True)
 class Options:
-    """A resource's options as the engine gets them; URNs name other resources."""
+    """A resource's options as the engine receives them; URNs name other resources."""
 
     protect: bool = False
     retain_on_delete: bool = False
@@ -47,27 +47,27 @@ class Options:
     version: str = ""
     provider: str = ""
     parent: str = ""
-    dependencies: frozenset[str] = frozenset()  # all of them, the declared and those of inputs
+    dependencies: frozenset[str] = frozenset()  # both declared and through inputs
     property_dependencies: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Resource:
-    """One registration: what the program asks the engine for."""
+    """One registration: what the program requests from the engine."""
 
     type: str  # "azure-native:network:Subnet"
     name: str  # the logical name
     urn: str
-    custom: bool  # False: a component, which groups others and is nothing in Azure
-    read: bool  # True: it exists, and is only looked up
-    inputs: dict[str, Any]  # UNKNOWN and SECRET stand for what is not to be seen (yet)
-    secrets: frozenset[str]  # paths of the inputs that are secret, "properties.value"
+    custom: bool  # False: a component, which groups others and does not exist in Azure
+    read: bool  # True: it exists and is only looked up
+    inputs: dict[str, Any]  # UNKNOWN and SECRET replace values that cannot be shown
+    secrets: frozenset[str]  # paths of secret inputs, "properties.value"
     options: Options
 
 
 @dataclass(frozen=True)
 class Run:
-    """What one run of a program registered, by URN, and what it exports."""
+    """What one run of a program registered, sorted by URN, and its exports."""
 
     project: str
     stack: str
@@ -77,14 +77,14 @@ class Run:
     secret_outputs: frozenset[str]
 
     def of_type(self, type_: str) -> list[Resource]:
-        """All of a type; `Subnet` means any module's."""
+        """All resources of a type; `Subnet` means that of any module."""
         return [r for r in self.resources if r.type == type_ or r.type.split(":")[-1] == type_]
 
     def one(self, type_: str, name: str = "") -> Resource:
-        """The only one of a type (and name), or `LookupError`."""
+        """The only resource of a type (and name), or `LookupError`."""
         found = [r for r in self.of_type(type_) if not name or r.name == name]
         if len(found) != 1:
-            raise LookupError(f"{len(found)} resources {type_} {name}, wanted one")
+            raise LookupError(f"{len(found)} resources {type_} {name}, expected one")
         return found[0]
 
     def created(self) -> list[Resource]:
@@ -106,10 +106,10 @@ def run(
 
     Args:
         config: settings without the project's prefix; structured ones as JSON text.
-        preview: as the first preview sees it, where nothing exists and outputs are unknown.
-            Otherwise everything has been made, and outputs have values.
-        references: outputs of the stacks that the program refers to, by their full name.
-        azure: what Azure answers; one with a made-up subscription by default.
+        preview: run like the first preview, in which nothing exists and outputs are unknown.
+            Otherwise everything has been created, and outputs have values.
+        references: outputs of the stacks that the program refers to, by full name.
+        azure: Azure's answers; by default, with a made-up subscription.
 
     Raises what the program raises.
     """
@@ -117,7 +117,7 @@ def run(
 
     def body() -> None:
         settings.ROOT.set(None)
-        settings.SETTINGS.outputs.clear()  # what a run that failed has left waiting
+        settings.SETTINGS.outputs.clear()  # pending outputs of a failed run
         pulumi.runtime.set_all_config({f"{project}:{key}": v for key, v in config.items()})
         settings.configure(
             mocks.MockSettings(
@@ -134,10 +134,10 @@ def run(
 
         asyncio.run(_run_in_stack(program))
 
-    # Pulumi keeps its state in context variables and in the thread's event loop: with a context
-    # and a thread of its own, a run leaves no trace.
+    # Pulumi keeps its state in context variables and in the thread's event loop: with its own
+    # context and thread, a run leaves no trace.
     with warnings.catch_warnings():
-        # After a failure some outputs are never asked for, and Python would tell the user so.
+        # After a failure some outputs are never awaited, and Python would warn about them.
         warnings.filterwarnings("ignore", "coroutine 'Output", RuntimeWarning)
         try:
             with ThreadPoolExecutor(max_workers=1) as thread:
@@ -156,7 +156,7 @@ def run(
 
 
 async def _run_in_stack(program: Path) -> None:
-    # The first error is raised; those that follow from it would be printed at random moments.
+    # The first error is raised; errors that follow from it would be printed at random moments.
     asyncio.get_running_loop().set_exception_handler(lambda _loop, _context: None)
 
     def body() -> None:
@@ -169,8 +169,8 @@ async def _run_in_stack(program: Path) -> None:
 def _without_aliases(
     args: pulumi.ResourceTransformationArgs,
 ) -> pulumi.ResourceTransformationResult:
-    """Azure's package names every older API version of a resource; most of a run's time went into
-    working out URNs of those, which only a real engine compares with what there is."""
+    """Azure's package lists every older API version of a resource as an alias. Computing their URNs
+    took most of a run's time, and only a real engine compares them with existing resources."""
     options = copy.copy(args.opts)
     options.aliases = None
     return pulumi.ResourceTransformationResult(args.props, options)
@@ -207,7 +207,7 @@ class _Recorder(mocks.MockMonitor):
         self.recorded.append(_resource(request, urn, read=True))
         if request.type == REFERENCE_TYPE:
             if request.id not in self.references:
-                raise LookupError(f"no stack {request.id}: run `make up` of the foundation first")
+                raise LookupError(f"no stack {request.id}: run `make foundation` first")
             state = {"name": request.id, "outputs": dict(self.references[request.id])}
         else:
             state = self.azure.read(request.type, request.id)
@@ -222,7 +222,7 @@ class _Recorder(mocks.MockMonitor):
 
 
 def _struct(state: Any) -> Struct:
-    # Nothing in it is awaited: outputs have been resolved before they got here.
+    # Nothing here is awaited: outputs have already been resolved.
     loop = asyncio.new_event_loop()
     try:
         return loop.run_until_complete(rpc.serialize_properties(state, {}))
@@ -292,7 +292,7 @@ def _plain(value: Any, path: str, secrets: set[str]) -> Any:
 
 
 def walk(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
-    """Every leaf of plain inputs with its path, `networkProfile.networkApiVersion`."""
+    """Every leaf of plain inputs with its path, such as `networkProfile.networkApiVersion`."""
     if isinstance(value, dict):
         for key, item in value.items():
             yield from walk(item, f"{path}.{key}" if path else key)

@@ -1,6 +1,6 @@
-"""What Azure would answer when a resource is made: its ARM id and the values that only it knows.
+"""Azure's answers when a resource is created: its ARM id and computed values.
 
-The stand-in for the provider when programs run without an account.
+This stands in for the provider when programs run without an account.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from uuid import NAMESPACE_URL, uuid5
 from pulumi.runtime.mocks import MockCallArgs, MockResourceArgs, Mocks
 from pulumi.runtime.rpc import UNKNOWN
 
-# The path under `/providers/Microsoft.` of each type; inputs name its parts.
+# Each type's path under `/providers/Microsoft.`; inputs fill in its parts.
 PATHS: dict[str, str] = {
     "network:VirtualNetwork": "Network/virtualNetworks/{virtualNetworkName}",
     "network:Subnet": "Network/virtualNetworks/{virtualNetworkName}/subnets/{subnetName}",
@@ -43,7 +43,7 @@ PATHS: dict[str, str] = {
 
 
 class FakeAzure(Mocks):
-    """One subscription in which every wish is granted at once."""
+    """One subscription in which every request succeeds immediately."""
 
     def __init__(
         self,
@@ -54,24 +54,24 @@ class FakeAzure(Mocks):
         self.tenant = tenant
 
     def call(self, args: MockCallArgs) -> tuple[dict[str, Any], list[tuple[str, str]] | None]:
-        """Answer a function of the provider; `NotImplementedError` for one that is not known."""
+        """Answer a function of the provider; `NotImplementedError` if it is unknown."""
         if args.token == "azure-native:authorization:getClientConfig":
             config = {"subscriptionId": self.subscription, "tenantId": self.tenant}
             return {**config, "clientId": _guid("client"), "objectId": _guid("object")}, []
         raise NotImplementedError(f"the stand-in for Azure does not know {args.token}")
 
     def new_resource(self, args: MockResourceArgs) -> tuple[str, dict[str, Any]]:
-        """As Pulumi's own mock monitor calls it."""
+        """Called by Pulumi's own mock monitor."""
         return self.create(args.typ, args.name, args.inputs, known=True)
 
     def create(
         self, type_: str, name: str, inputs: dict[str, Any], *, known: bool
     ) -> tuple[str, dict[str, Any]]:
-        """The id and state of a resource; not `known`: as a preview sees it, without both."""
+        """The id and state of a resource; not `known`, as in a preview, means without both."""
         state = dict(inputs)
         identity = state.get("identity")
         if identity and identity.get("userAssignedIdentities"):
-            # A list when it is asked for, a map when it is answered.
+            # A list in the request, a map in the answer.
             ids = identity["userAssignedIdentities"]
             state["identity"] = {**identity, "userAssignedIdentities": {str(i): {} for i in ids}}
         if not known:
@@ -83,7 +83,7 @@ class FakeAzure(Mocks):
         return id_, {**state, **self._computed(type_, id_, state)}
 
     def read(self, type_: str, id_: str) -> dict[str, Any]:
-        """The state of a resource that exists already."""
+        """The state of an existing resource."""
         state = {"name": id_.rsplit("/", 1)[1]}
         return {**state, **self._computed(type_, id_, state)}
 
@@ -97,7 +97,7 @@ class FakeAzure(Mocks):
         scope = (
             inputs.get("scope") or f"{subscription}/resourceGroups/{inputs['resourceGroupName']}"
         )
-        # What is not named gets the logical name and eight random characters.
+        # Unnamed resources get the logical name and eight random characters.
         given = _Names(inputs, f"{name}{_guid(type_ + name)[:8]}")
         path = PATHS[short].format_map(given)
         return f"{scope}/providers/Microsoft.{path}"

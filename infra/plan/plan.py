@@ -1,4 +1,4 @@
-"""The plan: what both programs would do with a stack's settings, and what follows from that."""
+"""The plan: what both programs would do with a stack's settings, and the consequences."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from infra.plan.quota import Need, needs
 from infra.policies.rules import Violation, violations
 
 ORGANIZATION = "organization"
-"""What Pulumi calls the only one where state is kept in files or a storage account."""
+"""Pulumi's name for the only organisation if state is in files or a storage account."""
 CLUSTER, FOUNDATION = ROOT / "infra" / "cluster", ROOT / "infra" / "foundation"
-# Stand-ins for what has no default, so that a plan can be looked at before anything is decided.
+# Placeholders for settings without a default, to look at a plan before deciding anything.
 EXAMPLE_CLUSTER = {
     "owner": "team@example.org",
     "sshPublicKey": "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
@@ -36,7 +36,7 @@ EXAMPLE_FOUNDATION = {"owner": "team@example.org", "budgetEmails": ["team@exampl
 
 @dataclass(frozen=True)
 class Given:
-    """The values of both projects' settings for one stack, as they were written."""
+    """The values of both projects' settings for one stack, as written."""
 
     stack: str
     cluster: Mapping[str, object]
@@ -44,13 +44,13 @@ class Given:
 
     @property
     def foundation_stack(self) -> str:
-        """The stack of the foundation, without its organisation: its settings' file has that."""
+        """The foundation's stack without its organisation, as in the name of its settings file."""
         return self.foundation_reference.rsplit("/", 1)[-1]
 
     @property
     def foundation_reference(self) -> str:
-        """The same as Pulumi's commands need it: as the cluster's setting names it, or the same
-        as the cluster's."""
+        """The foundation's stack as Pulumi's commands need it: from the cluster's settings, or the
+        cluster's own name."""
         return str(self.cluster.get("foundation") or self.stack)
 
 
@@ -60,9 +60,9 @@ class Plan:
 
     cluster_settings: ClusterSettings
     foundation_settings: FoundationSettings
-    cluster: Run  # as when all is made: outputs are known
+    cluster: Run  # as if everything were created: outputs are known
     foundation: Run
-    first_cluster: Run  # as the first preview sees it: outputs are not known yet
+    first_cluster: Run  # as in the first preview: outputs are unknown
     first_foundation: Run
     bill: Bill
     quota: tuple[Need, ...]
@@ -71,20 +71,20 @@ class Plan:
 
     @property
     def survivors(self) -> list[Resource]:
-        """What `down` leaves: the foundation's, and what a cluster's own deletion spares."""
+        """What `down` leaves: the foundation, and what a cluster's deletion keeps."""
         kept = [r for r in self.cluster.created() if r.options.retain_on_delete]
         return [r for r in self.foundation.created() if r.options.protect] + kept
 
     @property
     def runs(self) -> dict[str, Run]:
-        """Program to its run with known outputs."""
+        """Program -> its run with known outputs."""
         return {"cluster": self.cluster, "foundation": self.foundation}
 
 
 def read_given(stack: str, *, example: bool = False, root: Path = ROOT) -> Given:
-    """What `Pulumi.STACK.yaml` of both projects says.
+    """The values in both projects' `Pulumi.STACK.yaml`.
 
-    Raises `SettingsError` where a file is missing, unless `example` lets stand-ins do.
+    Raises `SettingsError` if a file is missing, unless `example` allows placeholders.
     """
     missing: list[str] = []
 
@@ -96,7 +96,7 @@ def read_given(stack: str, *, example: bool = False, root: Path = ROOT) -> Given
         if not example:
             needed = ", ".join(key.name for key in declared.keys.values() if key.default is None)
             missing.append(
-                f"{path.relative_to(root)}: there is no such file; make it like "
+                f"{path.relative_to(root)}: no such file; create it from "
                 f"Pulumi.dev.yaml.example beside it. It must set {needed}"
             )
         return values
@@ -105,12 +105,12 @@ def read_given(stack: str, *, example: bool = False, root: Path = ROOT) -> Given
     home = Given(stack, cluster, {}).foundation_stack
     foundation = read(root / "infra" / "foundation" / f"Pulumi.{home}.yaml", EXAMPLE_FOUNDATION)
     if missing:
-        raise SettingsError([*missing, "to look around without one: make plan ARGS=--example"])
+        raise SettingsError([*missing, "to try it without such a file: make plan ARGS=--example"])
     return Given(stack, cluster, foundation)
 
 
 def settings_of(given: Given, now: datetime) -> tuple[ClusterSettings, FoundationSettings]:
-    """Both programs' settings, or one `SettingsError` with what is wrong in either."""
+    """Both programs' settings, or one `SettingsError` with the mistakes in both."""
     problems: list[str] = []
     cluster = foundation = None
     try:
@@ -128,12 +128,12 @@ def settings_of(given: Given, now: datetime) -> tuple[ClusterSettings, Foundatio
 
 
 def make(given: Given, now: datetime, prices: PriceTable, storage_gb: float = 100) -> Plan:
-    """Run both programs, twice each, and work out the rest. Raises what the programs raise."""
+    """Run both programs twice each and derive the rest. Raises what the programs raise."""
     cluster_settings, foundation_settings = settings_of(given, now)
     home = (FOUNDATION, project.FOUNDATION, given.foundation_stack, given.foundation)
     foundation, first_foundation = _run(*home), _run(*home, preview=True)
     outputs = {cluster_settings.foundation: foundation.outputs}
-    # The time of expiry is now plus something: both runs and the settings must mean the same.
+    # The expiry depends on the current time: both runs and the settings must have the same one.
     values = {**given.cluster, "expires": cluster_settings.expires}
     cluster = _run(CLUSTER, project.CLUSTER, given.stack, values, outputs)
     first = _run(CLUSTER, project.CLUSTER, given.stack, values, outputs, preview=True)
@@ -145,7 +145,7 @@ def make(given: Given, now: datetime, prices: PriceTable, storage_gb: float = 10
     ]
     by_tag = [v for v in found if v.rule == "images-by-digest" and cluster_settings.dev]
     found = [violation for violation in found if violation not in by_tag]
-    notes = [f"{v.resource}: {v.message}; make up does" for v in by_tag]
+    notes = [f"{v.resource}: {v.message}; make up will do that" for v in by_tag]
     for known, unknown in ((cluster, first), (foundation, first_foundation)):
         found += _differs(known, unknown)
     return Plan(
@@ -181,10 +181,10 @@ def _text(value: object) -> str:
 
 
 def _differs(known: Run, unknown: Run) -> list[Violation]:
-    """A program that decides by values which a first preview does not have would surprise."""
+    """Find programs whose decisions depend on values that a first preview does not have."""
     made, shown = ({r.urn: r.name for r in run.resources} for run in (known, unknown))
     return [
-        Violation("preview-is-complete", name, "a first preview does not show what `up` makes")
+        Violation("preview-is-complete", name, "a first preview does not show what `up` creates")
         for urn, name in {**made, **shown}.items()
         if (urn in made) != (urn in shown)
     ]

@@ -1,8 +1,8 @@
-"""What Azure charges: a dated table, the user's own prices over it, and how to refresh it.
+"""Azure's prices: a dated table, overridden by the user's own prices, and its refresh.
 
     python -m infra.plan.prices --refresh --region westeurope
 
-A price's key says what is bought: `vm/SIZE`, `spot/SIZE`, `disk/P10`, `bastion/Standard`, ...
+A price's key names what is bought: `vm/SIZE`, `spot/SIZE`, `disk/P10`, `bastion/Standard`, ...
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from typing import Any
 
 FILE = Path(__file__).with_name("prices.json")
 OVERRIDE = Path("prices.json")
-"""Where `--refresh` puts what it finds, and where a team writes prices of its own."""
+"""Where `--refresh` writes prices, and where a team can write its own."""
 HOURS_PER_MONTH = 730.0
-"""As Azure's own calculator counts: 365 days of 24 hours in 12 months."""
+"""As in Azure's own calculator: 365 days of 24 hours in 12 months."""
 HOURS = {"hour": 1.0, "day": 24.0, "month": HOURS_PER_MONTH}
 UNITS = (*HOURS, "gb")
 
 
 class PricesError(Exception):
-    """A file of prices that cannot be used; one line for each problem."""
+    """A price file that cannot be used; one line per problem."""
 
 
 @dataclass(frozen=True)
@@ -40,38 +40,38 @@ class Price:
 
     @property
     def hourly(self) -> float:
-        """US dollars an hour."""
+        """US dollars per hour."""
         return self.usd / HOURS[self.unit]
 
 
 @dataclass(frozen=True)
 class PriceTable:
-    """Prices by region and key; a region without a price has the base region's."""
+    """Prices by region and key; if a region lacks one, the base region's is used."""
 
     base_region: str
     note: str
     prices: Mapping[tuple[str, str], Price]
 
     def find(self, key: str, region: str) -> Price | None:
-        """The price in `region`, or that of the base region (its `region` says so), or None."""
+        """The price in `region`, else that of the base region (see its `region`), else None."""
         return self.prices.get((region, key)) or self.prices.get((self.base_region, key))
 
     def age_days(self, today: date) -> int:
-        """Of the oldest price."""
+        """The age of the oldest price."""
         oldest = min(price.as_of for price in self.prices.values())
         return (today - date.fromisoformat(oldest)).days
 
 
 def load(override: Path | None = None) -> PriceTable:
-    """The project's table, with the prices of `override` (default: `OVERRIDE`, if there) over it.
+    """The project's table, overridden by the prices in `override` (default: `OVERRIDE`, if any).
 
-    Raises `PricesError` for a file that is not as it must be, and for a named one that is missing.
+    Raises `PricesError` for an invalid file, and if a given file is missing.
     """
     table = _read(FILE)
     path = override or OVERRIDE
     if not path.exists():
         if override:
-            raise PricesError(f"{path}: there is no such file")
+            raise PricesError(f"{path}: no such file")
         return table
     over = _read(path)
     return PriceTable(table.base_region, table.note, {**table.prices, **over.prices})
@@ -89,7 +89,9 @@ def _read(path: Path) -> PriceTable:
     try:
         date.fromisoformat(as_of)
     except ValueError:
-        problems.append(f"{path}: as_of {as_of!r}: write the date of the prices, as 2026-11-21")
+        problems.append(
+            f"{path}: as_of {as_of!r}: write the date of the prices, such as 2026-11-21"
+        )
     prices = {}
     for region, entries in content["regions"].items():
         for key, entry in entries.items():
@@ -97,7 +99,7 @@ def _read(path: Path) -> PriceTable:
             if price is None:
                 problems.append(
                     f"{path}: {region} {key} {entry!r}: write [US dollars, unit, source] with a "
-                    f"unit of {', '.join(UNITS)}"
+                    f"unit from {', '.join(UNITS)}"
                 )
             else:
                 prices[region, key] = price

@@ -1,4 +1,4 @@
-"""The quota that a cluster needs. Spot machines count against a quota of their own."""
+"""The quota that a cluster needs. Spot machines count against a separate quota."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from infra.config.settings import ClusterSettings
 
 REGIONAL = "cores"
 SPOT = "lowPriorityCores"
-"""As `az vm list-usage` names them; a family's name is its size's `family`."""
+"""Names in `az vm list-usage`; that of a family is the `family` of its sizes."""
 
 
 @dataclass(frozen=True)
 class Need:
-    """vCPUs of one quota: with the workers that `up` starts, and with as many as may be."""
+    """vCPUs of one quota: with the workers that `up` starts, and with the most workers."""
 
     name: str
     label: str

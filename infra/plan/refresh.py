@@ -1,7 +1,7 @@
 """Fetch today's prices from Azure's public Retail Prices API, which needs no account.
 
-Which meter is meant is told by service, product, SKU and meter names; the API has no key of its own
-for "a Linux machine of this size" (windows, spot and low priority differ by words in the names).
+Service, product, SKU and meter names identify a meter; the API has no key for "a Linux machine of
+this size" (Windows, spot and low priority differ only by words in the names).
 Documented at learn.microsoft.com/rest/api/cost-management/retail-prices/azure-retail-prices.
 """
 
@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from infra.plan.prices import FILE, OVERRIDE, load
+from infra.plan.prices import OVERRIDE, load
 
 API = "https://prices.azure.com/api/retail/prices"
 Item = dict[str, Any]
@@ -34,11 +34,11 @@ UNITS = {
 
 @dataclass(frozen=True)
 class Query:
-    """What to ask for in a region, and which keys the items that come back are prices of."""
+    """What to ask for in a region, and how to get the price keys of the returned items."""
 
     filter: str
     key: Callable[[Item], str]  # empty: none of ours
-    everywhere: bool = False  # priced alike everywhere, under no region's name
+    everywhere: bool = False  # same price everywhere, listed without a region
 
 
 def _vm_key(item: Item) -> str:
@@ -59,7 +59,7 @@ def _named(keys: dict[str, str]) -> Callable[[Item], str]:
 
 
 def queries(sizes: list[str]) -> list[Query]:
-    """All that a plan may want to know of one region."""
+    """Everything that a plan may need for one region."""
     tiers = ("Basic", "Standard", "Premium")
     return [
         *(
@@ -100,9 +100,9 @@ def queries(sizes: list[str]) -> list[Query]:
 
 
 def fetch(region: str, sizes: list[str], api: str = API) -> dict[str, list[Any]]:
-    """Prices of `region` by key, as `prices.json` holds them: `[US dollars, unit, source]`.
+    """Prices in `region` by key, in the format of `prices.json`: `[US dollars, unit, source]`.
 
-    Raises `OSError` where the API does not answer, `ValueError` where it answers something else.
+    Raises `OSError` if the API does not answer, `ValueError` if the answer is unexpected.
     """
     found: dict[str, list[Any]] = {}
     for query in queries(sizes):
@@ -111,7 +111,7 @@ def fetch(region: str, sizes: list[str], api: str = API) -> dict[str, list[Any]]
             where = f"({where} or armRegionName eq 'Global' or armRegionName eq '')"
         for item in _items(f"{query.filter} and {where} and priceType eq 'Consumption'", api):
             key, unit = query.key(item), UNITS.get(str(item.get("unitOfMeasure")))
-            # Tiered prices: what the first unit costs. A region's own price beats the global one.
+            # For tiered prices, the first unit counts. A region's own price beats the global one.
             if not key or not unit or item.get("tierMinimumUnits", 0) > 0:
                 continue
             if key in found and item.get("armRegionName") != region:
@@ -126,7 +126,7 @@ def _items(filter_: str, api: str) -> Iterator[Item]:
         with urllib.request.urlopen(url, timeout=30) as response:
             page = json.load(response)
         if "Items" not in page:
-            raise ValueError("the price API answers without Items: has it changed?")
+            raise ValueError("the price API's answer has no Items: has it changed?")
         yield from page["Items"]
         url = page.get("NextPageLink")
 
@@ -136,7 +136,7 @@ def main(argv: list[str] | None = None) -> int:
     known = sorted({region for region, _ in table.prices})
     parser = argparse.ArgumentParser(
         prog="python -m infra.plan.prices",
-        description="Show the prices that `make plan` counts with, or fetch today's.",
+        description="Show the prices that `make plan` uses, or fetch today's.",
         allow_abbrev=False,
     )
     parser.add_argument("--refresh", action="store_true", help="ask Azure's price API (no account)")
@@ -144,13 +144,13 @@ def main(argv: list[str] | None = None) -> int:
         "--region",
         action="append",
         metavar="NAME",
-        help=f"of Azure; may be repeated (default: {', '.join(known)})",
+        help=f"Azure region; may be repeated (default: {', '.join(known)})",
     )
     parser.add_argument(
         "--output",
         type=Path,
         default=OVERRIDE,
-        help=f"replaced; `make plan` reads its default, %(default)s, over {FILE.name}",
+        help="file to write; `make plan` reads the default, %(default)s, before its own table",
     )
     parser.add_argument("--api", default=API, help="default: %(default)s")
     options = parser.parse_args(argv)
@@ -159,7 +159,7 @@ def main(argv: list[str] | None = None) -> int:
         for (region, key), price in sorted(table.prices.items()):
             if region in regions:
                 print(
-                    f"{region:16} {key:32} {price.usd:>10.4f} a {price.unit:5} {price.source:10} "
+                    f"{region:16} {key:32} {price.usd:>10.4f} per {price.unit:5} {price.source:10} "
                     f"{price.as_of}"
                 )
         return 0
@@ -171,7 +171,7 @@ def main(argv: list[str] | None = None) -> int:
             found = fetch(region, sizes, options.api)
             print(f"{region}: {len(found)} prices", file=sys.stderr)
             if missing := sorted(wanted - found.keys()):
-                print(f"{region}: the API knows no {', '.join(missing)}", file=sys.stderr)
+                print(f"{region}: the API does not know {', '.join(missing)}", file=sys.stderr)
             content["regions"][region] = dict(sorted(found.items()))
     except (OSError, ValueError) as error:
         print(f"prices: {error}. Nothing was changed.", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""The plan as JSON, and what is different between two of them."""
+"""The plan as JSON, and the difference between two plans."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from infra.plan.plan import Plan
 from infra.plan.style import Style
 
 VERSION = 1
-# Changes with the clock, not with what is declared.
+# Changes with the clock, not with the declarations.
 CLOCK = "savanna-expires"
 
 
 class SavedPlanError(Exception):
-    """A file that is no saved plan."""
+    """A file that is not a saved plan."""
 
 
 def as_json(plan: Plan, now: datetime) -> dict[str, Any]:
-    """What `--json` prints: stable keys, US dollars, no secret (they are "(secret)")."""
+    """What `--json` prints: stable keys, US dollars, secrets replaced by "(secret)"."""
     settings = plan.cluster_settings
     low, high = plan.bill.hourly()
     return {
@@ -75,8 +75,8 @@ def _resource(program: str, resource: Resource) -> dict[str, Any]:
 
 
 def _shortened(value: Any, key: str = "") -> Any:
-    """Inputs with user data as a fingerprint: the text is long, and all that one asks is whether
-    it is the same."""
+    """Inputs with user data replaced by a fingerprint: the text is long, and only matters if it
+    differs."""
     if isinstance(value, dict):
         return {name: _shortened(item, name) for name, item in value.items()}
     if isinstance(value, list):
@@ -102,20 +102,20 @@ def _line(line: Line) -> dict[str, Any]:
 
 
 def load(path: Path) -> dict[str, Any]:
-    """A plan that `--json` printed; `SavedPlanError` for anything else."""
+    """A plan saved with `--json`; `SavedPlanError` for anything else."""
     try:
         content = json.loads(path.read_text())
     except (OSError, ValueError) as error:
         raise SavedPlanError(f"--diff {path}: cannot be read: {error}") from error
     if not isinstance(content, dict) or content.get("version") != VERSION:
         raise SavedPlanError(
-            f"--diff {path}: is no plan of this version; save one: make plan ARGS=--json > {path}"
+            f"--diff {path}: not a plan of this version; save one: make plan ARGS=--json > {path}"
         )
     return content
 
 
 def difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
-    """Resources added, removed and changed (input paths with old and new value), and the price."""
+    """Resources added, removed and changed (paths of inputs, old and new value), and the price."""
     before, after = _by_key(old), _by_key(new)
     changed = {
         key: values
@@ -159,12 +159,12 @@ def difference_text(found: Mapping[str, Any], style: Style) -> str:
         lines.append(style(f"~ {key}", "yellow"))
         lines += [f"    {path}: {_show(a)} -> {_show(b)}" for path, (a, b) in changes.items()]
     if not lines:
-        lines.append("no resource is different")
+        lines.append("no resource differs")
     for end, price in found["hourly"].items():
         delta = price["new"] - price["old"]
         lines.append(
-            f"{end} an hour: ${price['old']:,.3f} -> ${price['new']:,.3f} "
-            f"({delta:+,.3f}; {monthly(delta):+,.0f} a month)"
+            f"{end} per hour: ${price['old']:,.3f} -> ${price['new']:,.3f} "
+            f"({delta:+,.3f}; {monthly(delta):+,.0f} per month)"
         )
     lines += [
         style(f"policy {v['rule']}: {v['resource']}: {v['message']}", "red")

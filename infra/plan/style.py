@@ -1,4 +1,4 @@
-"""Colour where a person looks, and nowhere else."""
+"""Colour, only for people at a terminal."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ CODES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "c
 
 @dataclass(frozen=True)
 class Style:
-    """Marks text for a terminal; without colour, leaves it as it is."""
+    """Colours text for a terminal, or leaves it unchanged."""
 
     colour: bool
 

@@ -19,10 +19,10 @@ OLD_DAYS = 90
 
 
 def page(plan: Plan, prices: PriceTable, today: date, style: Style) -> str:
-    """Everything, in the order in which one decides."""
+    """Everything, in the order in which people decide."""
     parts = [
         *_head(plan, style),
-        *_tree("cluster", "goes with `make down`", plan.cluster, plan, style),
+        *_tree("cluster", "destroyed by `make down`", plan.cluster, plan, style),
         *_tree("foundation", "stays", plan.foundation, plan, style),
         *_bill(plan, prices, today, style),
         *_quota(plan, style),
@@ -53,7 +53,7 @@ def _head(plan: Plan, style: Style) -> Iterator[str]:
 def _limits(limits: Limits) -> str:
     known = [f"after {limits.idle_minutes} minutes without a job"] if limits.idle_minutes else []
     known += [f"after {limits.max_hours:g} hours"] if limits.max_hours else []
-    return " and ".join(known) or "when it is told to, by itself never"
+    return " and ".join(known) or "only when told to"
 
 
 def _tree(title: str, fate: str, run: Run, plan: Plan, style: Style) -> Iterator[str]:
@@ -96,7 +96,7 @@ def _unknowns(resource: Resource) -> int:
 def _bill(plan: Plan, prices: PriceTable, today: date, style: Style) -> Iterator[str]:
     region = plan.cluster_settings.location
     bill = plan.bill
-    yield style("price, US dollars", "bold") + style(f"{'an hour':>43}{'a month':>22}", "dim")
+    yield style("price, US dollars", "bold") + style(f"{'per hour':>43}{'per month':>22}", "dim")
     for program in ("cluster", "foundation"):
         for line in bill.lines:
             if line.program == program:
@@ -110,18 +110,18 @@ def _bill(plan: Plan, prices: PriceTable, today: date, style: Style) -> Iterator
         yield f"  {hours:g} hours with all workers, then the head stops: ${most * hours:,.2f}"
     stopped = bill.stopped_hourly()
     yield (
-        f"  machines stopped but not taken down: ${stopped:,.2f} an hour, "
-        f"${monthly(stopped):,.0f} a month"
+        f"  machines stopped but not destroyed: ${stopped:,.2f} per hour, "
+        f"${monthly(stopped):,.0f} per month"
     )
     for text in textwrap.wrap(prices.note, 96):
         yield style(f"  {text}", "dim")
     if any(line.at_most for line in bill.lines):
-        yield style("  <: at most; for spot only the price on demand is known", "dim")
+        yield style("  <: at most; for spot only the on-demand price is known", "dim")
     if bill.unpriced:
         yield style(f"  no price known, not counted: {', '.join(bill.unpriced)}", "yellow")
     if others := bill.elsewhere(region):
         yield style(
-            f"  some prices are those of {', '.join(others)}: make prices REGION={region}", "yellow"
+            f"  some prices are for {', '.join(others)}: make prices REGION={region}", "yellow"
         )
     if (age := prices.age_days(today)) > OLD_DAYS:
         yield style(f"  the prices are {age} days old: make prices REGION={region}", "yellow")
@@ -160,15 +160,15 @@ def _survives(plan: Plan, style: Style) -> Iterator[str]:
         yield f"  {resource.name} {style(resource.type.split(':')[-1], 'dim')}"
     settings = plan.cluster_settings
     if settings.resource_group:
-        yield f"  {settings.resource_group}, the resource group that was there before"
+        yield f"  {settings.resource_group}, the existing resource group"
     if settings.network.existing_subnet_id:
         yield f"  the subnet {settings.network.existing_subnet_id.rsplit('/', 1)[-1]}"
-    yield "  so results, images and the vault stay; machines, disks and their logs go"
+    yield "  so results, images and the vault stay; machines, disks and their logs are destroyed"
     yield ""
 
 
 def _verdict(plan: Plan, style: Style) -> Iterator[str]:
     if not plan.violations:
-        yield style("policies: none is broken", "green")
+        yield style("policies: no violations", "green")
     for found in plan.violations:
         yield style(f"policy {found.rule}: {found.resource}: {found.message}", "red")

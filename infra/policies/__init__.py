@@ -1,1 +1,1 @@
-"""What must never be deployed: rules as functions, and the pack that Pulumi runs."""
+"""What must never be deployed: rules as functions, and the policy pack that Pulumi runs."""

@@ -1,4 +1,4 @@
-"""`pulumi up --policy-pack infra/policies` runs this. `PolicyPack` starts a server and stays."""
+"""`pulumi up --policy-pack infra/policies` runs this; `PolicyPack` starts a server and blocks."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""How all rules but those about the network are checked.
+"""The checks of all rules except those about the network.
 
-Inputs are azure-native's; what is absent has Azure's default.
+Inputs are azure-native's; an absent input has Azure's default.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ EXPIRE = (
     "network:BastionHost",
     "network:PublicIPAddress",
 )
-"""What costs by the hour."""
+"""Resources billed by the hour."""
 TAGGED = (
     *EXPIRE,
     "resources:ResourceGroup",
@@ -33,7 +33,7 @@ TAGGED = (
 TAGS = ("savanna-project", "savanna-stack", "savanna-owner")
 EXPIRY_TAG = "savanna-expires"
 
-# Built-in roles by the GUID that Azure gives them everywhere.
+# Built-in roles by their GUID, which is the same everywhere.
 WIDE_ROLES = {
     "8e3af657-a8ff-443c-a75c-2fe8c4bcb635": "Owner",
     "b24988ac-6180-42a0-ab88-20f7382dd24c": "Contributor",
@@ -43,7 +43,7 @@ WIDE_ROLES = {
     "17d1049b-9a84-46fb-8f53-869881c3d3ab": "Storage Account Contributor",
     "00482a5a-887f-4fb3-b363-3b7fe8e74483": "Key Vault Administrator",
 }
-# "registry.example/path/name" and what follows: a digest, a tag, or nothing.
+# "registry.example/path/name", followed by a digest, a tag, or nothing.
 IMAGE = re.compile(
     r"(?<![\w./@-])((?:[a-z0-9-]+\.)+[a-z]{2,}(?::\d+)?/[a-z0-9][a-z0-9._/-]*)"
     r"([:@][\w.:-]+)"
@@ -111,11 +111,11 @@ def spot(_type: str, inputs: Mapping[str, Any], _options: object) -> list[str]:
     wrong = []
     if profile.get("evictionPolicy") != "Delete":
         wrong.append(
-            "evictionPolicy: a spot machine that is only deallocated keeps its disk's bill"
-            "; set Delete"
+            "evictionPolicy: the disk of a spot machine that is only deallocated is still billed; "
+            "set Delete"
         )
     if (profile.get("billingProfile") or {}).get("maxPrice") is None:
-        wrong.append("billingProfile.maxPrice: say it (-1: up to the price on demand)")
+        wrong.append("billingProfile.maxPrice: must be set (-1: up to the on-demand price)")
     return wrong
 
 
@@ -129,7 +129,7 @@ def leftovers(_type: str, inputs: Mapping[str, Any], _options: object) -> list[s
         for name, disk in disks.items()
         if disk.get("deleteOption") != "Delete"
     ]
-    # A machine's own interface is a resource of the stack, and goes with it.
+    # A machine's own interface is a resource of the stack and is destroyed with it.
     network = profile.get("networkProfile") or {}
     return wrong + [
         f"networkProfile.networkInterfaceConfigurations[{i}].deleteOption: set Delete"
@@ -174,7 +174,7 @@ def roles(type_: str, inputs: Mapping[str, Any], _options: object) -> list[str]:
             if "*" in action
         ]
         return wrong + [
-            f"permissions: {action} hands out rights"
+            f"permissions: {action} grants permissions to others"
             for action in actions
             if action.lower().startswith("microsoft.authorization/")
             and "*" not in action
@@ -182,7 +182,7 @@ def roles(type_: str, inputs: Mapping[str, Any], _options: object) -> list[str]:
         ]
     role = WIDE_ROLES.get(str(inputs.get("roleDefinitionId", "")).rsplit("/", 1)[-1].lower())
     if role:
-        return [f"roleDefinitionId: {role} is too wide; name a role for what is needed"]
+        return [f"roleDefinitionId: {role} is too wide; use a role for exactly what is needed"]
     return []
 
 
@@ -201,7 +201,7 @@ def tags(type_: str, inputs: Mapping[str, Any], _options: object) -> list[str]:
 
 
 def _profile(inputs: Mapping[str, Any]) -> Mapping[str, Any]:
-    """What a machine is like; a scale set has it one level down."""
+    """The profile of a machine; a scale set has it one level down."""
     return inputs.get("virtualMachineProfile") or inputs
 
 

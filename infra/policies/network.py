@@ -1,4 +1,4 @@
-"""How the rules about the network are checked."""
+"""The checks of the rules about the network."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def security_rules(type_: str, inputs: Mapping[str, Any], _options: object) -> l
         ray = _ray_ports(rule)
         for source in _sources(rule):
             if source.lower() in ANYONE:
-                wrong.append(f"{name}: open to anyone ({source}); name the ranges that need it")
+                wrong.append(f"{name}: open to anyone ({source}); name the ranges that need access")
             elif (range_ := _range(source)) is None:
                 if ray and "/" not in source:
                     wrong.append(
@@ -45,8 +45,8 @@ def final_deny(_type: str, inputs: Mapping[str, Any], _options: object) -> list[
         or not {source.lower() for source in _sources(last)} & {"*", "virtualnetwork"}
     ):
         return [
-            "the last inbound rule does not deny everything: Azure's default then lets the whole "
-            "virtual network in. Add Deny * from VirtualNetwork or * at priority 4096"
+            "the last inbound rule does not deny everything, so Azure's default admits the whole "
+            "virtual network. Add Deny * from VirtualNetwork or * at priority 4096"
         ]
     return []
 
@@ -85,7 +85,7 @@ def _ports(rule: Mapping[str, Any]) -> list[str]:
 
 
 def _ray_ports(rule: Mapping[str, Any]) -> str:
-    """Those of the rule's port ranges that hold a port of Ray's; empty if none does."""
+    """The rule's port ranges that contain a port of Ray; empty if there are none."""
     single = [number(k) for k in facts() if k.endswith("_PORT") and "_WORKER_" not in k]
     ours = [(port, port) for port in single]
     ours.append((number("MIN_WORKER_PORT"), number("MAX_WORKER_PORT")))

@@ -1,4 +1,4 @@
-"""The rules as policies of Pulumi's: the same functions, under `pulumi up`."""
+"""The rules as Pulumi policies: the same functions, run by `pulumi up`."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from infra.policies.rules import RULES, Rule
 
 
 def policies() -> list[Policy]:
-    """One policy a rule. A violation that the preview sees stops the deployment before anything is
-    made; where values are unknown until then, as user data is, the resource itself is stopped."""
+    """One policy per rule. A violation that the preview sees stops the deployment before anything
+    is created; if values are unknown until then, such as user data, only that resource stops."""
     return [
         ResourceValidationPolicy(
             name=rule.name,

@@ -1,7 +1,7 @@
 """The rules, each a function of one resource's type, inputs and options.
 
-`make plan` and the tests run them offline over what the programs declare; `pulumi up` runs the same
-functions as a policy pack (`pack.py`). Inputs are named as azure-native names them.
+`make plan` and the tests run them offline on what the programs declare; `pulumi up` runs the same
+functions as a policy pack (`pack.py`). Inputs have azure-native's names.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ Inputs = Mapping[str, Any]
 
 
 class Options(Protocol):
-    """What the rules ask of a resource's options; Pulumi's and the recording engine's both fit."""
+    """The options that the rules need; both Pulumi's and the recording engine's fit."""
 
     @property
     def ignore_changes(self) -> Iterable[str]: ...
@@ -27,15 +27,15 @@ Check = Callable[[str, Inputs, Options], list[str]]
 
 @dataclass(frozen=True)
 class Rule:
-    """One rule: what it demands, of which types (none named: of all), and how it is checked."""
+    """One rule: what it demands, of which types (default: all), and how it is checked."""
 
-    name: str  # kebab-case; what a report and Pulumi call it
+    name: str  # kebab-case; used in reports and by Pulumi
     demands: str  # one sentence
-    check: Check  # what is wrong, one line each; nothing where nothing is
+    check: Check  # returns one line per problem
     types: tuple[str, ...] = ()  # "compute:VirtualMachine", without "azure-native:"
 
     def broken_by(self, type_: str, inputs: Inputs, options: Options) -> list[str]:
-        """What is wrong with the resource; empty also where the rule is not about its type."""
+        """What is wrong with the resource; also empty if the rule does not apply to its type."""
         short = short_type(type_)
         if not short or (self.types and short not in self.types):
             return []
@@ -52,7 +52,7 @@ class Violation:
 
 
 def short_type(type_: str) -> str:
-    """`compute:VirtualMachine` of any spelling of azure-native's; empty for other providers."""
+    """`compute:VirtualMachine` from any spelling of azure-native; empty for other providers."""
     parts = type_.split(":")
     if parts[0] != "azure-native" or len(parts) < 3:
         return ""
@@ -64,52 +64,52 @@ MACHINES = ("compute:VirtualMachine", "compute:VirtualMachineScaleSet")
 RULES: tuple[Rule, ...] = (
     Rule(
         "closed-to-the-internet",
-        "No rule lets the Internet in, and Ray's ports are open to private ranges alone.",
+        "No rule admits the Internet, and Ray's ports are open only to private ranges.",
         network.security_rules,
         ("network:NetworkSecurityGroup", "network:SecurityRule"),
     ),
     Rule(
         "last-rule-denies",
-        "A security group ends with a rule that denies all the rest, Azure's own defaults too.",
+        "A security group ends with a rule that denies the rest, including Azure's defaults.",
         network.final_deny,
         ("network:NetworkSecurityGroup",),
     ),
     Rule(
         "no-public-address",
-        "Public addresses are for the NAT gateway and Bastion only.",
+        "Only the NAT gateway and Bastion have public addresses.",
         network.public_address,
     ),
     Rule(
         "no-default-outbound",
-        "Machines reach the Internet through the NAT gateway only.",
+        "Machines reach the Internet only through the NAT gateway.",
         network.default_outbound,
         ("network:Subnet", "network:VirtualNetwork"),
     ),
     Rule(
         "no-shared-keys",
-        "Storage is opened by identities alone: no account keys, nothing public.",
+        "Only identities open storage: no account keys, nothing public.",
         checks.shared_keys,
         ("storage:StorageAccount", "storage:BlobContainer"),
     ),
     Rule(
         "tls-1.2",
-        "Storage speaks HTTPS, and TLS 1.2 at least.",
+        "Storage requires HTTPS with TLS 1.2 or newer.",
         checks.tls,
         ("storage:StorageAccount",),
     ),
     Rule(
         "no-registry-admin",
-        "The registry has no admin user and nobody pulls without an identity.",
+        "The registry has no admin user, and nobody pulls without an identity.",
         checks.registry,
         ("containerregistry:Registry",),
     ),
     Rule(
         "vault-by-roles",
-        "The key vault is opened by role assignments, and what is deleted can be restored.",
+        "Only role assignments open the key vault, and deleted content can be restored.",
         checks.vault,
         ("keyvault:Vault",),
     ),
-    Rule("no-password", "Machines are logged in to by SSH key only.", checks.password, MACHINES),
+    Rule("no-password", "Machines accept logins only by SSH key.", checks.password, MACHINES),
     Rule(
         "spot-is-deleted",
         "An evicted spot machine is deleted, and it has a price limit.",
@@ -130,26 +130,26 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         "images-by-digest",
-        "Nodes run an image named by digest, but in stacks named dev.",
+        "Nodes run images named by digest, except in stacks named dev.",
         checks.digest,
         MACHINES,
     ),
     Rule(
         "narrow-roles",
-        "Nobody is given Owner, Contributor or the right to hand out rights.",
+        "Nobody gets Owner, Contributor or permission to grant permissions.",
         checks.roles,
         ("authorization:RoleAssignment", "authorization:RoleDefinition"),
     ),
     Rule(
         "owner-and-expiry",
-        "Everything says whose it is, and what costs by the hour when it may go.",
+        "Everything names its owner; resources billed by the hour also have an expiry.",
         checks.tags,
     ),
 )
 
 
 def violations(type_: str, inputs: Inputs, options: Options, name: str = "") -> list[Violation]:
-    """All that is wrong with one resource."""
+    """Everything that is wrong with one resource."""
     return [
         Violation(rule.name, name, message)
         for rule in RULES

@@ -6,7 +6,7 @@ from command import ROOT, run
 
 @pytest.fixture
 def run_script():
-    """Run one of our scripts with an environment of its own."""
+    """Run one of our scripts with extra environment variables."""
 
     def run_it(script, *arguments, **environment):
         return run([ROOT / script, *arguments], env={**os.environ, **environment}, timeout=60)

@@ -225,7 +225,7 @@ def test_head_and_worker_join_report_health_and_drain(image, head, token, networ
         assert found and all(port in fixed or port in workers for port in found), found
 
     docker("stop", "-t", facts()["STOP_TIMEOUT"], worker)
-    assert "worker asked to stop: draining" in logs(worker)
+    assert "worker was asked to stop: draining" in logs(worker)
     assert state(worker)["ExitCode"] == 0, logs(worker)
     assert docker("exec", head, *HEALTHY).returncode == 0
     docker("stop", "-t", facts()["STOP_TIMEOUT"], head)
@@ -233,7 +233,7 @@ def test_head_and_worker_join_report_health_and_drain(image, head, token, networ
 
 
 def open_ports(name):
-    """TCP ports that something in the container listens on, but for Docker's own name server."""
+    """TCP ports that the container listens on, except Docker's own name server."""
     text = docker("exec", name, "cat", "/proc/net/tcp", "/proc/net/tcp6").stdout
     rows = [line.split() for line in text.splitlines() if " 0A " in line]
     return {int(row[1].rpartition(":")[2], 16) for row in rows if not row[1].startswith("0B00007F")}

@@ -1,4 +1,4 @@
-"""What is inside the CPU image, seen from inside (pytest-testinfra) and by the Docker Engine."""
+"""The CPU image, seen from inside (pytest-testinfra) and by the Docker Engine."""
 
 import json
 import re
@@ -82,7 +82,7 @@ def test_nothing_listens_until_it_is_told_a_role(host):
 
 
 def test_no_program_gains_rights_from_its_file(host):
-    """What carries the set-uid bit is Debian's own; Ray's and ours have none."""
+    """Only Debian's own files have the set-uid bit; Ray's and ours do not."""
     assert host.check_output("find /opt /results /home -perm /6000 -type f") == ""
 
 
@@ -130,7 +130,7 @@ def test_the_provenance_names_the_commit(image, details):
 
 
 def test_a_run_works_inside_one_container(image, tmp_path):
-    """The laptop's case: no cluster, one container, results in a folder of the user's."""
+    """The laptop case: no cluster, one container, results in a folder of the user."""
     Path(tmp_path).chmod(0o777)
     result = docker(
         "run",

@@ -1,4 +1,4 @@
-"""`make images image-push`, with an engine and an `az` that only write down what they are told."""
+"""`make images image-push`, with a fake engine and `az` that only record how they are called."""
 
 import os
 import shutil
@@ -27,7 +27,7 @@ COPIED = (
 
 @pytest.fixture
 def checkout(tmp_path):
-    """A clean commit of what images are made from, whose environment counts as installed."""
+    """A clean commit of the images' sources, with an environment that counts as installed."""
     folder = tmp_path / "checkout"
     folder.mkdir()
     for name in COPIED:
@@ -49,7 +49,7 @@ def checkout(tmp_path):
 
 @pytest.fixture
 def make(checkout, tmp_path):
-    """Run the real Make there; the process, and what the engine was told."""
+    """Run the real Make there; returns the process and the calls of the engine."""
     commands = tmp_path / "bin"
     commands.mkdir()
     environment_bin = checkout / ".venv" / "bin"
@@ -107,5 +107,5 @@ def test_a_changed_source_is_not_pushed_and_changed_settings_are_no_change(make,
     assert done.returncode == 0 and "-dirty" not in calls, done.stderr
     (checkout / "images" / "entrypoint.sh").write_text("changed\n")
     done, calls = make(*ARGUMENTS)
-    assert done.returncode != 0 and "not committed" in done.stderr
+    assert done.returncode != 0 and "uncommitted changes" in done.stderr
     assert "-dirty" in calls and "push" not in calls

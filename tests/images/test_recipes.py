@@ -1,4 +1,4 @@
-"""The files that images are made from, without making one."""
+"""The files that images are built from, without building one."""
 
 import re
 
@@ -43,6 +43,6 @@ def test_building_without_its_needs_says_which(tmp_path, run_script):
     assert no_engine.returncode == 2 and "no Docker Engine" in no_engine.stderr
     no_wheel = run_script("images/build.sh", "cpu", DOCKER="true", TORCH_WHEELS=str(tmp_path))
     assert no_wheel.returncode == 2 and "no CPU wheel of torch" in no_wheel.stderr
-    for verb, says in (("push", "set REGISTRY"), ("sign", ""), ("x", "say push or sign")):
+    for verb, says in (("push", "set REGISTRY"), ("sign", ""), ("x", "must be push or sign")):
         result = run_script("images/publish.sh", verb, "cpu", REGISTRY="")
         assert result.returncode == 2 and says in result.stderr

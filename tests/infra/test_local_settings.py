@@ -47,7 +47,7 @@ def test_all_that_is_wrong_is_said_at_once():
 
 
 def test_more_memory_than_there_is_is_refused():
-    with pytest.raises(LocalUsageError, match=r"20\.0 GiB together, this machine has 16\.0 GiB"):
+    with pytest.raises(LocalUsageError, match=r"20\.0 GiB, but this machine has 16\.0 GiB"):
         choose_sizes(2, 8, 16 * GIB, None, None, 10 * GIB, 5 * GIB)
     with pytest.raises(LocalUsageError, match="at least 0"):
         choose_sizes(-1, 8, 16 * GIB)

@@ -1,4 +1,4 @@
-"""`python3 -m agent VERB`: results on stdout, messages on stderr; the units and node.sh call it."""
+"""`python3 -m agent VERB`, for the units and node.sh; results on stdout, messages on stderr."""
 
 from __future__ import annotations
 

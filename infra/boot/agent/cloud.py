@@ -1,6 +1,6 @@
-"""Calls to Azure's services in the name of the node's managed identity.
+"""Calls to Azure's services with the node's managed identity.
 
-Addresses and versions as in the REST references of the instance metadata service, container
+Addresses and versions are those of the REST references of the instance metadata service, container
 registry, key vault, blob storage and compute.
 """
 
@@ -22,15 +22,15 @@ ARM = "https://management.azure.com/"
 
 
 class CloudError(Exception):
-    """A call that failed: what was asked, and the answer. Holds no token."""
+    """A failed call: the request and the answer, without any token."""
 
 
 @dataclass(frozen=True)
 class Instance:
     """This machine, as Azure knows it."""
 
-    vm_id: str  # unique for ever
-    name: str  # scheduled events name it so
+    vm_id: str  # unique, never reused
+    name: str  # as in scheduled events
     resource_id: str  # ARM id
 
 
@@ -63,7 +63,7 @@ def call(
 
 
 def metadata(path: str, method: str = "GET", body: Any = None, timeout: float = 10) -> bytes:
-    """An answer of the metadata service, which only this machine can reach."""
+    """An answer from the metadata service, which only this machine can reach."""
     url = f"{setting('METADATA_ENDPOINT')}/metadata/{path}"
     data = None if body is None else json.dumps(body).encode()
     return call(method, url, {"Metadata": "true"}, data, timeout)
@@ -89,7 +89,7 @@ def instance() -> Instance:
 
 
 def registry_token() -> str:
-    """A refresh token of the registry: the password of `docker login`, good for some hours."""
+    """A refresh token for the registry: the password of `docker login`, valid for some hours."""
     form = {
         "grant_type": "access_token",
         "service": setting("REGISTRY"),
@@ -109,7 +109,7 @@ def ray_token() -> str:
 
 
 def put_blob(name: str, file: Path) -> str:
-    """Upload `file` (up to 5 GB) beside the cluster's results; where it is now."""
+    """Upload `file` (up to 5 GB) beside the cluster's results; returns its URL."""
     url = f"{setting('BLOB_ENDPOINT')}/{quote(name)}"
     headers = {
         **bearer(STORAGE),
@@ -124,13 +124,13 @@ def put_blob(name: str, file: Path) -> str:
 
 
 def deallocate() -> None:
-    """Ask for this machine to be stopped and no longer billed."""
+    """Ask Azure to stop this machine and its billing."""
     url = f"{setting('ARM_ENDPOINT')}{instance().resource_id}/deallocate?api-version=2024-07-01"
     call("POST", url, {**bearer(ARM), "Content-Length": "0"}, b"")
 
 
 def fields(text: bytes, *names: str) -> list[str]:
-    """These fields of a JSON object; `CloudError` without them. Tells no value: some are secret."""
+    """These fields of a JSON object; `CloudError` if missing. Errors show no values (secrets)."""
     try:
         found = json.loads(text)
         return [str(found[name]) for name in names]

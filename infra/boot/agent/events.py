@@ -1,6 +1,6 @@
-"""Azure's scheduled events: a node that is about to go takes its leave first.
+"""Azure's scheduled events: a node that is about to be removed drains first.
 
-A spot machine has 30 seconds from the notice; acknowledging lets Azure go on at once.
+A spot machine has 30 seconds from the notice; acknowledging it lets Azure proceed immediately.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ PATH = "scheduledevents?api-version=2020-07-01"
 LEAVES = ("Preempt", "Terminate", "Reboot", "Redeploy")  # "Freeze" is over in seconds
 PREEMPT_SECONDS = 28
 POLL_SECONDS = 2.0
-FIRST_TIMEOUT, TIMEOUT = 150.0, 10.0  # the first call turns the feature on, which takes minutes
+FIRST_TIMEOUT, TIMEOUT = 150.0, 10.0  # the first call enables the feature, which takes minutes
 
 
 def ours(document: dict[str, Any], name: str) -> list[dict[str, Any]]:
-    """The events of `document` that take the machine `name` away."""
+    """The events in `document` that remove the machine `name`."""
     found = document.get("Events", [])
 
     def takes(event: dict[str, Any]) -> bool:
@@ -32,7 +32,7 @@ def ours(document: dict[str, Any], name: str) -> list[dict[str, Any]]:
 
 
 class Watcher:
-    """Reacts to one document after the other."""
+    """Reacts to one document after another."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -47,23 +47,23 @@ class Watcher:
                 self.leave(event)
                 self.seen.add(event["EventId"])
         if not events and self.mark.exists():
-            say("the event is over and this machine is still here: joining again")
+            say("the event is over and this machine still exists: joining again")
             self.mark.unlink()
 
     def leave(self, event: dict[str, Any]) -> None:
-        """Drain, then acknowledge; raises `CloudError`, and is then tried again."""
+        """Drain, then acknowledge. After a `CloudError` it is called again."""
         kind, when = event["EventType"], event.get("NotBefore") or "now"
         if not self.mark.exists():
-            self.mark.touch()  # nothing starts while it is there
+            self.mark.touch()  # nothing starts while it exists
             say(f"{kind} announced (not before {when}): draining")
             seconds = PREEMPT_SECONDS if kind == "Preempt" else int(cloud.setting("STOP_TIMEOUT"))
-            say("drained" if drain(seconds) else "there was nothing to drain")
+            say("drained" if drain(seconds) else "nothing to drain")
         cloud.metadata(PATH, "POST", {"StartRequests": [{"EventId": event["EventId"]}]})
         say(f"{kind} acknowledged")
 
 
 def watch() -> int:
-    """For ever. A call that fails is told once, until one works again."""
+    """Runs for ever. Failing calls are reported once, until one works again."""
     watcher: Watcher | None = None
     timeout, failed = FIRST_TIMEOUT, False
     while True:

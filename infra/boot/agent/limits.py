@@ -24,21 +24,21 @@ class Stop:
 
     @property
     def soon(self) -> bool:
-        """Whether to warn: at five minutes, or half of a limit that is less than ten."""
+        """Whether to warn: at five minutes, or at half of a limit below ten minutes."""
         return self.left <= min(WARN_SECONDS, self.limit / 2)
 
 
 @dataclass
 class Limits:
-    """Times in seconds of one clock; 0 as a limit means never."""
+    """Times in seconds on one clock; a limit of 0 means never."""
 
     started: float  # when this machine came up
-    busy: float  # when a job was last seen, or could have been
+    busy: float  # when a job was last seen, or may have run
     idle_limit: float
     life_limit: float
 
     def next(self, now: float) -> Stop | None:
-        """What will stop the machine first; `None` without limits."""
+        """What will stop the machine first; `None` if there are no limits."""
         ends = []
         if self.life_limit:
             why = f"it has run for {self.life_limit / 3600:g} hours"
@@ -49,17 +49,17 @@ class Limits:
         return min(ends, default=None)
 
     def see(self, jobs: list[dict[str, Any]] | None, now: float, clock: float) -> None:
-        """Take note of Ray's jobs; `None`, it did not tell, counts as busy: that is the node
-        service's affair. `clock` is the time of day, in which jobs' ends are given."""
+        """Take note of Ray's jobs. `None` (Ray did not answer) counts as busy: the node service
+        deals with that. `clock` is the time of day, as in the end times of jobs."""
         if jobs is None or any(job.get("status") in ACTIVE for job in jobs):
             self.busy = now
-        else:  # one may have come and gone since the last look
+        else:  # a job may have started and ended since the last check
             ends = [job["end_time"] / 1000 for job in jobs if job.get("end_time")]
             self.busy = max([self.busy, *(now - max(0.0, clock - end) for end in ends)])
 
 
 def ray_jobs(token: Path) -> list[dict[str, Any]] | None:
-    """All jobs and drivers that Ray knows of (times in ms); `None` while it does not answer."""
+    """All jobs and drivers that Ray knows (times in ms); `None` if it does not answer."""
     url = f"http://127.0.0.1:{cloud.setting('DASHBOARD_PORT')}/api/jobs/"
     try:
         text = cloud.call("GET", url, {"Authorization": f"Bearer {token.read_text().strip()}"})
@@ -69,14 +69,14 @@ def ray_jobs(token: Path) -> list[dict[str, Any]] | None:
 
 
 def started(mark: Path) -> float:
-    """When this was first asked since the machine booted, though the service be restarted."""
+    """When this was first called since the machine booted, even if the service restarts."""
     if not mark.exists():
         mark.write_text(str(time.monotonic()))
     return float(mark.read_text())
 
 
 def watch() -> int:
-    """Until a limit is reached; then stops the machine."""
+    """Runs until a limit is reached; then stops the machine."""
     folder = Path(cloud.setting("RUNTIME_DIRECTORY"))
     limits = Limits(
         started=started(folder / "started"),
@@ -91,6 +91,6 @@ def watch() -> int:
         if stop and stop.left <= 0:
             return stop_machine(stop.why)
         if stop and stop.soon and not warned:
-            warn_users(f"this machine stops in {stop.left:.0f} seconds, as then {stop.why}")
+            warn_users(f"this machine stops in {stop.left:.0f} seconds: {stop.why}")
         warned = bool(stop and stop.soon)
         time.sleep(min(POLL_SECONDS, max(1.0, stop.left)) if stop else POLL_SECONDS)

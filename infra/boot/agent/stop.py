@@ -1,6 +1,6 @@
-"""Stopping this machine: drain, keep the logs, deallocate.
+"""Stops this machine: drain, save the logs, deallocate.
 
-A machine that is only powered off is still billed, so that comes last.
+A machine that is only powered off is still billed, so powering off comes last.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from . import cloud
 
 KEPT = {".log", ".out", ".err", ".txt", ".json"}
 DEALLOCATE_TRIES, DEALLOCATE_PAUSE = 6, 20.0  # seconds
-POWER_OFF_AFTER = 900.0  # seconds that Azure has to act upon its promise
+POWER_OFF_AFTER = 900.0  # seconds that Azure has to deallocate
 
 
 def say(message: str) -> None:
@@ -25,13 +25,13 @@ def say(message: str) -> None:
 
 
 def warn_users(message: str) -> None:
-    """To the journal, and to everybody who is logged in."""
+    """To the journal and to all logged-in users."""
     say(message)
     run("wall", f"savanna: {message}")
 
 
 def run(*command: str, timeout: float = 60) -> bool:
-    """Whether a command of the machine worked."""
+    """Whether a command succeeded."""
     try:
         return subprocess.run(command, timeout=timeout, capture_output=True).returncode == 0
     except (OSError, subprocess.TimeoutExpired):
@@ -39,13 +39,13 @@ def run(*command: str, timeout: float = 60) -> bool:
 
 
 def drain(seconds: int) -> bool:
-    """Let the container take its leave: runs write checkpoints, work moves to other nodes."""
+    """Let the container stop cleanly: runs write checkpoints, work moves to other nodes."""
     return run("docker", "stop", "-t", str(seconds), "savanna", timeout=seconds + 30)
 
 
 def stop_machine(reason: str) -> int:
-    """All of it, each part tried whatever became of the one before; an exit code."""
-    (Path(cloud.setting("RUNTIME_DIRECTORY")) / "stopping").touch()  # nothing starts any more
+    """Do all of it; each part is tried even if the one before failed. Returns an exit code."""
+    (Path(cloud.setting("RUNTIME_DIRECTORY")) / "stopping").touch()  # from now on nothing starts
     warn_users(f"this machine stops: {reason}")
     drain(int(cloud.setting("STOP_TIMEOUT")))
     upload_logs()
@@ -53,10 +53,10 @@ def stop_machine(reason: str) -> int:
         try:
             cloud.deallocate()
         except cloud.CloudError as error:
-            say(f"could not deallocate, {left} tries left: {error}")
+            say(f"could not deallocate, {left} attempts left: {error}")
             time.sleep(DEALLOCATE_PAUSE if left else 0)
         else:
-            say("Azure deallocates this machine")
+            say("Azure is deallocating this machine")
             time.sleep(POWER_OFF_AFTER)
             break
     say("powering off. A machine that is not deallocated is still billed: see `make status`")
@@ -64,7 +64,7 @@ def stop_machine(reason: str) -> int:
 
 
 def upload_logs() -> None:
-    """The node's report, if there is one, and all logs, to storage: best effort."""
+    """Upload the node's report, if there is one, and all logs to storage: best effort."""
     logs = Path(cloud.setting("LOGS_DIRECTORY"))
     try:
         now = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
@@ -81,7 +81,7 @@ def upload_logs() -> None:
 
 
 def pack(logs: Path, archive: Path) -> None:
-    """A tar of what is text in `logs`: beside Ray's logs lie sockets and spilled objects."""
+    """A tar of the text files in `logs`; Ray also puts sockets and spilled objects there."""
     with tarfile.open(archive, "w:gz", compresslevel=3) as tar:
         for file in sorted(logs.rglob("*")):
             if file.is_file() and not file.is_symlink() and file.suffix in KEPT:

@@ -1,7 +1,6 @@
 #!/usr/bin/env bash
-# What savanna-node.service runs: brings this machine's container up and keeps it in the cluster,
-# as often as it takes. A machine that is outside the cluster for JOIN_MINUTES says why and stops
-# itself. Settings: /etc/savanna/node.env; folders: systemd's RUNTIME_, LOGS_ and STATE_DIRECTORY.
+# Run by savanna-node.service: starts this machine's container and keeps it in the cluster, as often
+# as it takes. A machine that is out of the cluster for JOIN_MINUTES reports why and stops itself. Settings: /etc/savanna/node.env; folders: systemd's RUNTIME_, LOGS_ and STATE_DIRECTORY.
 set -uo pipefail
 
 readonly run=$RUNTIME_DIRECTORY logs=$LOGS_DIRECTORY state=$STATE_DIRECTORY
@@ -15,7 +14,7 @@ agent() { timeout 60 python3 -m agent "$@"; }
 leaving() { [[ -e $run/evicted || -e $run/stopping ]]; }
 
 have_docker() {
-  if ! command -v dockerd; then # Ubuntu HPC has it, Canonical's Ubuntu has not
+  if ! command -v dockerd; then # Ubuntu HPC has it, Canonical's Ubuntu does not
     local install=(timeout "$(left)" apt-get -y -q -o DPkg::Lock::Timeout=300 install --no-install-recommends docker.io)
     export DEBIAN_FRONTEND=noninteractive
     "${install[@]}" || { timeout "$(left)" apt-get -q update && "${install[@]}"; } || return
@@ -25,13 +24,13 @@ have_docker() {
 
 know_myself() { agent vm-id > "$run/vm-id"; }
 
-fetch_token() { # for the container's user alone, on tmpfs
+fetch_token() { # only for the container's user, on tmpfs
   (umask 077 && agent ray-token > "$run/ray-token.new") && [[ -s $run/ray-token.new ]] &&
     chown "$CONTAINER_UID" "$run/ray-token.new" && chmod 400 "$run/ray-token.new" &&
     mv "$run/ray-token.new" "$run/ray-token"
 }
 
-pull() { # the login is kept for the pull alone, on tmpfs
+pull() { # the login lasts only for the pull, on tmpfs
   [[ $IMAGE == *@sha256:* ]] && docker image inspect "$IMAGE" >/dev/null 2>&1 && return
   agent registry-token | timeout 60 docker --config "$run/docker" login --password-stdin \
     --username 00000000-0000-0000-0000-000000000000 "$REGISTRY" &&
@@ -60,7 +59,7 @@ start() {
   ! leaving && timeout "$(left)" docker run "${options[@]}" "$IMAGE" "$ROLE"
 }
 
-attempt() { # one step; what it printed is kept for the report
+attempt() { # one step; its output is kept for the report
   step=$1
   "$1" > "$run/step.log" 2>&1 || { say "$1 failed: $(tail -n 1 "$run/step.log")"; return 1; }
 }
@@ -88,7 +87,7 @@ give_up() {
   exec python3 -m agent stop "it did not join the cluster within $JOIN_MINUTES minutes: step $step failed"
 }
 
-quit() { # also when the machine shuts down: systemd stops this before Docker
+quit() { # also when the machine shuts down: systemd stops this service before Docker
   say "stopping the container"
   docker stop -t "$STOP_TIMEOUT" savanna >/dev/null 2>&1
   exit 0

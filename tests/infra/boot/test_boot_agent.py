@@ -146,7 +146,7 @@ def test_whatever_fails_the_machine_still_stops(azure, node, commands, what, cap
     if what == "blob":
         assert "the logs stay on this machine's disk" in said and azure.made("deallocate")
     else:
-        assert "could not deallocate, 0 tries left" in said and not azure.made("deallocate")
+        assert "could not deallocate, 0 attempts left" in said and not azure.made("deallocate")
         assert "still billed" in said
 
 

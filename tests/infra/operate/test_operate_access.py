@@ -206,7 +206,7 @@ def test_workers_scales_the_pool_and_refuses_what_cannot_be(operate, cloud):
     assert call[call.index("--new-capacity") + 1] == "3"
     for pool, count, says in (
         ("cpu", "5", "may have 0 to 4"),
-        ("gpu", "1", "there are cpu"),
+        ("gpu", "1", "the pools are cpu"),
         ("cpu", "-1", "may have 0 to 4"),
     ):
         code, _, err = operate("workers", "--pool", pool, "-n", count)

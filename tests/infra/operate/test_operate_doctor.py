@@ -25,7 +25,7 @@ def test_a_good_subscription_has_no_problem(operate_processes, cloud):
     ("changes", "problem", "fix"),
     [
         ({"logged_in": False}, "not logged in to Azure", "az login"),
-        ({"pulumi_login": False}, "Pulumi knows no place for its state", "pulumi login azblob://"),
+        ({"pulumi_login": False}, "Pulumi has no place for its state", "pulumi login azblob://"),
         (
             {"backend": "azblob://state"},
             "state in azblob://state has no passphrase",
@@ -38,7 +38,7 @@ def test_a_good_subscription_has_no_problem(operate_processes, cloud):
             "is Disabled",
             "az account set --subscription",
         ),
-        ({"extensions": []}, "lacks its bastion extension", "az extension add --name bastion"),
+        ({"extensions": []}, "lacks the bastion extension", "az extension add --name bastion"),
         ({"providers": []}, "Microsoft.Compute is not registered", "az provider register"),
         ({"locations": ["eastus"]}, "no region westeurope", "az account list-locations"),
         (
@@ -124,7 +124,7 @@ def test_what_does_not_stop_up_is_a_warning(operate, cloud):
     )
     code, out, _ = operate("doctor")
     assert code == 0
-    assert "memory is 48 and not 64" in out
+    assert "memory is 48, not 64" in out
     assert "20 of 20 free, 16 to start, 64 with all workers" in out
 
 
@@ -182,7 +182,7 @@ def test_images_that_are_named_by_tag_need_what_builds_them(operate, cloud, sett
     for words in (
         "no Docker Engine answers",
         "no CPU wheel of torch\n         fix: put one there",
-        "not committed",
+        "uncommitted changes",
     ):
         assert words in out
     digest = "@sha256:" + "ab" * 32

@@ -25,11 +25,11 @@ def test_down_lists_destroys_and_verifies(operate_processes, cloud):
     )
     code, _, err = operate_processes("down", "--yes")
     assert code == 0, err
-    goes, stays = err.split("\nstays:\n")
+    goes, stays = err.split("\nwill stay:\n")
     assert "savanna-dev-head_OsDisk_1" in goes and "savanna-dev-nat" in goes
     assert "savannaacc" not in goes
     assert "results in abfss://results@acc" in stays and "images in images.azurecr.io" in stays
-    assert "nothing of it is billed" in err
+    assert "gone and no longer billed" in err
     assert [call[1] for call in cloud.calls("pulumi", "destroy")] == ["cluster"]
 
 
@@ -58,7 +58,7 @@ def test_down_at_once_asks_nobody(operate, cloud):
 def test_down_without_a_yes_asks_and_without_a_terminal_refuses(operate, cloud, monkeypatch):
     cloud.running()
     code, _, err = operate("down")
-    assert code == 2 and "Destroy the cluster savanna-dev?" in err and "say YES=1" in err
+    assert code == 2 and "Destroy the cluster savanna-dev?" in err and "set YES=1" in err
     for answer, destroyed in (("n\n", 0), ("\n", 0), ("y\n", 1)):
         terminal = type("Terminal", (), {"isatty": lambda _: True, "readline": lambda _: answer})
         monkeypatch.setattr("sys.stdin", terminal())
@@ -71,7 +71,7 @@ def test_what_is_left_is_named_and_an_error(operate, cloud):
     left = resource("Microsoft.Compute/disks", "savanna-dev-head_OsDisk_1", tags=None)
     cloud.running(when_down={"groups": ["savanna-dev"], "machines": [], "resources": [left]})
     code, _, err = operate("down", "--yes")
-    assert code == 1 and "1 resources are left, and may cost" in err
+    assert code == 1 and "1 resources are left and may cost money" in err
     assert f"az resource delete --ids {left['id']}" in err
     assert "is gone" not in err
 
@@ -95,7 +95,7 @@ def test_in_a_group_of_others_only_ours_is_looked_at(operate, cloud, settings):
     )
     code, _, err = operate("down", "--yes")
     assert code == 0 and "savanna-dev-head_OsDisk" in err and "payroll" not in err
-    assert "the resource group shared, which was there before" in err
+    assert "the resource group shared, which existed before" in err
 
 
 def test_a_destroy_that_fails_says_so(operate, cloud):
@@ -129,8 +129,8 @@ def test_purge_wants_the_cluster_gone_first(operate, cloud):
 @pytest.mark.parametrize(
     ("arguments", "expected", "says"),
     [
-        (["--yes"], 2, "say CONFIRM=savanna-dev"),
-        (["--confirm", "savanna-dev"], 2, "say YES=1"),
+        (["--yes"], 2, "set CONFIRM=savanna-dev"),
+        (["--confirm", "savanna-dev"], 2, "set YES=1"),
         (["--yes", "--confirm", "savanna"], 1, "'savanna' is not 'savanna-dev'"),
     ],
 )
@@ -138,7 +138,7 @@ def test_purge_asks_twice(operate, cloud, arguments, expected, says):
     cloud.save(deployed=["foundation"])
     code, _, err = operate("purge", *arguments)
     assert code == expected and says in err
-    assert "goes for good: all results in abfss://" in err
+    assert "will be lost for good: all results in abfss://" in err
     assert not cloud.calls("pulumi", "destroy") and not cloud.calls("pulumi", "state")
 
 
@@ -157,7 +157,7 @@ def test_purge_leaves_a_registry_that_was_brought_along(operate, cloud, monkeypa
     monkeypatch.setitem(EXAMPLE_FOUNDATION, "registry", registry)
     cloud.save(deployed=["foundation"])
     _, _, err = operate("purge", "--yes", "--confirm", "no")
-    assert "stays: the registry images.azurecr.io" in err and "all images" not in err
+    assert "will stay: the registry images.azurecr.io" in err and "all images" not in err
 
 
 def test_purge_spares_a_foundation_that_other_clusters_may_use(operate, cloud):

@@ -79,14 +79,14 @@ def test_it_is_never_run_by_accident(cloud, monkeypatch, capfd):
     monkeypatch.delenv("E2E", raising=False)
     shutil.copy(cloud.commands / "ssh", cloud.commands / "docker")
     assert main(["e2e"]) == 2
-    assert "say E2E=1" in capfd.readouterr().err and cloud.everything() == ""
+    assert "set E2E=1" in capfd.readouterr().err and cloud.everything() == ""
 
 
 def test_everything_wrong_is_said_before_anything(project, cloud, capfd):
     shutil.copy(cloud.commands / "ssh", cloud.commands / "docker")
     assert main(["e2e", "--key", "nowhere"]) == 2
     err = capfd.readouterr().err
-    assert "OWNER=" in err and "LOCATION=" in err and "nowhere: there is no such file" in err
+    assert "OWNER=" in err and "LOCATION=" in err and "nowhere: no such file" in err
     assert cloud.everything() == "" and not list(project.glob("Pulumi.e2e-*"))
 
 

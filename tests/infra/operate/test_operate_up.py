@@ -36,7 +36,7 @@ def test_up_builds_foundation_then_cluster_under_the_policies_and_waits(
 
 def test_the_price_is_said_before_anything_is_made(operate, cloud, by_digest):
     code, _, err = operate("up")
-    assert code == 2 and "say YES=1" in err and "an hour" in err
+    assert code == 2 and "set YES=1" in err and "per hour" in err
     assert not cloud.calls("pulumi", "up")
 
 
@@ -70,7 +70,7 @@ def test_a_problem_of_the_doctor_stops_before_any_cost(operate, cloud, by_digest
     cloud.save(usage=[])
     cloud.save(skus=[])
     code, _, err = operate("up", "--yes")
-    assert code == 1 and "2 problems; nothing was made" in err
+    assert code == 1 and "2 problems; nothing was created" in err
     assert not cloud.calls("pulumi", "up")
 
 
@@ -86,7 +86,7 @@ def test_a_deployment_that_fails_says_so(operate, cloud, by_digest):
     code, _, err = operate("up", "--yes")
     assert code == 1 and "(SkuNotAvailable) no capacity" in err
     assert "`pulumi up --stack dev" in err and "Traceback" not in err
-    assert "what was made is there and may cost money: make status, make down" in err
+    assert "what was created so far exists and may cost money: make status, make down" in err
     # Nothing else is tried a second time.
     assert len([call for call in cloud.calls("pulumi", "up") if call[1] == "cluster"]) == 1
 
@@ -166,7 +166,7 @@ def test_a_foundation_of_its_own_name_is_shared_and_left_alone(operate, cloud, b
     settings["foundation"] = "shared"
     cloud.save(deployed=["foundation"])
     code, _, err = operate("up", "--yes")
-    assert code == 0 and "the foundation shared is used as it is" in err
+    assert code == 0 and "using the foundation shared as it is" in err
     assert [call[1] for call in cloud.calls("pulumi", "up")] == ["cluster"]
     asked = [call for call in cloud.calls("pulumi", "stack", "output") if call[1] == "foundation"]
     assert {call[call.index("--stack") + 1] for call in asked} == {"shared"}
@@ -199,7 +199,7 @@ def test_preview_before_there_is_a_foundation_says_what_is_missing(operate, clou
     code, _, err = operate("preview")
     assert code == 0, err
     assert [call[1] for call in cloud.calls("pulumi", "preview")] == ["foundation"]
-    assert "the cluster needs what the foundation puts out: make foundation" in err
+    assert "the cluster needs the foundation's outputs: run make foundation" in err
 
 
 def test_pulumi_looks_at_the_cluster_before_it_changes_it(operate, cloud, by_digest):
@@ -300,7 +300,7 @@ def test_a_role_that_azure_does_not_know_yet_is_waited_for_once(
 ):
     cloud.save(up_lags=[code_of_azure])
     code, _, err = operate("up", "--yes")
-    assert code == 0 and "Azure does not know yet" in err
+    assert code == 0 and "Azure does not find what it has just created" in err
     assert [c[1] for c in cloud.calls("pulumi", "up")] == ["foundation", "cluster", "cluster"]
     cloud.save(up_lags=[code_of_azure] * 2, deployed=[])
     assert operate("up", "--yes")[0] == 1
@@ -315,7 +315,7 @@ def test_images_are_all_pushed_before_a_setting_is_changed(operate, cloud):
 def test_what_images_need_is_looked_for_before_anything_is_made(operate, cloud):
     cloud.lacks("clean.sh", "")
     code, _, err = operate("up", "--yes")
-    assert code == 1 and "not committed" in err
+    assert code == 1 and "uncommitted changes" in err
     assert not cloud.calls("pulumi", "up")
 
 

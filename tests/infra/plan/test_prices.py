@@ -209,7 +209,7 @@ def test_own_prices_go_over_the_table(tmp_path):
 
 def test_everything_wrong_with_own_prices_is_said_at_once(tmp_path):
     own = tmp_path / "own.json"
-    with pytest.raises(PricesError, match=r"own\.json: there is no such file"):
+    with pytest.raises(PricesError, match=r"own\.json: no such file"):
         load(own)
     own.write_text(
         json.dumps(
@@ -248,7 +248,7 @@ def test_a_refreshed_file_is_what_plans_count_with(api, capsys):
     assert main(["--refresh", "--region", "westeurope", "--api", api.url]) == 0
     out, err = capsys.readouterr()
     assert out.strip() == "prices.json"
-    assert "the API knows no" in err and "public-ip" in err
+    assert "the API does not know" in err and "public-ip" in err
     found = load().find("vm/Standard_D4as_v6", "westeurope")
     assert (found.usd, found.region, found.source) == (0.21, "westeurope", "api")
 
