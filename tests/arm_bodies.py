@@ -1,8 +1,8 @@
-"""Check what a program asks for against the types of Azure's own SDKs.
+"""Check a program's requests against the types of Azure's own SDKs.
 
 azure-native lifts every level of ARM's `properties` up; here it is put back where the SDK has it.
-The SDKs speak newer API versions than azure-native, so that a field which ours does not know yet
-would pass; azure-native's own arguments refuse those with a TypeError.
+The SDKs use newer API versions than azure-native, so a field that azure-native does not know yet
+would pass here; its own arguments refuse such fields with a TypeError.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from azure.mgmt.storage import types as storage
 from infra.plan.engine import SECRET, UNKNOWN, Resource
 from infra.plan.fake_azure import PATHS
 
-# The body of the request that makes each type.
+# The body of the request that creates each type.
 BODIES: Mapping[str, type] = {
     "authorization:RoleAssignment": authorization.RoleAssignmentCreateParameters,
     "authorization:RoleDefinition": authorization.RoleDefinition,
@@ -57,7 +57,7 @@ BODIES: Mapping[str, type] = {
     "storage:BlobServiceProperties": storage.BlobServiceProperties,
     "storage:StorageAccount": storage.StorageAccountCreateParameters,
 }
-# Where azure-native's name is not ARM's: the path in the body.
+# Names that differ in azure-native and ARM: the path in the body.
 RENAMED = {
     "authorization:RoleDefinition": {"roleType": "properties.type"},
     "storage:StorageAccount": {"enableHttpsTrafficOnly": "properties.supportsHttpsTrafficOnly"},
@@ -165,7 +165,7 @@ def _plain_type(type_: Any) -> Any:
 
 @cache
 def _fields(type_: Any) -> dict[str, Field] | None:
-    """The keys of a body type of any of the SDKs' three styles; None for what is no body."""
+    """The keys of a body type in any of the SDKs' three styles; None if it is not a body."""
     if typing_extensions.is_typeddict(type_):
         return dict(_typed_dict(type_))
     if isinstance(type_, _Nested):
@@ -200,7 +200,7 @@ def _rest_fields(type_: Any) -> Iterator[tuple[str, Field]]:
 
 
 class _Nested(NamedTuple):
-    """A level of `properties` that the oldest SDKs have no class for."""
+    """A level of `properties` for which the oldest SDKs have no class."""
 
     name: str
     fields: dict[str, Field]

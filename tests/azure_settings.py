@@ -1,4 +1,4 @@
-"""Settings for tests: complete ones, to which a test adds what it is about."""
+"""Complete settings for tests; each test adds what it is about."""
 
 from datetime import UTC, datetime
 

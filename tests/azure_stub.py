@@ -1,6 +1,6 @@
-"""A stand-in for what a node asks of Azure, over HTTP: metadata service, managed identities,
-container registry tokens, key vault, blob storage, deallocation. It keeps every call with the
-identity that made it, and refuses what that identity may not do."""
+"""A stand-in for the Azure services that a node calls, over HTTP: metadata service, managed
+identities, container registry tokens, key vault, blob storage, deallocation. It records every call
+with the identity that made it, and refuses what that identity may not do."""
 
 import base64
 import json
@@ -27,7 +27,7 @@ AUDIENCES = {
 
 @dataclass
 class Vm:
-    """A machine: where its calls come from, the identity that is assigned, its events."""
+    """A machine: where its calls come from, its assigned identity, its events."""
 
     name: str
     address: str
@@ -79,7 +79,7 @@ class AzureStub:
         self._server.server_close()
 
     def made(self, what, who=None):
-        """The calls of one kind, and of one identity if given, that went well."""
+        """The successful calls of one kind, and of one identity if given."""
         with self._lock:
             return [
                 c for c in self.calls if c.what == what and c.status < 300 and who in (None, c.who)
@@ -119,7 +119,7 @@ class AzureStub:
         return event["EventId"]
 
     def registry_jwt(self, who, scopes):
-        """A token as the registry trusts: pull for those in `pullers`, push for "pusher"."""
+        """A token that the registry trusts: pull for those in `pullers`, push for "pusher"."""
         access = []
         for scope in scopes:
             kind, _, rest = scope.partition(":")
@@ -229,7 +229,7 @@ def _handler(azure):
             return "", "metadata", path, 404, {"error": "unknown"}
 
         def registry_token(self, query):
-            """What `docker` asks for with the login it was given."""
+            """What `docker` requests with the login it was given."""
             basic = self.headers.get("Authorization", "").removeprefix("Basic ")
             user, _, password = base64.b64decode(basic).decode().partition(":")
             who, meant = azure.issued.get(password, ("", ""))
@@ -253,7 +253,7 @@ def _certificate(key):
     builder = builder.public_key(key.public_key()).serial_number(x509.random_serial_number())
     builder = builder.not_valid_before(now - timedelta(days=1))
     builder = builder.not_valid_after(now + timedelta(days=2))
-    # The registry's library wants to know what the key is for.
+    # The registry's library requires the purpose of the key.
     usage = x509.KeyUsage(True, False, False, False, False, True, False, False, False)
     builder = builder.add_extension(x509.BasicConstraints(True, None), True)
     return builder.add_extension(usage, True).sign(key, hashes.SHA256())

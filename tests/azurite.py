@@ -15,7 +15,7 @@ from waiting import wait_until
 
 VERSION = "3.35.0"  # the last that runs on the Node.js of Debian 12
 ACCOUNT = "devstoreaccount1"
-# Azurite's documented key, the same for everybody: no secret.
+# Azurite's documented key, which is the same for everybody and not a secret.
 KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
 
 
@@ -32,7 +32,7 @@ class Azurite:
 
     @property
     def filesystem(self) -> Any:
-        """Its blobs, opened without our code."""
+        """Its blobs, accessed without our code."""
         from pyarrow.fs import AzureFileSystem
 
         host = self.endpoint.removeprefix("http://")
@@ -46,13 +46,13 @@ class Azurite:
         )
 
     def uri(self, container: str, path: str) -> str:
-        """A location in a container, which is made."""
+        """A location in a new container."""
         self.filesystem.create_dir(container)
         return f"abfss://{container}@{ACCOUNT}.dfs.core.windows.net/{path}"
 
 
 def install() -> Path:
-    """The folder with Azurite's programs, installed outside of the repository if need be."""
+    """The folder with Azurite's programs, installed outside the repository if necessary."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "savanna-tests"
     folder = cache / f"azurite-{VERSION}"
     programs = Path("node_modules") / ".bin"

@@ -1,9 +1,9 @@
-"""Commands in subprocesses, for tests: bounded, and killed as a whole.
+"""Commands in subprocesses, for tests: bounded in time, and killed with all their children.
 
 Ray and containers have processes that outlive the one that started them, and hold its pipes. So
-every command has a session of its own, which is killed as a whole when its time is over, when the
-test fails, or when pytest itself is interrupted. What ends by itself is not cleaned up after: a
-process that it wrongly leaves behind is for a test to see.
+every command has its own session, which is killed as a whole when its time is up, when the test
+fails, or when pytest itself is interrupted. After a command that ends on its own nothing is cleaned
+up, so that a test can see processes that it wrongly leaves behind.
 """
 
 import os
@@ -45,7 +45,7 @@ def run(
 
 @contextmanager
 def started(command, **options) -> Iterator[subprocess.Popen]:
-    """A running command; it is killed with all it has started unless it has ended by itself."""
+    """A running command; unless it has ended on its own, it is killed with all its children."""
     warm.starts_a_process()
     given = {"text": True, "start_new_session": True, **options}
     process = subprocess.Popen(list(map(str, command)), **given)
@@ -63,7 +63,7 @@ def started(command, **options) -> Iterator[subprocess.Popen]:
 
 
 def finish(process: subprocess.Popen, timeout: float, input: str | None = None) -> tuple[str, str]:
-    """What a started command printed on stdout and stderr until it ended by itself."""
+    """What a started command printed on stdout and stderr until it ended on its own."""
     try:
         return process.communicate(input, timeout)
     except subprocess.TimeoutExpired:
@@ -71,10 +71,10 @@ def finish(process: subprocess.Popen, timeout: float, input: str | None = None) 
 
 
 def kill(process: subprocess.Popen) -> str:
-    """Kill a command with all that it has started; the end of its output that nobody has read."""
+    """Kill a command with all its children; returns the unread end of its output."""
     children: list[psutil.Process] = []
     if process.poll() is None:
-        with suppress(psutil.NoSuchProcess):  # Ray puts some into sessions of their own
+        with suppress(psutil.NoSuchProcess):  # Ray puts some into separate sessions
             children = psutil.Process(process.pid).children(recursive=True)
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
@@ -94,7 +94,7 @@ def kill(process: subprocess.Popen) -> str:
 
 
 def shown(command) -> str:
-    """A command as a failure names it."""
+    """A command as named in a failure."""
     text = " ".join(map(str, command))
     return text if len(text) < 300 else f"{text[:300]} ..."
 
@@ -102,10 +102,10 @@ def shown(command) -> str:
 def savanna(
     *arguments, cwd: Path, timeout: float = 240, fresh: bool = False, **environment: str
 ) -> subprocess.CompletedProcess[str]:
-    """Run the `savanna` command to its end as a user would; its completed process.
+    """Run the `savanna` command to its end as a user would; returns the completed process.
 
-    Unless it has to be a `fresh` process, it is one that need not import anything and uses a Ray
-    that runs already (see `warm.py`).
+    Unless it has to be a `fresh` process, it need not import anything and uses a Ray that already
+    runs (see `warm.py`).
     """
     if fresh:
         command = savanna_command(*arguments)

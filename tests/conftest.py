@@ -1,4 +1,4 @@
-"""Shared fixtures: the real command in a subprocess, and one tiny run that many tests look at."""
+"""Shared fixtures: the real command in a subprocess, and one tiny run that many tests use."""
 
 import os
 import shutil
@@ -10,16 +10,16 @@ from azurite import azurite  # noqa: F401 (a fixture)
 from command import savanna
 from distribution import CONTAINERS, SLOW, ContainersAside, place
 
-# Before torch is imported anywhere: tests share few cores with Ray's processes.
+# Set before torch is imported anywhere: tests share few cores with Ray's processes.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
-# `make test ARGS=...` hands its variables on to every make below it, and tests start some.
+# `make test ARGS=...` passes its variables on to every make that tests start.
 for name in ("MAKEFLAGS", "MAKEOVERRIDES", "MFLAGS", "MAKELEVEL", "ARGS"):
     os.environ.pop(name, None)
 
 
 IMAGE_TIMEOUT = 1800
-"""Seconds for a test that needs the image: whichever comes first builds it."""
+"""Seconds for a test that needs the image: the first such test builds it."""
 
 
 def pytest_addoption(parser) -> None:
@@ -85,7 +85,7 @@ def trained(tmp_path_factory) -> Path:
 
 @pytest.fixture
 def copied(trained, tmp_path) -> Path:
-    """A copy of `trained` to change at will."""
+    """A copy of `trained` that a test may change."""
     shutil.copytree(trained, tmp_path / "copy", symlinks=True)
     return tmp_path / "copy"
 

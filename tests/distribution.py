@@ -1,14 +1,14 @@
-"""Which tests may run beside each other.
+"""Which tests may run at the same time.
 
-`make test` runs two processes: containers wait more than they compute, so one process has all
-tests of them, in turn, and the other takes everything else meanwhile, a file at a time.
+`make test` runs two processes. Containers wait more than they compute, so one process runs all
+tests with containers, one after the other, while the second runs the rest, one file at a time.
 """
 
 from xdist.scheduler import LoadScopeScheduling
 
-# They share the names of containers, networks and machines, and the image. In this order: first
-# what needs no image, while it is built; last but one what machines do by themselves after a
-# minute or two, in which the images are tested.
+# These share the image and the names of containers, networks and machines. They run in this order:
+# first those that need no image, while it is built; then, before the cluster, what machines do by
+# themselves after a minute or two, during which the images are tested.
 CONTAINERS = (
     "tests/infra/test_network_",
     "tests/infra/boot/test_boot_render.py",
@@ -34,17 +34,17 @@ SLOW = (
     "tests/training/test_recording_mlflow",
     "tests/training/test_video_and_export",
 )
-"""Of seconds, though they start no process: `make test-quick` leaves them out."""
+"""Tests that take seconds although they start no process; `make test-quick` leaves them out."""
 
 
 def place(nodeid: str) -> int | None:
-    """Where a test of containers comes among them; `None` for any other test."""
+    """The position of a test with containers; `None` for any other test."""
     places = [place for place, start in enumerate(CONTAINERS) if nodeid.startswith(start)]
     return max(places, default=None)
 
 
 class ContainersAside(LoadScopeScheduling):
-    """Hands out whole files of tests, but all tests of containers as one."""
+    """Hands out whole files of tests, but all tests with containers as one."""
 
     def _split_scope(self, nodeid: str) -> str:
         return nodeid.split("::", 1)[0] if place(nodeid) is None else "containers"

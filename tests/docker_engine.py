@@ -26,7 +26,7 @@ def docker(*arguments, check: bool = True, timeout: float = 120, **more):
     command = [docker_command(), *arguments]
     if arguments[:2] != ("run", "--rm"):
         return run(command, check=check, timeout=timeout, **more)
-    # A container goes on without the client that waits for it.
+    # A container continues without the client that waits for it.
     name = f"savanna-once-{secrets.token_hex(4)}"
     command[3:3] = ["--name", name]
     try:
@@ -37,7 +37,7 @@ def docker(*arguments, check: bool = True, timeout: float = 120, **more):
 
 
 def no_engine() -> str | None:
-    """What to say where no Docker Engine answers."""
+    """The message if no Docker Engine answers."""
     if shutil.which("docker") and docker("version", check=False).returncode == 0:
         return None
     return "no Docker Engine answers `docker version`"
@@ -53,7 +53,7 @@ def require_engine() -> None:
 
 
 def base_image() -> str:
-    """`BASE_IMAGE`, or the public one, or one made here from Debian's archive."""
+    """`BASE_IMAGE`, or the public one, or one built here from Debian's archive."""
     given = os.environ.get("BASE_IMAGE")
     local = "savanna-base:bookworm"
     for name in filter(None, (given, local)):
@@ -70,8 +70,8 @@ def base_image() -> str:
 def cpu_image(log: Path) -> Iterator[Callable[[], str]]:
     """Builds the CPU image of this checkout with `images/build.sh`, beside the tests.
 
-    What is given waits for it and returns its name with its tag, or skips the test where none can
-    be built.
+    Yields a function that waits for it and returns its name with its tag, or skips the test if it
+    cannot be built.
     """
     wheel = run([ROOT / "images/wheel.sh"])
     if no_engine() or wheel.returncode:

@@ -42,7 +42,7 @@ VARIANTS: Mapping[str, Mapping[str, object]] = {
 
 
 def as_config(values: Mapping[str, object]) -> dict[str, str]:
-    """As Pulumi hands it to a program: everything is text."""
+    """As Pulumi passes it to a program: everything is text."""
     return {k: v if isinstance(v, str) else json.dumps(v) for k, v in values.items()}
 
 
@@ -60,7 +60,7 @@ def foundation(*, preview: bool = False, **changes: object) -> Run:
 
 
 def foundation_outputs() -> dict[str, Any]:
-    """What the cluster finds, from the other program itself."""
+    """What the cluster finds, from the real foundation program."""
     return foundation().outputs
 
 
@@ -74,8 +74,8 @@ def cluster(
     """A run of `infra/cluster`, with the example's settings and some changed.
 
     Args:
-        outputs: those of the foundation, if not as the other program gives them.
-        fresh: run it, whether or not it has run with these settings before.
+        outputs: those of the foundation; by default, the other program's.
+        fresh: run it even if it has run with these settings before.
     """
     known = {REFERENCE: foundation_outputs() if outputs is None else outputs}
     config = json.dumps(as_config({**CLUSTER, **changes}))

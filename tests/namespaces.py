@@ -1,7 +1,7 @@
 """Machines of a virtual network as network namespaces, with a security group in front of each.
 
 Each machine is a network namespace on one switch; what runs in it also has its own processes,
-/tmp and /dev/shm, and the security group's table as iptables rules. Nothing of it touches the
+/tmp and /dev/shm, and the security group's table as iptables rules. None of this touches the
 network of the host, and all of it goes when the processes do.
 """
 
@@ -93,7 +93,7 @@ def run(*arguments: str, check=True, **options) -> subprocess.CompletedProcess:
 
 
 def clean() -> dict[str, str]:
-    """The environment, without what leads to another cluster."""
+    """The environment, without variables that point to another cluster."""
     return {key: value for key, value in os.environ.items() if not key.startswith("RAY_")}
 
 
@@ -146,14 +146,14 @@ class Machine:
         run("ip", "-n", self.name, "link", "set", "lo", "up")
         run("ip", "-n", self.name, "address", "add", f"{address}/{prefix}", "dev", "eth0")
         run("ip", "-n", self.name, "link", "set", "eth0", "up")
-        # Ray finds its own address by looking which one the way out starts from.
+        # Ray finds its own address from the default route.
         run("ip", "-n", self.name, "route", "add", "default", "dev", "eth0")
 
     def inside(self, *command: str, **options) -> subprocess.CompletedProcess:
         return run("ip", "netns", "exec", self.name, *command, **options)
 
     def protect(self, rules) -> None:
-        """Put a security group's inbound rules in front: stateful, and loopback is not theirs."""
+        """Put a security group's inbound rules in front: stateful, loopback unaffected."""
         self.inside("iptables", "-F", "INPUT")
         self.inside("iptables", "-A", "INPUT", "-i", "lo", "-j", "ACCEPT")
         self.inside(
@@ -184,7 +184,7 @@ class Machine:
         return int(listed[-1].split()[0])
 
     def probe(self, address: str, ports: list[int], seconds: float = 2.0) -> dict[int, str]:
-        """What connecting to each port of `address` does: open, refused or dropped."""
+        """The result of connecting to each port of `address`: open, refused or dropped."""
         given = json.dumps([address, ports, seconds])
         result = self.inside(
             "prlimit", "--nofile=8192:8192", sys.executable, "-c", PROBE, input=given
@@ -192,7 +192,7 @@ class Machine:
         return dict(zip(ports, json.loads(result.stdout)))
 
     def listening(self) -> set[tuple[str, int, str]]:
-        """Address, port and process of every TCP socket that waits for connections."""
+        """Address, port and process of every listening TCP socket."""
         found = set()
         for line in self.inside("ss", "-ltnpH").stdout.splitlines():
             fields = line.split(maxsplit=5)

@@ -1,4 +1,4 @@
-"""A proxy whose server seems slow to be read: what it sends within a moment arrives together."""
+"""A proxy that delays reading: what the server sends within a moment arrives together."""
 
 import contextlib
 import socket
@@ -13,7 +13,7 @@ def in_one_packet(address: str) -> Iterator[str]:
     """`HOST:PORT` of a proxy for the server at `address`.
 
     A busy machine reads "100 Continue" and the response proper at once. Azure's library for C++
-    mistakes where the second one's body begins then.
+    then misplaces the start of the second one's body.
     """
     host, port = address.rsplit(":", 1)
 
@@ -37,7 +37,7 @@ def in_one_packet(address: str) -> Iterator[str]:
 
 
 def _copy(source: socket.socket, target: socket.socket, moment: float) -> None:
-    """Send on what arrives until one side ends, each time with what follows within `moment`."""
+    """Forward what arrives until one side ends, each time with what follows within `moment`."""
     with contextlib.suppress(OSError):
         while content := source.recv(2**16):
             if moment:

@@ -1,4 +1,4 @@
-"""What the processes of `warm.py` have imported before they begin."""
+"""What the processes of `warm.py` have imported before they start."""
 
 import importlib
 import os

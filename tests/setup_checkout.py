@@ -1,4 +1,4 @@
-"""A checkout for `make setup`, with a Python and a uv that only write down what they are told."""
+"""A checkout for `make setup`, with a fake Python and uv that only record how they are called."""
 
 import os
 import shutil
@@ -21,7 +21,7 @@ TORCH = next(
 )
 WHEEL = f"{TORCH.replace('==', '-')}+cpu-cp311-cp311-manylinux_2_28_{os.uname().machine}.whl"
 
-# `python3.11` on PATH, and what it makes: .venv/bin/python, and uv by its pip.
+# `python3.11` on PATH, and what it creates: .venv/bin/python, and uv through its pip.
 PYTHON = """#!/bin/bash
 case "$*" in
   *"import ensurepip, venv"*) [[ ! -e $FAKE/no-venv ]] ;;
@@ -33,7 +33,7 @@ case "$*" in
   *) exit 64 ;;
 esac
 """
-# FAKE/refuses names what the network refuses: torch's own index, or all. The text is uv's.
+# FAKE/refuses names what the network refuses: torch's own index, or everything. The text is uv's.
 UV = """#!/bin/bash
 [[ $1 == --version ]] && echo "uv VERSION (fake)" && exit
 echo "$*" >> "$FAKE/calls"
@@ -57,7 +57,7 @@ esac
 
 
 class Checkout:
-    """A checkout below a path with a space, and the machine around it."""
+    """A checkout in a path with a space, and the machine around it."""
 
     def __init__(self, folder):
         self.folder, self.fake = folder / "a checkout", folder / "fake"
@@ -103,7 +103,7 @@ class Checkout:
         os.utime(self.stamp, (1, 1))
 
     def calls(self, start=""):
-        """What Python and uv were told that begins so."""
+        """The calls of Python and uv that begin with `start`."""
         calls = self.fake / "calls"
         lines = calls.read_text().splitlines() if calls.exists() else []
         return [line for line in lines if line.startswith(start)]

@@ -1,4 +1,4 @@
-"""Commands of tests end, whatever they do, and take with them what they have started."""
+"""Commands in tests end, whatever they do, together with everything they have started."""
 
 import subprocess
 import sys
@@ -9,7 +9,7 @@ import pytest
 from command import finish, run, started
 from waiting import gone, wait_until
 
-# A child in a session of its own, which holds the pipes and names itself, as Ray's processes do.
+# A child in its own session that holds the pipes and renames itself, as Ray's processes do.
 STUBBORN = """
 import subprocess, sys, time
 child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(300)"],

@@ -1,4 +1,4 @@
-"""The list of planted defects, and the runner that plants them, on a project of one function."""
+"""The list of planted defects, and the runner that plants them, tried on a tiny project."""
 
 import json
 

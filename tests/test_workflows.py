@@ -1,4 +1,4 @@
-"""The workflows of GitHub, and `.ci/run`, which they call."""
+"""The GitHub workflows, and `.ci/run`, which they call."""
 
 import os
 import re
@@ -21,7 +21,7 @@ def jobs():
 
 
 def targets(job) -> set[str]:
-    """The make targets that a job calls, itself or by `.ci/run`."""
+    """The make targets that a job calls, directly or through `.ci/run`."""
     called: set[str] = set()
     for step in job["steps"]:
         for words in re.findall(r"(?:\bmake|\.ci/run) +(.*)", step.get("run", "")):
@@ -63,7 +63,7 @@ def test_the_report_is_kept_of_tests_that_fail_too():
 
 @pytest.fixture
 def ci(tmp_path):
-    """`.ci/run` on a machine with all it needs; what it calls."""
+    """`.ci/run` on a machine with everything it needs; returns its calls."""
     script = tmp_path / "a checkout/.ci/run"
     script.parent.mkdir(parents=True)
     script.write_text((ROOT / ".ci/run").read_text())

@@ -1,4 +1,4 @@
-"""Waiting for what other processes do."""
+"""Waits for what other processes do."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ import pytest
 T = TypeVar("T")
 
 PATIENCE = 300.0
-"""Seconds that a wait may take. Tests assert what happens, not when: a machine with other work took
-more than half a minute for what takes a tenth of a second on its own."""
+"""Seconds that a wait may take. Tests assert what happens, not when: a busy machine took more than
+half a minute for what otherwise takes a tenth of a second."""
 
 
 def wait_until(
@@ -26,7 +26,7 @@ def wait_until(
     seconds: float = PATIENCE,
     every: float = 0.1,
 ) -> T:
-    """The first true value of `condition`, asked again after `every` seconds.
+    """The first true value of `condition`, which is checked every `every` seconds.
 
     The test fails with what was `said` once `seconds` are over, or `process`, which should bring it
     about, has ended.
@@ -46,7 +46,7 @@ def wait_until(
 
 
 def gone(pid: int) -> bool:
-    """Whether the process has ended, be it that nobody has asked for its exit code yet."""
+    """Whether the process has ended, even if nobody has collected its exit code yet."""
     try:
         return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:

@@ -1,8 +1,8 @@
 """The `savanna` command without its start: in a fork of a process that has imported everything, on
-a Ray that runs already.
+a Ray that already runs.
 
-What a command says and does is the same. How it starts, is signalled or killed is tested on a
-process of its own: `command.savanna(..., fresh=True)` and `command.savanna_command`.
+What a command prints and does is the same. Tests of how it starts, is signalled or killed use a
+separate process: `command.savanna(..., fresh=True)` and `command.savanna_command`.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def _server() -> multiprocessing.context.ForkServerContext:
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["preloaded"])
     with pytest.MonkeyPatch.context() as patch:
-        # It takes no other path for what it preloads, and keeps quiet about what it does not find.
+        # It accepts no other path for what it preloads, and ignores silently what it does not find.
         patch.setenv(
             "PYTHONPATH",
             os.pathsep.join(map(str, (TESTS.parent, TESTS.parent / "training", TESTS))),
@@ -62,7 +62,7 @@ def _ray() -> str:
 
 @cache
 def _tracking() -> str:
-    """MLflow's database for all runs: to make one takes seconds."""
+    """MLflow's database for all runs: creating one takes seconds."""
     folder = TemporaryDirectory()
     _kept.append(folder)
     uri = f"sqlite:///{folder.name}/mlflow.db"

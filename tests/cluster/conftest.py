@@ -15,13 +15,13 @@ from waiting import PATIENCE, wait_until
 NAME = "savanna-test"
 PORT = 18265
 SIZES = ("--head-cpus", "2", "--worker-cpus", "1", "--head-memory", "6g", "--worker-memory", "3g")
-# What is waited for is the same, only sooner: Ray asks a lost node five times before it gives it
-# up, and work that has nowhere to go leaves a stopped worker when the time is over.
+# The tests wait for the same things, only for less time: Ray checks a lost node five times before
+# it gives up, and work that has nowhere to go leaves a stopped worker when the time is up.
 SOONER = ("--env", "RAY_health_check_period_ms=1000", "--env", "DRAIN_TIMEOUT=5")
 
 
 class Cluster:
-    """The cluster, and the commands a user has for it."""
+    """The cluster, and a user's commands for it."""
 
     def __init__(self, image: str, folder: Path) -> None:
         self.image, self.folder = image, folder
@@ -58,7 +58,7 @@ class Cluster:
         return docker("exec", f"{NAME}-head", *command, check=check).stdout
 
     def read(self, run, name):
-        """A JSON file of a run on the head; `None` without it."""
+        """A JSON file of a run on the head; `None` if there is none."""
         text = self.head("bash", "-c", f"cat /results/{run}/{name} 2>/dev/null", check=False)
         return json.loads(text) if text.strip() else None
 
@@ -67,7 +67,7 @@ class Cluster:
         return list(csv.DictReader(io.StringIO(self.head("cat", f"/results/{run}/metrics.csv"))))
 
     def kept(self, run):
-        """The iteration of a run's newest checkpoint on the head; 0 without any."""
+        """The iteration of a run's newest checkpoint on the head; 0 if there is none."""
         command = f"cat /results/{run}/checkpoint_*/checkpoint.json 2>/dev/null"
         text = self.head("bash", "-c", command, check=False)
         return max((int(n) for n in re.findall(r'"iteration": (\d+)', text)), default=0)
@@ -82,14 +82,14 @@ class Cluster:
         return wait_until(condition, what, said=said, every=1)
 
     def newest_run(self):
-        """What the newest run on the head says, for the message of a failed test."""
+        """The log of the newest run on the head, for the message of a failed test."""
         say = "cat nodes.json; tail -n3 metrics.csv; tail -n80 train.log; "
         say += "RAY_AUTH_MODE=token timeout 9 ray list actors"
         newest = "/results/$(cd /results; ls -td */*/nodes.json | head -1 | xargs dirname)"
         return self.head("bash", "-c", f"cd {newest}; pwd; date -u; {say}", check=False)
 
     def running(self, job):
-        """The run of `job`, once it trains."""
+        """The run of `job`, once it is training."""
         return self.wait_for(
             f"{job} trains", lambda: (j := self.job(job)).get("state") == "running" and j.get("run")
         )

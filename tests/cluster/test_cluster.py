@@ -12,7 +12,7 @@ from infra.facts import facts
 
 NAME, PORT = "savanna-test", 18265
 PONG = ("pong", "--num-env-runners", "3", "--stop", "none")
-# Iterations of a second or two instead of ten: what a node sampled is known that often.
+# Iterations of a second or two instead of ten, so that each node's samples are reported often.
 SMALL = (
     "--set",
     "num_envs_per_env_runner=4",
@@ -25,8 +25,8 @@ SMALL = (
     "--set",
     "min_sample_timesteps_per_iteration=1000",
 )
-# Nodes are told apart by letters: of lines from several processes that differ only in words with
-# digits, Ray shows the first and, once in a while, the last.
+# Letters distinguish the nodes: if lines from several processes differ only in words with digits,
+# Ray shows the first and only now and then the last.
 WALK = """
 import gymnasium as gym, numpy as np, socket, time
 class Walk(gym.Env):
@@ -122,7 +122,7 @@ def test_pong_samples_on_all_three_nodes(cluster):
 
 
 def test_particle_worlds_on_all_three_nodes(cluster):
-    """Films made on the way come home, and the fetched run can be evaluated here."""
+    """Films made during training are fetched too, and the fetched run can be evaluated here."""
     job = cluster.submit(
         "particle",
         "--num-env-runners",
@@ -175,7 +175,7 @@ def test_training_in_the_head_joins_the_cluster(cluster):
 
 @pytest.fixture(scope="module")
 def walk(cluster):
-    """The run of a job with an environment of the user's own, which trains on all nodes."""
+    """The run of a job with the user's own environment, which trains on all nodes."""
     (cluster.folder / "walk.py").write_text(WALK)
     job = cluster.submit(
         "gym",
@@ -200,7 +200,7 @@ def test_an_environment_of_the_users_own_reaches_every_node(cluster, walk):
 
 @pytest.fixture(scope="module")
 def stopped(cluster, walk):
-    """The same run, whose head was stopped and is up again."""
+    """The same run, after its head was stopped and started again."""
     docker("stop", "-t", facts()["STOP_TIMEOUT"], f"{NAME}-head")
     cluster.up()
     return walk
@@ -212,8 +212,8 @@ def test_a_stopped_head_lets_its_run_write_a_checkpoint(cluster, stopped):
 
 
 def test_a_killed_head_is_survived_by_its_run(cluster, stopped):
-    """A new job goes on with a run, and `--retries` once more from the last checkpoint, with its
-    counters, in the same folder."""
+    """A new job continues a run, and `--retries` continues it again from the last checkpoint, with
+    its counters, in the same folder."""
     before = len(cluster.metrics(stopped))
     command = [
         "submit",
@@ -255,7 +255,7 @@ def test_a_killed_head_is_survived_by_its_run(cluster, stopped):
 
 
 def test_a_killed_worker_costs_samples_but_not_the_run(cluster):
-    """Its env runner comes back with it; then the job is stopped, and keeps a checkpoint."""
+    """Its env runner comes back too; then the job is stopped and keeps a checkpoint."""
     job = cluster.submit(*PONG, *SMALL, "--stop", "agent_steps=10000000")
     run = cluster.running(job)
     steps = lambda node: (cluster.read(run, "nodes.json") or {}).get(node, 0)

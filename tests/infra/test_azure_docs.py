@@ -1,4 +1,4 @@
-"""What the guides say to type exists."""
+"""Commands, settings and files in the guides exist."""
 
 import re
 

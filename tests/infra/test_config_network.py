@@ -1,4 +1,4 @@
-"""The address plan and the security rules, over every network that can be configured."""
+"""The address plan and the security rules, for every network that can be configured."""
 
 from ipaddress import IPv4Address, IPv4Network
 
@@ -16,7 +16,7 @@ plainly = settings(deadline=None, max_examples=60)
 
 @st.composite
 def inside(draw, outer: IPv4Network, shortest: int, longest: int) -> IPv4Network:
-    """A range of a prefix between those, inside `outer`."""
+    """A range inside `outer` with a prefix between those two."""
     prefix = draw(st.integers(max(outer.prefixlen, shortest), longest))
     number = draw(st.integers(0, 2 ** (prefix - outer.prefixlen) - 1))
     return IPv4Network((int(outer.network_address) + number * 2 ** (32 - prefix), prefix))
@@ -40,7 +40,7 @@ def own_networks(draw) -> dict:
 
 @st.composite
 def networks(draw):
-    """Networks, of our own or brought along, with their settings; none in Docker's range."""
+    """Networks, our own or existing ones, with their settings; none in Docker's range."""
     chosen = draw(own_networks() | st.just({**EXISTING}))
     chosen["adminRanges"] = draw(st.permutations(chosen["adminRanges"]))
     found = problems(**chosen)
@@ -66,7 +66,7 @@ def test_subnets_are_disjoint_and_inside(chosen):
     for number, one in enumerate(subnets):
         assert one.subnet_of(nodes) and one.subnet_of(network.address_space)
         assert not any(one.overlaps(other) for other in subnets[number + 1 :])
-    assert network.head_address in list(network.head_subnet)[4:-1]  # Azure keeps the others
+    assert network.head_address in list(network.head_subnet)[4:-1]  # Azure reserves the others
     assert usable(network.worker_subnet) >= 11
 
 
@@ -100,7 +100,7 @@ def test_no_rule_lets_the_internet_in(network):
 
 
 def allows(network, role, source: IPv4Address, port: int) -> bool:
-    """What Azure decides: the first rule that fits, by priority. Plain, to check the table with."""
+    """Azure's decision: the first matching rule, by priority. Kept plain, to check the table."""
     for rule in sorted(security_rules(network, role), key=lambda rule: rule.priority):
         low_high = [one.partition("-")[::2] for one in rule.destination_ports]
         fits_port = rule.destination_ports == ("*",) or any(
@@ -111,7 +111,7 @@ def allows(network, role, source: IPv4Address, port: int) -> bool:
     raise AssertionError("no rule decides")
 
 
-# Written again by hand, from Ray's documentation and measurements: a slip in the table shows.
+# Written again by hand from Ray's documentation and measurements, to find slips in the table.
 WORKERS = (10002, 10500, 10999)
 NEEDED = {
     ("worker", "head"): {6379, 6380, 8076, *WORKERS},

@@ -1,4 +1,4 @@
-"""Pulumi.yaml is where settings are declared: Pulumi can read it, and the reader knows the same."""
+"""Settings are declared in Pulumi.yaml: Pulumi can read it, and our reader knows the same keys."""
 
 import math
 import re
@@ -17,7 +17,7 @@ FILES = (project.CLUSTER, project.FOUNDATION)
 
 
 def fits(declared: dict, value: object) -> bool:
-    """What Pulumi's `ValidateConfigValue` accepts, of the four types there are."""
+    """What Pulumi's `ValidateConfigValue` accepts for its four types."""
     match declared["type"]:
         case "string":
             return isinstance(value, str)
@@ -38,7 +38,7 @@ def test_pulumi_accepts_the_declarations(path):
     environment = path.parent / content["runtime"]["options"]["virtualenv"]
     assert environment.resolve().parent == ROOT or environment.name == ".venv"
     for name, declared in content["config"].items():
-        # A colon would be another project's, for which Pulumi takes no type.
+        # A colon would mean another project, for which Pulumi accepts no type.
         assert re.fullmatch(r"[a-z][A-Za-z]*", name)
         assert set(declared) <= {"type", "description", "default", "items"}
         assert declared["type"] in ("string", "integer", "boolean", "array")
@@ -49,7 +49,7 @@ def test_pulumi_accepts_the_declarations(path):
 
 
 def asked(monkeypatch, call) -> set[str]:
-    """The keys that a reader looks at."""
+    """The keys that a reader uses."""
     seen = []
 
     class Recording(project.Values):
@@ -75,7 +75,7 @@ def test_the_reader_asks_for_every_declared_key_and_no_other(monkeypatch):
 
 @pytest.mark.parametrize("given", [{}, {"bastion": False, "adminRanges": ["10.9.0.0/24"]}])
 def test_defaults_given_by_pulumi_change_nothing(given):
-    """Under `pulumi up` the command line fills defaults in, as text; offline the reader does."""
+    """Under `pulumi up` the command line fills in defaults, as text; offline the reader does."""
     declared = project.load(project.CLUSTER).keys
     filled = {}
     for name, key in declared.items():

@@ -1,4 +1,4 @@
-"""Reading the settings: what is right arrives, and each mistake is one line with its fix."""
+"""Reading the settings: correct values arrive, and each mistake is one line with its fix."""
 
 import base64
 import struct
@@ -109,7 +109,7 @@ def pool(**changed) -> dict:
     return {"pools": [{**POOL, **changed}]}
 
 
-# What is set, and the one line that follows: how it begins and what it proposes.
+# The settings, and the one resulting line: its beginning and the proposed fix.
 MISTAKES = [
     ({"owner": ""}, "owner ''", "must be set"),
     ({"owner": "a\nb"}, r"owner 'a\nb'", "on one line"),

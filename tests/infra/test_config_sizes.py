@@ -1,4 +1,4 @@
-"""The table of VM sizes, and what follows from it for Ray."""
+"""The table of VM sizes, and what it means for Ray."""
 
 from dataclasses import replace
 from datetime import date
@@ -50,7 +50,7 @@ def test_a_retirement_warns_before_and_refuses_from_its_day():
 
 
 def old_shape():
-    """NC6 and four D2_V2, which settings of today refuse."""
+    """NC6 and four D2_V2, which today's settings refuse."""
     settings = cluster()
     head = replace(settings.head, size=find("STANDARD_NC6"))
     old = find("STANDARD_D2_V2")

@@ -1,4 +1,4 @@
-"""`python -m infra.local` where it must refuse, with a fake or no engine."""
+"""Cases in which `python -m infra.local` must refuse, with a fake engine or none."""
 
 import pytest
 

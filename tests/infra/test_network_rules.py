@@ -1,8 +1,8 @@
-"""The security rules in front of real Ray nodes: what it needs passes, nobody else gets in.
+"""The security rules in front of real Ray nodes: Ray's own traffic passes, nothing else.
 
-The table that Azure is given becomes the firewall of three machines on one switch, on which the
-entry script starts a real head and two real workers; a fourth machine of the same virtual network
-is the outsider, a fifth stands where Bastion would.
+The table that Azure gets becomes the firewall of three machines on one switch, on which the entry
+script starts a real head and two real workers; a fourth machine in the same virtual network is the
+outsider, a fifth is in Bastion's place.
 """
 
 import os
@@ -33,7 +33,7 @@ ENVIRONMENT = {
     "NUM_CPUS": "1",
     "OMP_NUM_THREADS": "1",
 }
-STARTED = "This command will now block"  # what `ray start --block` says when all is up
+STARTED = "This command will now block"  # what `ray start --block` prints when everything is up
 HEAD = f"{NETWORK.head_address}:{number('HEAD_PORT')}"
 
 # An actor on every node asks every other for an object too large to travel inside a message; the
@@ -100,7 +100,7 @@ def nodes(tmp_path_factory):
 
 
 def during(nodes, *command):
-    """The result of a command on the head, and every socket that listened while it ran."""
+    """The result of a command on the head, and every listening socket while it ran."""
     seen = {name: machine.listening() for name, machine in nodes.ray.items()}
     environment = {**ENVIRONMENT, "RAY_ADDRESS": HEAD}
     with ThreadPoolExecutor(1) as pool:
@@ -113,7 +113,7 @@ def during(nodes, *command):
 
 
 def reachable(sockets) -> set[int]:
-    """Ports that wait for connections from other machines."""
+    """Ports that listen for connections from other machines."""
     return {
         port
         for address, port, _ in sockets
@@ -148,10 +148,10 @@ def test_training_passes_and_every_port_that_ray_opens_is_known(nodes):
     )
     assert result.returncode == 0, result.stderr[-2000:]
     for name in nodes.ray:
-        # A worker's process took part on every node, and no port is there that nobody named.
+        # A worker's process took part on every node, and no unknown port listens.
         assert {port for _, port, _ in seen[name]} & set(WORKER_PORTS), name
         assert reachable(seen[name]) <= FIXED | set(WORKER_PORTS), name
-    # Whatever the rules stopped between these nodes, Ray would have wanted.
+    # The rules must not have stopped anything between these nodes: Ray would have needed it.
     assert {name: machine.denied() for name, machine in nodes.ray.items()} == before
 
 
@@ -212,7 +212,7 @@ def test_bastion_reaches_ssh_alone(nodes):
 
 
 def test_without_the_last_rule_the_outsider_is_let_in(nodes):
-    """So the outsider's silence above is the rules' work, and the Deny is what does it."""
+    """So the outsider's silence above is due to the rules, namely the Deny."""
     table = security_rules(NETWORK, "head")
     try:
         nodes.head.protect(table[:-1])

@@ -1,4 +1,4 @@
-"""`python -m tests.planted`: plant every defect in turn, and see that the tests catch it."""
+"""`python -m tests.planted`: plant every defect in turn, and check that the tests catch it."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ from .running import Outcome, copy_checkout, images_kept, run_tests
 
 ROOT = Path(__file__).parents[2]
 T, R = TypeVar("T"), TypeVar("R")
-GOOD = ("caught", "caught: time was up")
+GOOD = ("caught", "caught: timed out")
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What became of a defect."""
+    """The verdict on a defect."""
 
     defect: Defect
     result: str  # one of GOOD, or what is wrong
     by: str = ""  # the test that caught it
-    why: str = ""  # and what it said
+    why: str = ""  # and its message
     seconds: float = 0.0
 
     def row(self) -> dict[str, str | float]:
@@ -52,8 +52,8 @@ def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(
         prog="python -m tests.planted", description=__doc__, allow_abbrev=False
     )
-    made.add_argument("--only", metavar="PATTERN", help="those whose name or file matches it")
-    made.add_argument("--list", action="store_true", help="show them, run nothing")
+    made.add_argument("--only", metavar="PATTERN", help="only those whose name or file matches")
+    made.add_argument("--list", action="store_true", help="list them, run nothing")
     made.add_argument(
         "--containers",
         action=argparse.BooleanOptionalAction,
@@ -64,21 +64,21 @@ def parser() -> argparse.ArgumentParser:
         type=int,
         default=2,
         metavar="N",
-        help="how many at a time; those with containers come one by one (default: %(default)s)",
+        help="how many at a time; those with containers run one by one (default: %(default)s)",
     )
     made.add_argument(
         "--limit",
         type=float,
         default=600,
         metavar="SECONDS",
-        help="for the tests of one; of containers three times as much (default: %(default)g)",
+        help="limit for the tests of one defect, tripled for containers (default: %(default)g)",
     )
     made.add_argument(
         "--no-clean-run",
         action="store_true",
-        help="do not first see that the tests pass without any defect",
+        help="do not first check that the tests pass without any defect",
     )
-    made.add_argument("--json", type=Path, metavar="FILE", help="write the table as JSON too")
+    made.add_argument("--json", type=Path, metavar="FILE", help="also write the table as JSON")
     return made
 
 
@@ -92,7 +92,7 @@ def chosen(defects: list[Defect], options: argparse.Namespace) -> list[Defect]:
 
 
 class Runner:
-    """Plants defects in copies of the checkout at `root`, one for each worker."""
+    """Plants defects in copies of the checkout at `root`, one copy per worker."""
 
     def __init__(self, root: Path, folder: Path, workers: int, limit: float) -> None:
         self.limit, self.workers = limit, workers
@@ -108,11 +108,11 @@ class Runner:
             self.copies.put(copy)
 
     def each(self, work: Callable[[T], R], given: Sequence[T]) -> Iterator[R]:
-        """The results in turn, as many at a time as there are copies."""
+        """The results in order, with as many at a time as there are copies."""
         with ThreadPoolExecutor(self.workers) as pool:
             try:
                 yield from pool.map(work, given)
-            except BaseException:  # Ctrl-C reaches the tests too; none must begin after it
+            except BaseException:  # Ctrl-C reaches the tests too; none may start after it
                 pool.shutdown(cancel_futures=True)
                 raise
 
@@ -120,10 +120,10 @@ class Runner:
         return self.limit * (3 if needs == "containers" else 1)
 
     def red(self, defects: list[Defect]) -> set[str]:
-        """Names of the defects whose tests do not pass without any: a failure would prove nothing.
+        """Names of defects whose tests already fail without them, so that a failure proves nothing.
 
-        Each test runs once, those of a file in one go; but tests of containers tell a story in
-        parts, and might pass only after others.
+        Each test runs once, all those of a file together; tests with containers run as their entry
+        lists them, because they may depend on earlier ones.
         """
         needs = defects[0].needs if defects else ""
         jobs: dict[str, dict[str, None]] = {}
@@ -160,7 +160,7 @@ class Runner:
         if outcome.failed:
             result, by = "caught", outcome.failed[0]
         elif outcome.late:
-            result, by = "caught: time was up", ""
+            result, by = "caught: timed out", ""
         elif outcome.green:
             result, by = "SURVIVED", ""
         else:
@@ -171,7 +171,7 @@ class Runner:
 
 
 def judge(root: Path, defects: list[Defect], options: argparse.Namespace) -> list[Verdict]:
-    """A verdict on each, in their order."""
+    """A verdict on each defect, in the same order."""
     verdicts = {}
     for one in defects:
         if problem := one.problem(root):
@@ -211,7 +211,7 @@ def show(verdicts: list[Verdict]) -> None:
 
 
 def main(argv: list[str] | None = None, root: Path = ROOT, folder: Path | None = None) -> int:
-    """0: all are caught, 1: some are not, 2: wrong use."""
+    """Exit code 0: all are caught, 1: some are not, 2: wrong use."""
     options = parser().parse_args(argv)
     try:
         defects = chosen(load(folder) if folder else load(), options)
@@ -228,7 +228,7 @@ def main(argv: list[str] | None = None, root: Path = ROOT, folder: Path | None =
     try:
         verdicts = judge(root, defects, options)
     except subprocess.CalledProcessError as error:
-        tell(f"planted: the checkout cannot be copied: {error}")
+        tell(f"planted: cannot copy the checkout: {error}")
         return 2
     except KeyboardInterrupt:
         return 130

@@ -1,4 +1,4 @@
-"""The list: reading it, and putting a defect into a copy of the checkout and out again."""
+"""The list of defects: reads it, plants a defect in a copy of the checkout and removes it."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from pathlib import Path
 
 FOLDER = Path(__file__).parent
 NEEDS = ("", "process", "ray", "containers")
-"""What the tests start: nothing, other processes, Ray among them, or containers (networks too)."""
+"""What the tests start: nothing, other processes, also Ray, or containers (or networks)."""
 
 
 class ListError(Exception):
-    """The list of defects is not as it must be: one line for each mistake."""
+    """The list of defects is invalid: one line per mistake."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Defect:
     file: str  # from the root of the checkout
     old: str
     new: str
-    tests: tuple[str, ...]  # files, or tests in them as pytest names them
+    tests: tuple[str, ...]  # files, or tests in them, in pytest's notation
     needs: str = ""
 
     def problem(self, root: Path) -> str | None:
@@ -35,14 +35,16 @@ class Defect:
         path = root / self.file
         count = path.read_text().count(self.old) if path.is_file() else 0
         if count != 1:
-            where = f"{count} times in {self.file}" if path.is_file() else f"{self.file} is gone"
-            return f"{self.name} no longer applies: its old text must be there once, it is {where}"
+            where = (
+                f"occurs {count} times in {self.file}" if path.is_file() else f"{self.file} is gone"
+            )
+            return f"{self.name} no longer applies: its old text must occur once, but {where}"
         missing = [test for test in self.tests if not _is_there(root, test)]
         return f"{self.name}: there is no test {', '.join(missing)}" if missing else None
 
     @contextmanager
     def planted(self, root: Path) -> Iterator[None]:
-        """While in the block the checkout at `root` has the defect."""
+        """Inside the block, the checkout at `root` has the defect."""
         path = root / self.file
         text, times = path.read_text(), path.stat()
         path.write_text(text.replace(self.old, self.new))
@@ -50,7 +52,7 @@ class Defect:
             yield
         finally:
             path.write_text(text)
-            os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))  # Python goes by it
+            os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))  # Python checks it
 
 
 def _is_there(root: Path, test: str) -> bool:
@@ -60,7 +62,7 @@ def _is_there(root: Path, test: str) -> bool:
 
 
 def load(folder: Path = FOLDER) -> list[Defect]:
-    """All defects of the TOML files in `folder`; `ListError` names every entry that is wrong."""
+    """All defects in the TOML files in `folder`; `ListError` names every wrong entry."""
     known = {field.name for field in fields(Defect)}
     found: dict[str, Defect] = {}
     problems = []

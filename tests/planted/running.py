@@ -1,4 +1,4 @@
-"""Tests in a copy of the checkout: what they say, and that nothing of them stays."""
+"""Runs tests in a copy of the checkout, and leaves nothing of them behind."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ from pathlib import Path
 import psutil
 
 MARK = "SAVANNA_PLANTED"
-"""Variable by which what a test has started is found again, wherever it went."""
+"""Variable that marks the processes of a test, to find them wherever they are."""
 GRACE = 60
-"""Seconds for fixtures to tidy up (containers among them) after tests that took too long."""
+"""Seconds for fixtures to clean up (also containers) after tests that took too long."""
 COMMIT = ["-c", "user.name=planted", "-c", "user.email=planted@example.org", "commit", "-qm", "."]
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a run of tests said."""
+    """The result of a run of tests."""
 
-    failed: tuple[str, ...]  # tests, as pytest names them
-    why: str  # what pytest says of the first of them
+    failed: tuple[str, ...]  # tests, in pytest's notation
+    why: str  # pytest's message for the first of them
     passed: int
     seconds: float
-    late: bool  # the time was up
+    late: bool  # it timed out
     said: str  # the end of the output
 
     @property
@@ -41,7 +41,7 @@ class Outcome:
 
 
 def copy_checkout(root: Path, target: Path) -> Path:
-    """What git knows of and what it does not ignore, as a repository of its own, with the
+    """Everything that git tracks or does not ignore, as a separate repository, with the
     environment that runs this."""
     command = ["git", "-C", root, "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     names = subprocess.run(command, check=True, capture_output=True, text=True).stdout
@@ -59,7 +59,7 @@ def copy_checkout(root: Path, target: Path) -> Path:
 
 
 def run_tests(root: Path, tests: list[str], limit: float, *, first: bool = True) -> Outcome:
-    """Run tests in the copy at `root`, to the `first` failure; what they leave is killed."""
+    """Run tests in the copy at `root`, until the `first` failure; kill what they leave running."""
     mark, temporary = secrets.token_hex(8), root.with_name(f"{root.name}-tmp")
     command = [
         sys.executable,
@@ -98,7 +98,7 @@ def run_tests(root: Path, tests: list[str], limit: float, *, first: bool = True)
         process.wait()
         shutil.rmtree(temporary, ignore_errors=True)
     seconds, text = time.monotonic() - began, output.read_text(errors="replace")
-    # A file without a test's name could not be imported, which is no catch.
+    # A file without a test's name could not be imported, which does not count as caught.
     failed = re.findall(r"^(?:FAILED|ERROR) (\S+\.py::.+?)(?: - .*)?$", text, re.MULTILINE)
     reason = re.search(r"^E +(.*)$", text, re.MULTILINE)
     passed = re.search(r"(\d+) passed", text)
@@ -122,7 +122,7 @@ def kill_marked(mark: str) -> None:
 
 @contextmanager
 def images_kept() -> Iterator[None]:
-    """After the block Docker has the images that it had before it, under their names."""
+    """After the block, Docker has the same images and names as before."""
     docker = "/usr/bin/docker" if Path("/usr/bin/docker").exists() else "docker"
 
     def call(*arguments: str) -> str:

@@ -13,8 +13,8 @@ from savanna.session.resumed_settings import with_saved_settings
 
 
 def plan_of(*words, resumed: RunDirectory | None = None, checkpoint: Path | None = None) -> Plan:
-    """The plan of `savanna train WORDS`; with `resumed` it goes on with that run, with `checkpoint`
-    it is a new one that begins with those networks."""
+    """The plan of `savanna train WORDS`; with `resumed` it continues that run, with `checkpoint` it
+    is a new one that starts with those networks."""
     given = ["train", *arguments([*map(str, words)])]
     options = make_parser().parse_args(given)
     options.command_line = ["savanna", *given]
@@ -28,7 +28,7 @@ def plan_of(*words, resumed: RunDirectory | None = None, checkpoint: Path | None
 
 
 def saved(folder, *words) -> RunDirectory:
-    """The run directory that `savanna train WORDS` would have begun, in `folder`."""
+    """The run directory that `savanna train WORDS` would have started, in `folder`."""
     run = RunDirectory(folder)
     run.write_json("config.json", plan_of(*words).content)
     return run

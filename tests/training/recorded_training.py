@@ -1,5 +1,5 @@
-"""A program: trains with one algorithm, stops, goes on from its checkpoint, and prints as JSON each
-iteration's row beside the episodes that its environments have really played by then.
+"""A program that trains with one algorithm, stops, continues from its checkpoint, and prints as
+JSON each iteration's row beside the episodes that its environments have really played so far.
 
 `python recorded_training.py ALGORITHM FOLDER`
 """
@@ -55,7 +55,7 @@ class Game(gym.vector.VectorEnv):
 
 
 class Worlds(NumpyWorlds):
-    """Particle worlds that note what they play."""
+    """Particle worlds that record what they play."""
 
     def reset(self, seed=None):
         self.sums = np.zeros(self.num_worlds)

@@ -1,4 +1,4 @@
-"""A realistic run directory, made without training: what recorders and report are tested on."""
+"""A realistic run directory, made without training, to test recorders and reports on."""
 
 from __future__ import annotations
 

@@ -69,8 +69,8 @@ def test_frames_rewards_and_ends_equal_the_plain_pipeline(env, size, steps):
             stack, reward, over = plain[index].step(int(actions[index]))
             assert reward == rewards[index]
             assert over == terminated[index]
-            # A game that ends in mid-skip leaves ale-py's last frame without its partner for the
-            # maximum; nothing acts on that frame and a terminal state has no value.
+            # If a game ends in the middle of a skip, ale-py's last frame has no partner for the
+            # maximum; nothing acts on that frame, and a terminal state has no value.
             compared = slice(0, 3) if over else slice(0, 4)
             np.testing.assert_array_equal(stack[compared], observations[index][compared])
             if over:

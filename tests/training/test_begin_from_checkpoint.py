@@ -1,4 +1,4 @@
-"""New runs that begin with the networks of a checkpoint's folder."""
+"""New runs that start with the networks of a checkpoint's folder."""
 
 import re
 import shutil
@@ -29,7 +29,7 @@ def checkpoint_of(plan, folder):
 
 
 def check(checkpoint, *words):
-    """What `--resume CHECKPOINT` says before anything starts."""
+    """The message of `--resume CHECKPOINT` before anything starts."""
     check_networks(Resumption(checkpoint), plan_of(*words, checkpoint=checkpoint))
 
 

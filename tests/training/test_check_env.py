@@ -1,4 +1,4 @@
-"""`savanna check-env`: every kind of mistake is found, and by the check that is meant to."""
+"""`savanna check-env`: every kind of mistake is found, and by the right check."""
 
 import json
 import textwrap
@@ -47,7 +47,7 @@ class Env(gym.Env):
         return picture
 '''
 
-# case: (the check that must find it, its verdict, a word of what it says, what is changed)
+# case: (the check that must find it, its verdict, a word of its message, what is changed)
 BROKEN = {
     "continuous actions": (
         "spaces",
@@ -376,7 +376,8 @@ def folder(tmp_path, monkeypatch):
 
 
 def write(folder, name, change="") -> str:
-    """A module with the good environment, or with a class that spoils it; `module:Class`."""
+    """A module with the good environment, or with a class that breaks it; returns
+    `module:Class`."""
     module = f"checked_{name.replace(' ', '_')}"
     text = GOOD
     if change:

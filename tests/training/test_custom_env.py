@@ -1,4 +1,4 @@
-"""Environments of the user's own: found, trained on, evaluated, resumed, exported."""
+"""The user's own environments: found, trained on, evaluated, resumed, exported."""
 
 import json
 import re
@@ -29,7 +29,7 @@ def documented() -> str:
 
 @pytest.fixture(scope="module")
 def walked(tmp_path_factory) -> Path:
-    """A folder in which the documented environment was trained on, as the command is installed:
+    """A folder in which the documented environment was trained on, as with the installed command:
     without the working folder on Python's path."""
     folder = tmp_path_factory.mktemp("walked")
     (folder / "my_env.py").write_text(documented())
@@ -155,7 +155,7 @@ def make(render_mode=None):
 
 @pytest.fixture
 def files(tmp_path, monkeypatch) -> Path:
-    """Modules of a user, most of them wrong."""
+    """A user's modules, most of them wrong."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "user_env.py").write_text(documented() + "\n\nNUMBER = 3\n")
     (tmp_path / "user_lost.py").write_text("\nimport not_installed_anywhere\n")

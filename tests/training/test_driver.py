@@ -1,4 +1,4 @@
-"""The driver: no sample is lost to a slow learner, and which errors it goes on after."""
+"""The driver: a slow learner loses no sample, and after which errors it continues."""
 
 import contextlib
 from collections import Counter
@@ -20,7 +20,7 @@ from savanna.algorithms.maddpg.algorithm import MADDPG
 
 
 def driver(error, restart=True):
-    """An Impala whose only env runner answers with `error`; what it was asked since is kept."""
+    """An Impala whose only env runner answers with `error`; later requests are recorded."""
     asked = []
     manager = SimpleNamespace(
         fetch_ready_async_reqs=lambda **_: [ResultOrError(error=error)],
@@ -59,7 +59,7 @@ def test_an_error_inside_an_env_runner_ends_the_run():
 
 
 class Runners:
-    """Env runners that have every fragment ready before it can be fetched."""
+    """Env runners that always have a fragment ready."""
 
     def __init__(self, count, most):
         self.under_way, self.most, self.asked = [0] * count, most, 0
@@ -85,7 +85,7 @@ class Fragment(list):
 @pytest.mark.parametrize("kind", [Impala, MADDPG])
 @pytest.mark.parametrize("per_batch", [1, 3])
 def test_a_slow_learner_learns_from_every_sample_and_none_pile_up(kind, per_batch):
-    """Four env runners as fast as can be; at most two fragments of each are not learned from."""
+    """Four env runners at full speed; at most two fragments of each are unused."""
     runners, learned = Runners(4, most=2), []
     algorithm = object.__new__(kind)
     algorithm.env_runner_group = SimpleNamespace(
@@ -113,7 +113,7 @@ def test_a_slow_learner_learns_from_every_sample_and_none_pile_up(kind, per_batc
 
 
 def test_a_second_restore_replaces_what_the_first_brought(monkeypatch):
-    """As for a trial that is resumed, fails and is tried again."""
+    """As in a trial that is resumed, fails and is retried."""
     monkeypatch.setattr(Algorithm, "set_state", lambda self, state: None)
     algorithm = object.__new__(MADDPG)
     algorithm._steps_by_node = Counter()

@@ -1,4 +1,4 @@
-"""What a person is told of a run that failed."""
+"""What users are told about a failed run."""
 
 import threading
 from types import SimpleNamespace

@@ -1,4 +1,4 @@
-"""Films while training goes on: when, of what, and what happens where one fails."""
+"""Films during training: when, of what, and what happens if one fails."""
 
 from types import SimpleNamespace
 
@@ -67,7 +67,7 @@ def test_a_film_that_cannot_be_stored_is_a_line_in_the_log(broken, tmp_path, cap
 
 
 class OnADevice(torch.nn.Module):
-    """Acts only on the CPU, as its inputs are there; where it is kept it is not."""
+    """Acts only on the CPU, where its inputs are; it is kept elsewhere."""
 
     device, action_space = "cuda", gym.spaces.Discrete(5)
 

@@ -23,7 +23,7 @@ CPU = torch.device("cpu")
 
 
 class ScriptedModule(TorchRLModule):
-    """A policy that is sure of its action, which depends on every pixel of the stack."""
+    """A deterministic policy whose action depends on every pixel of the stack."""
 
     def _forward(self, batch, **kwargs):
         observations = batch[Columns.OBS].flatten(1).long()
@@ -49,7 +49,7 @@ def scripted_runner(fragments: int) -> tuple[AtariEnvRunner, list]:
 
 @pytest.fixture(scope="module")
 def played() -> list:
-    """Pong's first episode ends after about 760 agent steps of such play."""
+    """With this policy, Pong's first episode ends after about 760 agent steps."""
     return scripted_runner(fragments=16)[1]
 
 

@@ -1,4 +1,4 @@
-"""Runs of one command, looked at together: statistics, ranking, the listing and the page."""
+"""Runs of one command as a group: statistics, ranking, the listing and the page."""
 
 import json
 import math
@@ -17,7 +17,7 @@ from savanna.runs.group import find_group
 
 
 def add(root, returns, *, drawn, name="20260301T080000Z-abcd", status=None, steps=1000):
-    """A run of a group; it has an iteration for each of `returns`."""
+    """A run of a group, with one iteration per return in `returns`."""
     number = len(list(root.glob("pong/2*")))
     run = RunDirectory(root / "pong" / f"{name[:-5]}-s{drawn.get('seed', 0)}-{number:03d}")
     run.path.mkdir(parents=True)

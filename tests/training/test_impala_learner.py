@@ -1,4 +1,4 @@
-"""The learner on made-up fragments: what it learns from, and what it must not see."""
+"""The learner on artificial fragments: what it learns from, and what it must not see."""
 
 import dataclasses
 
@@ -92,7 +92,7 @@ def test_it_learns_which_action_pays(training):
 
 
 def test_resetting_rows_teach_nothing():
-    """Whatever stands in a row that is no agent step, the weights come out the same."""
+    """Whatever is in a row that is not an agent step, the resulting weights are the same."""
     fragment = make_fragment(np.random.default_rng(0), end=5)
     poisoned_rewards, poisoned_actions = fragment.rewards.copy(), fragment.actions.copy()
     poisoned_rewards[6], poisoned_actions[6] = 1e3, 5

@@ -103,7 +103,7 @@ def test_others_may_import_meanwhile():
 
 @pytest.mark.parametrize("module", ["training.py", "training/worlds.py"])
 def test_a_users_own_training_is_theirs(module, tmp_path):
-    """Case 07: a file or folder of that name beside the environment, and the environment in it."""
+    """Case 07: a file or folder of that name beside the environment, or containing it."""
     file = tmp_path / module
     file.parent.mkdir(exist_ok=True)
     file.write_text(WALK)

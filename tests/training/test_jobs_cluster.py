@@ -1,4 +1,4 @@
-"""The job commands against a real Ray head that asks for a token."""
+"""The job commands against a real Ray head that requires a token."""
 
 import contextlib
 import json
@@ -31,7 +31,7 @@ def free_ports(count):
 
 
 def job_environment():
-    """Without variables that lead to another cluster."""
+    """Without variables that point to another cluster."""
     return {k: v for k, v in os.environ.items() if not k.startswith("RAY_")}
 
 
@@ -160,7 +160,7 @@ def test_a_job_from_submit_to_fetch(head, run, succeeded):
     assert all((path / n).read_bytes() == (there / n).read_bytes() for n in names)
     assert run("evaluate", "--episodes", "1", state["run"]).returncode == 0
 
-    # evaluating changed the copy: it is not overwritten without being asked
+    # evaluating changed the copy: it is not overwritten unless requested
     (path / "metrics.csv").write_text("mine")
     refused = run("fetch", state["run"])
     assert refused.returncode == 2 and "--force" in refused.stderr
@@ -193,7 +193,7 @@ def test_a_killed_job_goes_on_and_a_stopped_one_leaves_a_checkpoint(head, run):
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
 
     def running():
-        """The job that has begun meanwhile, once its run has a checkpoint."""
+        """The job that has started in the meantime, once its run has a checkpoint."""
         states = json.loads(run("status", "--json").stdout)
         new = [j for j in states if j["job"] not in known and j["state"] == "running"]
         return new[0] if new and new[0]["resumable"] else None
@@ -257,7 +257,7 @@ def test_a_second_job_says_what_it_waits_for_and_starts_when_that_is_free(run):
 
 
 def test_a_large_run_is_fetched_in_pieces(head, run):
-    """What Ray reads among its logs: pieces of a file that is no text, from the middle on."""
+    """What Ray can read among its logs: pieces of a binary file, from the middle on."""
     folder = head / "results/pong/large"
     (folder / "checkpoint_000000").mkdir(parents=True)
     (folder / "config.json").write_text("{}")

@@ -1,4 +1,4 @@
-"""A run brought here in pieces, from a head that is away now and then and a run that goes on."""
+"""Fetching a run in pieces, from a head that is sometimes unreachable, while the run continues."""
 
 import io
 import random
@@ -21,9 +21,8 @@ MODEL = "checkpoint_000000/model.bin"
 
 
 class FakeHead:
-    """Runs the helper where it is told to, and reads files as Ray's agent does.
-
-    `cut`: after so many bytes of a file its connection breaks, once for every entry.
+    """Runs the helper in the given place, and reads files as Ray's agent does. `cut`: the
+    connection breaks after so many bytes of a file, once per entry.
     """
 
     def __init__(self, folder):

@@ -1,4 +1,4 @@
-"""Waiting for a job and following its log, over a cluster that is away now and then."""
+"""Waiting for a job and following its log on a cluster that is sometimes unreachable."""
 
 from types import SimpleNamespace
 
@@ -17,9 +17,8 @@ FAST = {"retry": 0.0}
 
 
 class FakeClient:
-    """Plays `script`, one entry a look: (status, its phases), or an exception.
-
-    `tails` are what following the log brings, one list for every time it is begun.
+    """Plays `script`, one entry per check: (status, its phases), or an exception. `tails` are the
+    results of following the log, one list for every start.
     """
 
     cluster = SimpleNamespace(name="fake", address="http://fake", results="/results")
@@ -216,7 +215,7 @@ REFUSED = (
 
 
 def test_a_refused_job_is_not_submitted_again(tmp_path, monkeypatch, capsys):
-    """A run that is still being written, above all: it would be refused again."""
+    """Above all a run that is still being written: it would be refused again."""
     monkeypatch.chdir(tmp_path)
     jobs = jobs_of(tmp_path, ("RUNNING", ""), ("FAILED", REFUSED))
     jobs.client.exit_code = 2

@@ -1,4 +1,4 @@
-"""What a job's state is, from Ray's status and the job's own phase lines; and those lines."""
+"""A job's state, from Ray's status and the job's own phase lines; and those lines."""
 
 import json
 import signal
@@ -87,7 +87,7 @@ def test_the_run_and_whether_it_can_go_on():
 
 @pytest.fixture
 def log(tmp_path, monkeypatch):
-    """The log of a job that this process is."""
+    """The log of a job that runs in this process."""
     monkeypatch.setenv("SAVANNA_JOB", "x")
     monkeypatch.setattr(phases, "_lasting", {})
     with (tmp_path / "job-driver-x.log").open("w") as stream:
@@ -138,7 +138,7 @@ def test_the_last_lines_say_all_there_is_to_know(log):
 
 
 def test_nothing_is_reported_outside_a_job(log, tmp_path, monkeypatch):
-    """Nor by what a job starts, and never is a report an error."""
+    """Nor by what a job starts; and reporting is never an error."""
     with (tmp_path / "other.log").open("w") as stream:
         phases.report("starting", stream)
     monkeypatch.delenv("SAVANNA_JOB")

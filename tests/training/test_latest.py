@@ -1,4 +1,4 @@
-"""`latest` where the file system has links, and where it has none: SMB shares, FAT."""
+"""`latest` on file systems with links and without: SMB shares, FAT."""
 
 import errno
 import os

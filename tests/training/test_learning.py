@@ -87,7 +87,7 @@ def test_resuming_keeps_what_was_learned(learned):
     assert before["agent_steps"] < rows[0]["agent_steps"] < before["agent_steps"] + 15_000
     assert rows[0]["seconds"] > before["seconds"]
     assert rows[0]["episodes_total"] >= before["episodes_total"]
-    # The window of the last 100 episodes goes on; a new network would stand at -20.7.
+    # The window of the last 100 episodes continues; a new network would be at -20.7.
     assert abs(rows[0]["episode_return_mean"] - before["episode_return_mean"]) < 1.0
     assert rows[0]["entropy"] < before["entropy"] + 0.15
 
@@ -95,7 +95,7 @@ def test_resuming_keeps_what_was_learned(learned):
 @pytest.mark.soak
 @pytest.mark.timeout(4000)
 def test_pong_is_solved(tmp_path):
-    """As `make train` does it, to its end."""
+    """As `make train` does it, until the end."""
     result = savanna("train", "pong", cwd=tmp_path, timeout=3900, fresh=True)
     assert result.returncode == 0, result.stderr
     run = RunDirectory.find("latest", tmp_path / "runs")
@@ -107,7 +107,7 @@ def test_pong_is_solved(tmp_path):
 @contextmanager
 def training(folder, *options):
     """`savanna train pong` in `folder`, once its run lists a checkpoint: a folder alone may be half
-    written, and who dies then has nothing to go on from."""
+    written, and a run that dies then has nothing to continue from."""
     command = savanna_command("train", "pong", *options, *SMALL, *QUICK)
     with started(command, cwd=folder, stderr=subprocess.PIPE, env=ours()) as process:
         wait_until(
@@ -119,7 +119,7 @@ def training(folder, *options):
 
 
 def processes(command, name):
-    """What Ray has started for `command` under this name."""
+    """Processes with this name that Ray has started for `command`."""
     children = psutil.Process(command.pid).children(recursive=True)
     return [p for p in children if p.cmdline() and p.cmdline()[0].startswith(name)]
 
@@ -128,7 +128,7 @@ def processes(command, name):
     ("process", "options"), [("ray::AtariEnvRunner", ()), ("ray::Impala", ("--max-failures", "1"))]
 )
 def test_a_killed_process_does_not_end_the_run(tmp_path, process, options):
-    """A lost env runner is replaced; a lost trial goes on from its last checkpoint."""
+    """A lost env runner is replaced; a lost trial continues from its last checkpoint."""
     with training(
         tmp_path, "--stop", "none", "--stop", "iterations=6", "--checkpoint-freq", "1", *options
     ) as command:

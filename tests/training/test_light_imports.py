@@ -1,4 +1,4 @@
-"""What reading a run imports: it works where nothing can train, and at once."""
+"""What reading a run imports: it works where nothing can train, and quickly."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""What this machine offers, found without Ray."""
+"""This machine's resources, found without Ray."""
 
 import os
 from pathlib import Path
@@ -33,7 +33,7 @@ V1 = "5:cpuacct:/box\n4:cpu,cpuset:/box\n1:name=systemd:/box\n"
         ({"proc/self/cgroup": "0::/\n", "sys/fs/cgroup/cpu.max": "100000 100000\n"}, 1),
         ({"proc/self/cgroup": "0::/\n", "sys/fs/cgroup/cpu.max": "350000 100000\n"}, 3),
         ({"proc/self/cgroup": "0::/\n", "sys/fs/cgroup/cpu.max": "50000 100000\n"}, 1),
-        # The group above has less.
+        # The parent group has less.
         (
             {
                 "proc/self/cgroup": "0::/a/b\n",
@@ -42,7 +42,7 @@ V1 = "5:cpuacct:/box\n4:cpu,cpuset:/box\n1:name=systemd:/box\n"
             },
             2,
         ),
-        # A container sees its own group at the top, under the name that it has on the host.
+        # A container sees its own group as the root, but with its name on the host.
         (
             {
                 "proc/self/cgroup": V1,
@@ -101,7 +101,7 @@ def test_hidden_gpus_do_not_count(there, shown, gpus, monkeypatch):
 
 
 def test_it_is_what_ray_counts():
-    """Ray, which is not asked any more, sees the same."""
+    """Ray, which is no longer asked, sees the same."""
     from ray._private.accelerators.nvidia_gpu import NvidiaGPUAcceleratorManager
 
     assert visible_gpus() == NvidiaGPUAcceleratorManager.get_current_node_num_accelerators()

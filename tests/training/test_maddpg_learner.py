@@ -80,7 +80,7 @@ def test_rows_hold_what_happened_in_the_worlds():
     layout = config.layout()
     batch = layout.batch(torch.from_numpy(first.rows))
     assert len(first) == 200 and len(first.episodes) == 8
-    # What follows a step is what the next one is taken from, except at an episode's end.
+    # A step's next observation is the one the next step starts from, except at an episode's end.
     seen = batch.observations.reshape(25, 8, -1)
     following = batch.next_observations.reshape(25, 8, -1)
     assert torch.equal(following[:-1], seen[1:])
@@ -119,7 +119,7 @@ def test_noise_is_spread_evenly_over_the_worlds_of_all_env_runners(worlds, env_r
     noise = np.stack(every, axis=1).ravel()
     count = len(noise)
     assert abs(noise.mean() - 0.1) < 0.1 / count
-    # One world at most too many or too few below any level, as if they stood in line.
+    # At most one world too many or too few below any level, as if they were evenly spaced.
     levels = np.sort(noise) / 0.2
     assert np.abs(levels - (np.arange(count) + 0.5) / count).max() < 2 / count
     neighbours = np.convolve(noise, np.ones(36) / 36, "valid") if count >= 36 else noise.mean()
@@ -207,7 +207,7 @@ def storages(parameters):
 
 
 def check_that_stacks_are_the_networks(learner):
-    """Every parameter of every network lies in one of the stacks, and acts as it does there."""
+    """Every parameter of every network is in one of the stacks, and has the same effect there."""
     rule = learner._update_rule
     ensembles = (rule.actors, rule.average_actors, rule.target_actors, *rule.critics)
     ensembles += tuple(rule.target_critics)
@@ -236,7 +236,7 @@ def test_what_a_checkpoint_gives_the_networks_is_what_the_stacks_learn_with(shar
         found = check_that_stacks_are_the_networks(restored)
         assert (
             restored._actor_updates == learner._actor_updates
-        )  # the mean of the actors goes on, too
+        )  # the mean of the actors continues, too
         for one, other in zip(found, wanted, strict=True):
             torch.testing.assert_close(one, other)
 

@@ -12,7 +12,7 @@ from savanna.envs.particle.world import make_worlds
 
 
 def learn(config: MADDPGConfig, updates: int) -> list[float]:
-    """Returns of the last 300 episodes on the way."""
+    """Returns of the last 300 episodes during training."""
     runner = ParticleEnvRunner(config=config, worker_index=1)
     learner = config.get_default_learner_class()(
         config=config, module_spec=config.get_multi_rl_module_spec()

@@ -65,7 +65,7 @@ def make_rows(layout, seed=1):
 
 
 def gradients(ensembles):
-    """The gradient of each network's parameters, by where these lie in memory."""
+    """The gradient of each network's parameters, by their address in memory."""
     return {
         stacked.data[place].data_ptr(): stacked.grad[place]
         for ensemble in ensembles
@@ -107,7 +107,7 @@ def test_the_critic_sees_all_observations_then_all_actions_in_the_worlds_order()
 
 
 def test_a_shared_critic_sees_its_agent_then_its_kind_then_all_others_in_one_order():
-    """Five agents of two kinds among each other: 0, 2 and 3 share a critic, 1 and 4 another."""
+    """Five agents of two kinds, mixed: 0, 2 and 3 share a critic, 1 and 4 another."""
     layout = Layout((1,) * 5, (1,) * 5, discrete=False)
 
     def see(agent, kind):
@@ -125,7 +125,7 @@ def test_a_shared_critic_sees_its_agent_then_its_kind_then_all_others_in_one_ord
 
 @pytest.mark.parametrize("continuous", [False, True])
 def test_agents_of_one_kind_are_exchangeable_for_their_critic(continuous):
-    """Two agents of a kind that change places get each other's value, whatever the rest does."""
+    """Two agents of a kind that swap places get each other's value, whatever the others do."""
     layout = Layout((3, 4, 3, 4), (2, 5, 2, 5), discrete=not continuous)
     modules = [make_module(i, layout, continuous=continuous) for i in range(2)] * 2
     update = Update(modules, layout, Settings((False,) * 4))
@@ -249,7 +249,7 @@ def test_the_actors_gradient_is_that_of_their_own_critics_through_their_own_acti
 
 
 def test_discrete_actors_learn_to_choose_what_their_critic_values():
-    """Critics that say: action 1 is worth 1 to its agent, everything else nothing."""
+    """Critics for which action 1 is worth 1 to its agent, and everything else 0."""
     update, modules, layout = make_update(logit_penalty=0.0, local=(True, True, True))
     with torch.no_grad():
         for agent, module in enumerate(modules):

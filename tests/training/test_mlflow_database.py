@@ -1,4 +1,4 @@
-"""MLflow's database: whole or not there, for several runs at once, in folders of any name."""
+"""MLflow's database: complete or not there, for several runs at once, in folders of any name."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def tracked(*arguments: object) -> dict[str, Any]:
 
 
 def stored(file: Path) -> dict[str, int]:
-    """Name -> recorded iterations of the runs that MLflow says have ended well."""
+    """Name -> recorded iterations of the runs that have succeeded according to MLflow."""
     with contextlib.closing(sqlite3.connect(file)) as database:
         query = (
             "SELECT name, count(*) FROM runs JOIN metrics USING (run_uuid)"
@@ -66,7 +66,7 @@ def refuse(code: int) -> Any:
 
 @pytest.fixture(scope="module")
 def cut_off(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A file that MLflow was killed over, making it on the spot."""
+    """A file that MLflow was killed while creating in place."""
     file = tmp_path_factory.mktemp("cut off") / "mlflow.db"
     program = (
         "import sys, mlflow, tracked_run; tracked_run.die_in_a_migration();"

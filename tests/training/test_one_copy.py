@@ -1,4 +1,4 @@
-"""The copy of a run in a storage: what it holds, and which of two copies is the newer one."""
+"""The copy of a run in storage: what it contains, and which of two copies is newer."""
 
 import contextlib
 import json

@@ -149,7 +149,7 @@ def test_a_run_is_resumed_in_place_from_any_folder(copied, tmp_path):
 
 
 def test_commands_together_make_whole_runs_each(tmp_path):
-    """One runs folder, one experiment; none needs what another deletes."""
+    """One runs folder, one experiment; no run needs what another deletes."""
     few = ("--stop", "iterations=3", "--address", "local", "--num-env-runners", "0")
     command = savanna_command("train", "cartpole", *few, *QUICK)
     pipes = {"stdout": PIPE, "stderr": PIPE}

@@ -90,7 +90,7 @@ NO_VALUES.remove(("--final-reward", "-1.5"))  # a return may be that
 @pytest.mark.parametrize(("flag", "wrong"), NO_VALUES)
 @pytest.mark.parametrize("form", ["{} {}", "{}={}"])
 def test_no_flag_takes_what_is_no_value_for_it(flag, wrong, form, capsys, tmp_path, monkeypatch):
-    """One line that names it, before anything is started."""
+    """One line that names the mistake, before anything starts."""
     monkeypatch.chdir(tmp_path)
     assert main(["train", "particle", *form.format(flag, wrong).split(" ")]) == 2
     told = capsys.readouterr().err.splitlines()

@@ -74,7 +74,7 @@ def test_metrics_hold_both_scales_and_what_people_understand(run):
         assert 0 < row["landmark_distance"] < 3
         assert np.isnan(row["catches"]) and np.isnan(row["adversary_return"])
     last = rows[-1]
-    assert last["agent_steps"] == 3 * 25 * last["episodes_total"]  # a decision of each agent
+    assert last["agent_steps"] == 3 * 25 * last["episodes_total"]  # one decision per agent
     assert all(np.isfinite(last[c]) for c in ("policy_loss", "value_loss", "learning_rate"))
 
 
@@ -169,7 +169,7 @@ def build_config(env, machine):
     return config.training(num_critics=1, share_parameters=False)
 EXPERIMENTS["particle"] = replace(before, build_config=build_config, film_every=1000)
 """
-"""Python starts every process with it: the preset's networks are others there."""
+"""Every Python process starts with it: the preset has other networks there."""
 
 
 def test_resuming_goes_on_as_before_whatever_the_preset_is(spread, tmp_path):
@@ -307,7 +307,7 @@ def test_mixed_teams_with_ddpg_adversaries(tmp_path):
     assert good + adversary == pytest.approx(float(rows[-1]["episode_return_mean"]), rel=1e-4)
     assert rows[-1]["old_return_mean"] == "nan" and float(rows[-1]["catches"]) >= 0
     assert np.isfinite(float(rows[-1]["entropy"])) and not list(run.videos.glob("*.mp4"))
-    # Every agent of its own spaces has a file, exchangeable ones share it.
+    # Every agent with its own spaces has a file; exchangeable ones share one.
     result = savanna("export", "latest", "--output", tmp_path / "out", cwd=tmp_path)
     description = json.loads(Path(result.stdout.strip()).read_text())
     files = [agent["file"] for agent in description["agents"].values()]

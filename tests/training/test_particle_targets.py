@@ -1,4 +1,4 @@
-"""When a run of a particle world ends: whose target return holds, on which scale it was given."""
+"""When a run of a particle world ends: which target return applies, and on which scale."""
 
 import json
 

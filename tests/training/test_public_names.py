@@ -1,4 +1,4 @@
-"""What packages offer is there whatever else was imported before."""
+"""Public names exist whatever was imported before."""
 
 import importlib
 import pkgutil

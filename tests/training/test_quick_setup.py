@@ -1,4 +1,4 @@
-"""What is left out at the start of a run, and that nothing else is."""
+"""What is skipped at the start of a run, and that nothing else is."""
 
 import sys
 

@@ -86,7 +86,7 @@ def show(tmp_path: Path) -> Callable[[int], str]:
 def test_live_line_is_rewritten_in_place(show: Callable[[int], str]) -> None:
     text = show(120)
     lines = [visible(line).strip("\r") for line in text.rstrip("\r\n").split("\n")]
-    # Two lines stand in the end: the message, and the last state of the live line.
+    # Two lines remain: the message, and the last state of the live line.
     assert len(lines) == 2
     assert lines[0].split("\r")[-1] == "checkpoint 1 written"
     last = lines[1].split("\r")[-1]

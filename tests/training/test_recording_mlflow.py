@@ -1,4 +1,4 @@
-"""MLflow tracking: what ends up in the store, and that a broken store disturbs nobody."""
+"""MLflow tracking: what ends up in the store, and that a broken store does no harm."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
 
 
 def warnings_of(run: RunDirectory, **settings: Any) -> list[str]:
-    """Track a run of one iteration; what is warned of."""
+    """Track a run of one iteration; returns the warnings."""
     warnings: list[str] = []
     recorder = MlflowTracking(warnings.append, **settings)
     recorder.start(run, CONFIG, False)
@@ -141,7 +141,7 @@ def test_a_server_that_is_slow_but_answers_is_waited_for(
     tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def join(thread: threading.Thread, timeout: float | None = None) -> None:
-        """The time that is waited is enough for one answer."""
+        """The waiting time is enough for one answer."""
         asked = len(server.asked)
         server.allowed.release()
         wait_until(lambda: len(server.asked) > asked or not thread.is_alive(), every=0.01)

@@ -71,7 +71,7 @@ def stored(azurite, tmp_path_factory):
 
 
 def has_key(content: bytes) -> bool:
-    """Whether the account key is there, as it is or as Ray Tune writes pickles: in hex."""
+    """Whether the account key occurs, plain or in hex, as Ray Tune writes pickles."""
     return KEY.encode() in content or KEY.encode().hex().encode() in content.lower()
 
 
@@ -93,7 +93,7 @@ def test_a_run_lands_in_azure_and_goes_on_from_there_alone(stored, azurite, tmp_
     assert not [name for name in everything if "experiment_state" in name or "tuner" in name]
     assert json.loads(there["config.json"])["options"]["storage"] == location
 
-    # Another machine: nothing but the storage, whose location comes from the environment.
+    # Another machine has only the storage, whose location comes from the environment.
     result = savanna(
         "train",
         "--resume",
@@ -193,8 +193,8 @@ def test_a_run_is_copied_while_it_grows_and_through_a_failure(azure, tmp_path, m
     def there() -> dict[str, bytes]:
         return contents(azure, "grows/results/cartpole/one")
 
-    # Until all of it is there: where a container goes in the middle of an upload, Azure's library
-    # tries again and again first.
+    # Wait until all of it is there: if a container disappears during an upload, Azure's library
+    # first retries many times.
     wait_until(lambda: "checkpoint_000000/checkpoint.json" in there())
     assert there()["metrics.csv"] == b"iteration\n1\n"
     assert "checkpoint_000000/file" in there()
@@ -203,7 +203,7 @@ def test_a_run_is_copied_while_it_grows_and_through_a_failure(azure, tmp_path, m
     wait_until(lambda: warnings)
     assert "no such container" in warnings[0] and "training continues" in warnings[0]
     wait_until(lambda: copier._process._process is not None)
-    copier._process._process.kill()  # as Azure's library does where credentials end
+    copier._process._process.kill()  # as Azure's library does when it runs out of credentials
     azure.filesystem.create_dir("grows")
     wait_until(lambda: there().get("metrics.csv") == b"iteration\n1\n2\n")
     wait_until(lambda: len(warnings) == 2)
@@ -266,7 +266,7 @@ def test_a_storage_that_does_not_work_is_one_line(
 
 
 def test_a_storage_without_credentials_is_one_line(azure, monkeypatch):
-    """pyarrow ends the process that asks: this must not be ours."""
+    """pyarrow ends the process that asks, which must not be ours."""
     monkeypatch.delenv("AZURE_STORAGE_KEY")
     monkeypatch.setenv("AZURE_STORAGE_BLOB_ENDPOINT", "https://127.0.0.1:1")
     monkeypatch.setenv("PATH", "")  # no `az` that someone is signed in with

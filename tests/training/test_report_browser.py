@@ -29,7 +29,7 @@ FLAGS = (
     "--virtual-time-budget=3000",
     "--dump-dom",
 )
-# The page stands in a frame, because a browser window cannot be as narrow as a phone.
+# The page is in a frame, because a browser window cannot be as narrow as a phone.
 WRAPPER = """<!doctype html>
 <iframe style="border:0;width:%dpx;height:1600px" srcdoc="%s"></iframe>
 <script>
@@ -92,7 +92,7 @@ def test_the_report_is_laid_out_without_errors(tmp_path: Path, width: int) -> No
         "summary",
     ]
     seen = look(write_report(make_run(tmp_path, config=config)), width, selectors)
-    assert seen["overflow"] <= width  # nothing sticks out sideways
+    assert seen["overflow"] <= width  # nothing overflows sideways
     for selector in selectors:
         boxes = seen["boxes"][selector]
         assert boxes, selector

@@ -1,4 +1,4 @@
-"""Axes and charts: nice numbers, honest thinning, gaps where values are missing."""
+"""Axes and charts: round numbers, honest thinning, gaps for missing values."""
 
 from __future__ import annotations
 

@@ -88,7 +88,7 @@ def test_other_settings_of_the_environment_begin_new_episodes():
 
 
 def test_which_environments_go_on_in_the_middle_of_an_episode():
-    """A pickle of others may be one of how to make them anew."""
+    """The pickle of other environments may only say how to create them again."""
     assert is_whole_in_a_pickle(Gymnasium("CartPole-v1", {}).make_flat())
     assert is_whole_in_a_pickle(RLlibWorld("simple_spread", {}))
     assert not is_whole_in_a_pickle(RLlibWorld("simple_spread", {"backend": "mpe2"}))

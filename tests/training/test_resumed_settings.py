@@ -1,4 +1,4 @@
-"""A resumed run is the run it was: its options, and the settings it was built with."""
+"""A resumed run keeps its options and the settings it was created with."""
 
 from dataclasses import replace
 

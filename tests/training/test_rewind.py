@@ -1,4 +1,4 @@
-"""Going back to an earlier checkpoint: what came after it no longer counts, and is not lost."""
+"""Going back to an earlier checkpoint: what came after it no longer counts, but is not lost."""
 
 import pytest
 from command import savanna
@@ -91,7 +91,7 @@ def test_a_resumed_run_has_one_branch(run, copied):
 
 
 def test_early_and_middle_go_by_iterations(tmp_path):
-    """Episodes of a world count back where a run goes on with more env runners."""
+    """Episodes per world decrease if a run continues with more env runners."""
     films = [
         tmp_path / f"episode-{name}.mp4"
         for name in (

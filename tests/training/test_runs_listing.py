@@ -1,4 +1,4 @@
-"""`savanna runs` and its like beside files that a full disk or a killed copy left behind."""
+"""`savanna runs` and similar commands with files that a full disk or a killed copy left."""
 
 import json
 import shutil
@@ -18,7 +18,7 @@ BROKEN = {
 
 @pytest.fixture
 def root(tmp_path):
-    """A good run, and an older one to be broken."""
+    """A good run, and an older one for tests to break."""
     run = make_run(tmp_path)
     shutil.copytree(run.path, tmp_path / "pong" / "20250101T000000Z-s0")
     return tmp_path

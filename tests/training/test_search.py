@@ -35,7 +35,7 @@ def test_what_is_drawn_arrives(experiment, key, space, value):
     content = plan.content_with({key: value})
     assert content["overrides"][key] == value and plan.content["overrides"][key] == space
     if outer == "env_config":
-        assert content["env_config"][inner] == value  # what the run is evaluated in
+        assert content["env_config"][inner] == value  # the setting that evaluation uses
     elif outer == "model_config":
         assert content["rllib"]["_model_config"][inner] == value
 

@@ -1,4 +1,4 @@
-"""Several seeds of the same settings, and searches: what is asked for, and what comes of it."""
+"""Several seeds of the same settings, and searches: the request and the result."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Runs as users have them: started, resumed, interrupted, failed, searched."""
+"""Runs as users run them: started, resumed, interrupted, failed, searched."""
 
 import csv
 import json
@@ -137,7 +137,7 @@ def test_a_signal_leaves_a_checkpoint_and_says_how_to_resume(tmp_path, number, c
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     with started(command, cwd=tmp_path, env=ours(), **pipes) as process:
         wait_until(lambda: list(tmp_path.glob("runs/cartpole/*/metrics.csv")), process=process)
-        # As a terminal does it: to every process of the group.
+        # As a terminal does: to every process of the group.
         os.killpg(process.pid, number) if number == signal.SIGINT else process.send_signal(number)
         _, errors = finish(process, 120)
     assert process.returncode == code, errors

@@ -1,4 +1,4 @@
-"""Settings that none of our algorithms reads are refused by each, with what counts instead."""
+"""Every algorithm of ours refuses settings that it does not read, and names the alternative."""
 
 import math
 

@@ -20,7 +20,7 @@ from savanna.session.startup import PHASES, Startup, TrialStartup, as_text
 
 @pytest.fixture
 def no_ray(monkeypatch, tmp_path):
-    """A folder of one's own, and a Ray that must not be started."""
+    """An empty folder, and a Ray that must not be started."""
     import ray
 
     def refuse(*arguments, **options):

@@ -28,7 +28,7 @@ class Still:
 
 
 class Gaussian(torch.nn.Module):
-    """As RLlib's networks: means and logarithms of deviations, here always the same."""
+    """Like RLlib's networks: means and logarithms of deviations, here constant."""
 
     action_space = gym.spaces.Box(0, 1, (3,))
 
@@ -63,7 +63,7 @@ def test_a_film_shows_the_first_episode_of_an_evaluation(team):
 
 
 def test_runs_of_any_algorithm_train_in_other_worlds():
-    """Even a run whose own seed is that of evaluation."""
+    """Even a run with the same seed as evaluation."""
     worlds = make_worlds("simple_spread", 16, continuous=True)
     played = worlds.reset(episode_seeds(SEED, 16))[0]
     baseline = RLlibWorld("simple_spread", {"continuous": True})
@@ -80,7 +80,7 @@ def test_runs_of_any_algorithm_train_in_other_worlds():
 
 
 def test_a_gaussian_of_rllib_acts_as_rllib_lets_it_act():
-    """The mean where it does not explore; drawn, as wide as in training."""
+    """The mean without exploration; else drawn, as wide as in training."""
     network = Gaussian(-3.0, 0.0, 0.4, -1.0, -2.0, 0.0)
     policy, seen = Policy(network), np.zeros((20_000, 4), np.float32)
     best = policy.act(seen[:2])

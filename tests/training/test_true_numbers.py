@@ -1,4 +1,4 @@
-"""The numbers of a row are those of the episodes that were played, in resumed runs too."""
+"""A row's numbers are those of the episodes that were played, also in resumed runs."""
 
 import json
 import math
@@ -54,7 +54,7 @@ class Counted(gym.Env):
 
 
 def check(row: dict[str, float], played: list) -> None:
-    """`row` against the (return, length) of all episodes that had ended by then."""
+    """Compare `row` with the (return, length) of all episodes that had ended so far."""
     assert row["episodes_total"] == len(played)
     returns, lengths = zip(*played[-100:], strict=True)
     assert row["episode_return_mean"] == pytest.approx(mean(returns), rel=1e-5)
@@ -166,7 +166,7 @@ def test_a_trial_that_is_tried_again_counts_its_episodes_once():
 
 @pytest.mark.parametrize("ended", [0, 1, 2])
 def test_episodes_come_through_however_few_end_in_an_iteration(ended):
-    """Good policies play long: RLlib makes a list of one item that item."""
+    """Good policies play long episodes: RLlib replaces a list of one item by that item."""
     runner, algorithm = MetricsLogger(), MetricsLogger(root=True)
     for _ in range(ended):
         report(runner, Episode(500.0, 500))

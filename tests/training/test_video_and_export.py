@@ -128,7 +128,7 @@ def test_a_model_that_acts_differently_is_refused(pong, tmp_path, monkeypatch):
 
 
 def test_export_without_onnx_says_where_to_do_it(cartpole, monkeypatch):
-    """As in the images, which leave it out."""
+    """As in the images, which do not contain it."""
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(UsageError, match="savanna fetch"):
         export(cartpole)

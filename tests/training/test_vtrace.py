@@ -101,7 +101,7 @@ def test_on_policy_it_is_the_discounted_return():
 
 
 def test_nothing_leaks_over_the_end_of_an_episode():
-    """The rows after an end may hold anything without changing the rows before it."""
+    """The rows after an end may contain anything without changing the rows before it."""
 
     def targets(after: float) -> torch.Tensor:
         terminated = torch.tensor([[False], [True], [False], [False]])

@@ -1,4 +1,4 @@
-"""What a run waits for while others have the cluster."""
+"""What a run waits for while others use the cluster."""
 
 import io
 
@@ -15,7 +15,7 @@ MINE = Reservation("02", False, {"CPU": 2.0})
     ("reservations", "free", "says"),
     [
         ([PONG, MINE], {"CPU": 1.0}, "3 of 4 CPUs are taken by pong-1"),
-        ([MINE], {}, "4 of 4 CPUs are taken"),  # by tasks of whoever
+        ([MINE], {}, "4 of 4 CPUs are taken"),  # by someone else's tasks
         (
             [Reservation(job, True, {"CPU": 1.0}) for job in ("01", "03", "04", "05")] + [MINE],
             {},
@@ -36,7 +36,7 @@ MINE = Reservation("02", False, {"CPU": 2.0})
             "it needs 2 CPUs in all, and no node has room for one of its processes",
         ),
         ([PONG, MINE, Reservation("02", True, {"CPU": 1.0})], {}, None),  # a search's next trial
-        ([PONG], {}, None),  # it has asked for nothing yet
+        ([PONG], {}, None),  # it has requested nothing yet
     ],
 )
 def test_what_a_job_waits_for(reservations, free, says):

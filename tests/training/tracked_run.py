@@ -1,8 +1,8 @@
 """Runs that are tracked by MLflow without training.
 
-As a program, `tracked_run.py ROOT NAME ITERATIONS [killed]`, one in a process of its own: it prints
-what it is warned of. It begins when the file ROOT/go is there, so that several begin at once;
-`killed`: by itself, in the middle of a migration of MLflow's database.
+As a program, `tracked_run.py ROOT NAME ITERATIONS [killed]`, one in its own process: it prints its
+warnings. It starts when the file ROOT/go exists, so that several start at once; `killed`: it kills
+itself in the middle of a migration of MLflow's database.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from savanna.runs.directory import RunDirectory
 
 
 def track(run: RunDirectory, numbers: range, *, resumed: bool = False, **end: Any) -> list[str]:
-    """Track iterations `numbers` of `run`; what is warned of."""
+    """Track iterations `numbers` of `run`; returns the warnings."""
     warnings: list[str] = []
     recorder = MlflowTracking(warnings.append, flush_seconds=0.05, patience=PATIENCE)
     recorder.start(run, run.config, resumed)

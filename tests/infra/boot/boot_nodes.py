@@ -1,4 +1,4 @@
-"""Nodes that the tests here boot or render."""
+"""Nodes that these tests boot or render."""
 
 from dataclasses import replace
 

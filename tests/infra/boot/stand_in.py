@@ -21,7 +21,7 @@ FOLDER = Path(__file__).parent / "machine"
 NAME = "savanna-boot-test"
 SUBNET = "172.29.77"
 MACHINE_SECONDS = 400  # that the image of a kind of machine may take to build
-# What Docker's client can name; a host that has all of them could as well use --privileged.
+# Those that Docker's client can name; with all of them it amounts to --privileged.
 UNKNOWN_TO_DOCKER = {"CHECKPOINT_RESTORE", "BPF", "PERFMON"}
 # In the order of their bits.
 CAPABILITIES = re.findall(
@@ -58,7 +58,7 @@ def build(target):
 
 
 def host_capabilities():
-    """Those this host may give away, as `docker run --cap-add` wants them."""
+    """The capabilities that this host can grant, as `docker run --cap-add` expects them."""
     status = Path("/proc/self/status").read_text()
     bits = int(re.search(r"CapBnd:\s*(\w+)", status).group(1), 16)
     have = [name for bit, name in enumerate(CAPABILITIES) if bits >> bit & 1]
@@ -67,7 +67,7 @@ def host_capabilities():
 
 @contextmanager
 def cleaned_up():
-    """No machine or network of ours before, and none after."""
+    """No machine or network of ours before and after."""
     clean_up()
     try:
         yield
@@ -147,19 +147,19 @@ class Machine:
         return self.run("docker", "exec", "savanna", *command, check=check)
 
     def journal(self):
-        """All that the machine's services and the kernel of its boot said."""
+        """The log of the machine's services and of the kernel since its boot."""
         return self.run("journalctl", "--no-pager", "-o", "cat", check=False)
 
     def said(self, unit="savanna-*"):
         return self.run("journalctl", "--no-pager", "-o", "cat", "-u", unit, check=False)
 
     def power_off(self):
-        """As Azure does to a machine it deallocates."""
+        """As Azure does with a machine that it deallocates."""
         docker("rm", "-f", "-v", self.name)
 
 
 def wait_for(what, condition, *machines):
-    """The first true value of `condition`; without one, fail with what the machines said."""
+    """The first true value of `condition`; if there is none, fail with the machines' logs."""
 
     def said():
         return "\n".join(f"--- {m.name}\n{m.said()[-3000:]}" for m in machines)
@@ -168,7 +168,7 @@ def wait_for(what, condition, *machines):
 
 
 class Registry:
-    """Debian's container registry, which trusts the stub's tokens, and our image in it."""
+    """Debian's container registry with our image; it trusts the stub's tokens."""
 
     def __init__(self, azure, folder):
         self.name, self.azure = f"{SUBNET}.2:5000", azure

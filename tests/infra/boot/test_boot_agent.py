@@ -1,4 +1,4 @@
-"""What a node asks of Azure, against a stub that knows who may do what."""
+"""A node's calls to Azure, against a stub that knows who may do what."""
 
 import json
 import tarfile
@@ -24,7 +24,7 @@ def azure():
 
 @pytest.fixture
 def node(azure, tmp_path, monkeypatch):
-    """The environment of a node whose Azure is the stub; the folder of its files."""
+    """The environment of a node whose Azure is the stub; returns the folder of its files."""
     settings = {
         **facts(),
         "METADATA_ENDPOINT": azure.url,
@@ -47,7 +47,7 @@ def node(azure, tmp_path, monkeypatch):
 
 @pytest.fixture
 def commands(monkeypatch):
-    """The machine's commands are noted, not run."""
+    """The machine's commands are recorded, not run."""
     ran = []
     monkeypatch.setattr(stop, "run", lambda *words, **_: ran.append(words) or True)
     monkeypatch.setattr(stop, "DEALLOCATE_PAUSE", 0.01)

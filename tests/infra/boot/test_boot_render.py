@@ -1,4 +1,4 @@
-"""The user data: what is in it, what may not be, and that every part is well formed."""
+"""The user data: what it contains, what it must not contain, and that all parts are well formed."""
 
 import ast
 import base64

@@ -1,4 +1,4 @@
-"""node.sh with a Docker that does as told: every step, what is repeated, and giving up."""
+"""node.sh with a scripted Docker: every step, what is repeated, and giving up."""
 
 import os
 from contextlib import ExitStack
@@ -12,7 +12,7 @@ from waiting import PATIENCE, wait_until
 from infra.facts import facts
 
 TOKEN = "f" * 64
-# Notes every call; its answers are files in $FAKE.
+# Records every call; its answers are files in $FAKE.
 DOCKER = r"""#!/bin/bash
 echo "docker $*" >> "$FAKE/calls"
 case "$*" in
@@ -47,7 +47,7 @@ class Node:
 
     def __init__(self, azure, folder, stack):
         self.azure, self.folder, self.fake = azure, folder, folder / "fake"
-        self.stack = stack  # ends what is started
+        self.stack = stack  # ends what was started
         self.bin = folder / "bin"
         for name in ("fake", "bin", "run", "logs", "state"):
             (folder / name).mkdir()
@@ -163,7 +163,7 @@ def test_docker_is_installed_where_it_is_missing(node):
 
 
 def without(name, folder):
-    """A folder with all of this machine's commands but one."""
+    """A folder with all of this machine's commands except one."""
     made = folder / "commands"
     made.mkdir()
     for directory in ("/usr/bin", "/bin", "/usr/sbin", "/sbin"):
@@ -229,7 +229,7 @@ def test_who_cannot_join_says_why_and_stops(node, azure, break_it, step, says):
         node.wait_for(lambda: azure.made("deallocate", identity))
         blobs = [c for c in azure.made("blob", identity) if c.detail.endswith("report.txt")]
         assert f"last step: {step};" in blobs[0].body.decode()
-    else:  # no identity, no call; the machine is powered off after some tries
+    else:  # no identity, no call; the machine is powered off after some attempts
         node.wait_for(lambda: "could not deallocate" in node.said())
     assert says in node.said() and f"step {step} failed" in node.said()
     assert "cpu-spot node: not in the cluster for 0.05 minutes" in node.said()

@@ -1,6 +1,6 @@
-"""The rendered user data on booted machines: a head and a worker that become a cluster, do a job,
-are evicted and stop what costs, and a stranger whom the registry refuses. One story, in order;
-Azure is a stub that knows who may do what, everything else is real."""
+"""The rendered user data on booted machines: a head and a worker that form a cluster, run a job,
+are evicted and stop themselves, and a stranger that the registry refuses. One story, in order;
+Azure is a stub that knows who may do what; everything else is real."""
 
 import io
 import json
@@ -34,7 +34,7 @@ print("RAN ON", sorted(ray.get([address.options(scheduling_strategy=o).remote() 
 while not pathlib.Path("/tmp/finish").exists():
     time.sleep(0.5)
 """
-# As a person on the head would: over loopback, with the token; no token on a command line.
+# As a person on the head would: over loopback, with the token, but not on a command line.
 CALL = """
 import json, os, sys, urllib.request
 path, body, token = sys.argv[1], sys.argv[2].encode() or None, sys.argv[3]
@@ -168,7 +168,8 @@ def test_a_job_runs_on_both(site):
 
 
 def test_no_secret_lies_about(site):
-    """Not the cluster's, nor any that the stub gave out: journal, logs, command lines, disk."""
+    """Neither the cluster's token nor any that the stub issued: journal, logs, command lines,
+    disk."""
     given = [TOKEN, *site.azure.issued]
     assert len(given) > 4
     for machine in (site.head, site.worker):
@@ -216,7 +217,7 @@ def test_an_eviction_drains_the_worker_then_acknowledges(site):
     assert nodes(head)[worker.address] == "DEAD"
     assert not azure.made("deallocate", "head-identity"), "its job was still running"
     head.inside("touch", "/tmp/finish")  # now it is idle
-    # The eviction is cancelled after all: it joins again. From here on its patience is a minute.
+    # The eviction is cancelled after all, so it joins again. From here on it waits only a minute.
     worker.run("sed", "-i", "s/^JOIN_MINUTES=.*/JOIN_MINUTES=1/", "/etc/savanna/node.env")
     worker.run("systemctl", "restart", "savanna-node")
     vm.events.clear()

@@ -1,4 +1,4 @@
-"""A subscription that is not there: the commands on PATH, and what they say."""
+"""A subscription that does not exist: the commands on PATH, and their answers."""
 
 import copy
 import io
@@ -22,7 +22,7 @@ TAGS = {
 
 
 def machine(name: str, size: str, address: str, **more: object) -> dict:
-    """As `az vm list --show-details` has it."""
+    """As in `az vm list --show-details`."""
     return {
         "id": f"{GROUP}/Microsoft.Compute/virtualMachines/{name}",
         "name": name,
@@ -37,7 +37,7 @@ def machine(name: str, size: str, address: str, **more: object) -> dict:
 
 
 def resource(kind: str, name: str, tags: dict | None = TAGS, group: str = GROUP) -> dict:
-    """As `az resource list` has it."""
+    """As in `az resource list`."""
     return {"id": f"{group}/{kind}/{name}", "name": name, "type": kind, "tags": tags}
 
 
@@ -46,7 +46,7 @@ def ray_node(address: str, head: bool = False, state: str = "ALIVE") -> dict:
 
 
 def usage(name: str, limit: int, used: int = 0) -> dict:
-    """As `az vm list-usage` has it: the numbers are texts."""
+    """As in `az vm list-usage`: numbers are strings."""
     return {
         "name": {"value": name, "localizedValue": name},
         "limit": str(limit),
@@ -150,7 +150,7 @@ GOOD = {
 
 
 class Cloud:
-    """The state that the stand-ins answer from, and what they were asked."""
+    """The state that the stand-ins answer from, and the calls they got."""
 
     def __init__(self, folder: Path, images: list[str], providers: tuple[str, ...]) -> None:
         self.folder = folder
@@ -191,8 +191,8 @@ class Cloud:
         monkeypatch.setenv("PATH", f"{self.commands}{os.pathsep}{path}" if with_tools else path)
 
     def answer_here(self, monkeypatch) -> None:
-        """Answer commands whose output is captured in this process, by the same script: a test
-        makes dozens, each of which would start a Python. Others are processes as they always are.
+        """Run the same script in this process for commands whose output is captured: a test makes
+        dozens, and each would start a Python. Other commands are still processes.
         """
         real = subprocess.run  # noqa: TID251 (what the tests' subject starts, not a test)
         script = compile(SCRIPT.read_text(), SCRIPT, "exec")
@@ -218,12 +218,12 @@ class Cloud:
         (self.folder / "state.json").write_text(json.dumps(self.state))
 
     def running(self, **changes: object) -> None:
-        """As after `make up`."""
+        """The state after `make up`."""
         deployed = ["foundation", "cluster"]
         self.save(**{**copy.deepcopy(RUNNING), "deployed": deployed, **changes})
 
     def calls(self, *words: str) -> list[list[str]]:
-        """Those that have been made and start with these words; the project comes second."""
+        """The recorded calls that start with these words; the project comes second."""
         log = self.folder / "calls.jsonl"
         made = [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
         return [

@@ -1,4 +1,4 @@
-"""A stack whose settings are known, over command lines that are not real."""
+"""A stack with known settings, and fake command lines."""
 
 import pytest
 from azure_cli import Cloud
@@ -12,7 +12,7 @@ PLANS: dict[str, plan.Plan] = {}
 
 
 def planned(given: plan.Given, now, prices) -> plan.Plan:
-    """The real plan, which takes seconds, once for the same settings."""
+    """The real plan, which takes seconds, only once for the same settings."""
     if repr(given) not in PLANS:
         PLANS[repr(given)] = plan.make(given, now, prices)
     return PLANS[repr(given)]
@@ -20,7 +20,7 @@ def planned(given: plan.Given, now, prices) -> plan.Plan:
 
 @pytest.fixture
 def cloud(tmp_path, monkeypatch) -> Cloud:
-    """A subscription in which `make up` works; its `state` is changed to break that."""
+    """A subscription in which `make up` works; tests change its `state` to break that."""
     images = [image.urn for image in os_images().values()]
     fake = Cloud(tmp_path, images, doctor.PROVIDERS)
     fake.environment(monkeypatch)
@@ -55,7 +55,7 @@ def operate(cloud, settings, capfd, monkeypatch):
 
 @pytest.fixture
 def operate_processes(cloud, settings, capfd):
-    """The same where every command is a process, as outside of tests."""
+    """The same, but every command is a process, as outside of tests."""
     return verbs(capfd)
 
 

@@ -1,8 +1,8 @@
 """Stands in for `az`, `pulumi`, `ssh`, `docker`, `make`: records calls, answers from a state file.
 
-Answers have the shape that the commands' documentation gives. `FAKE` is the folder with
-`state.json` and `calls.jsonl`; the name it is called by says which command it is. It is started
-hundreds of times: it imports little, no pathlib and no http.server.
+Answers have the format in the commands' documentation. `FAKE` is the folder with `state.json` and
+`calls.jsonl`; the name it is called by is the command. It is started hundreds of times, so it
+imports little: no pathlib and no http.server.
 """
 
 import json
@@ -159,7 +159,7 @@ def listen(port: int) -> None:
 
 
 def dashboard(port: int) -> str:
-    """As much of the head's dashboard as is asked."""
+    """As much of the head's dashboard as is used."""
     import socket
 
     granted = f"Authorization: Bearer {STATE['head_token']}".encode()
@@ -169,7 +169,7 @@ def dashboard(port: int) -> str:
             client, _ = server.accept()
             with client:
                 asked = client.recv(65536)
-                if asked:  # or somebody has only looked whether it listens
+                if asked:  # or somebody only checked whether it listens
                     known = granted in asked.split(b"\r\n")
                     status, body = (b"200 OK", nodes) if known else (b"401 Unauthorized", b"")
                     client.sendall(

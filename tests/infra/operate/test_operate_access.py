@@ -182,7 +182,7 @@ def test_a_machine_that_switched_itself_off_is_billed(operate, cloud):
 def test_in_a_group_of_others_status_shows_our_machines_alone(operate, cloud, settings):
     settings["resourceGroup"] = "shared"
     theirs = machine("payroll", "Standard_D16as_v6", "10.0.0.9", tags={})
-    # Azure need not give a scale set's tags to its machines.
+    # Azure does not have to copy a scale set's tags to its machines.
     ours = machine("savanna-dev-cpu_7", "Standard_D16as_v6", "10.0.0.9", tags=None)
     tags = {"savanna-project": "savanna", "savanna-stack": "dev-cpu", "savanna-expires": "x"}
     other_stack = machine("savanna-dev-cpu-head", "Standard_D16as_v6", "10.0.0.8", tags=tags)

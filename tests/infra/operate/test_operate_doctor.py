@@ -1,4 +1,4 @@
-"""`make doctor` tells everything that would go wrong, each with its fix."""
+"""`make doctor` reports everything that would go wrong, each with its fix."""
 
 import pytest
 from azure_cli import GOOD, sku, usage
@@ -187,6 +187,6 @@ def test_images_that_are_named_by_tag_need_what_builds_them(operate, cloud, sett
         assert words in out
     digest = "@sha256:" + "ab" * 32
     settings.update(cpuImage=f"savanna-cpu{digest}")
-    assert operate("doctor")[1].count("PROBLEM") == 2  # the wheel is for the cpu image alone
+    assert operate("doctor")[1].count("PROBLEM") == 2  # only the cpu image needs the wheel
     settings.update(gpuImage=f"savanna-gpu{digest}")
     assert operate("doctor")[0] == 0

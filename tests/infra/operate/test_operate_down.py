@@ -176,7 +176,7 @@ def test_purge_spares_a_foundation_that_other_clusters_may_use(operate, cloud):
 
 
 def test_the_head_is_asked_as_its_own_units_would():
-    # The agent's surroundings are what savanna-limits.service gives it, which stops the head too.
+    # The agent gets the same environment as from savanna-limits.service, which also stops the head.
     unit = (ROOT / "infra" / "boot" / "files" / "savanna-limits.service").read_text()
     words = shlex.split(STOP)
     given = [words[i + 1] for i, word in enumerate(words) if word == "-p"]

@@ -1,4 +1,4 @@
-"""`make e2e`: it is asked for explicitly, and whatever happens it destroys what it made."""
+"""`make e2e` must be requested explicitly, and destroys what it created whatever happens."""
 
 import shutil
 from pathlib import Path
@@ -27,7 +27,7 @@ def project(cloud, tmp_path, monkeypatch):
     )
     (tmp_path / "key.pub").write_text(plan.EXAMPLE_CLUSTER["sshPublicKey"])
     monkeypatch.setenv("E2E", "1")
-    # Tags of the stack that is made up here.
+    # Tags of the fictional stack.
     unique = "0a1b2c"
     monkeypatch.setattr(e2e.secrets, "token_hex", lambda _n: unique)
     tags = {
@@ -115,7 +115,7 @@ def test_it_destroys_also_when_something_fails(project, cloud, used, at, monkeyp
 
     if at != "up":
         monkeypatch.setattr(e2e, "_train", fail)
-    minutes = 0.01 if at == "up" else 0.2  # it waits in vain there
+    minutes = 0.01 if at == "up" else 0.2  # there, it waits in vain
     assert end_to_end(project, minutes) == (130 if at == "interrupt" else 1)
     assert destroyed(cloud) == ["cluster", "foundation"]
     assert not list(project.rglob("Pulumi.e2e-*"))

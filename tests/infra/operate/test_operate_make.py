@@ -1,4 +1,4 @@
-"""The Makefile's targets for Azure mean verbs and options that exist."""
+"""The Makefile's targets for Azure use verbs and options that exist."""
 
 import re
 import shlex
@@ -16,7 +16,7 @@ TARGETS = re.findall(r"^([a-z0-9]+):.*## ", SECTION, re.M)
 
 
 def command(target: str, *variables: str) -> list[str]:
-    """What `make` would run last, without its interpreter."""
+    """The last command that `make` would run, without its interpreter."""
     done = run(["make", "-n", "-s", target, *variables], cwd=ROOT, check=True)
     return shlex.split(done.stdout.splitlines()[-1].split(" -m ", 1)[1])
 

@@ -1,4 +1,4 @@
-"""Other commands: how they are run, and how they end."""
+"""Other commands: how they run, and how they end."""
 
 import os
 import signal
@@ -43,7 +43,7 @@ except KeyboardInterrupt:
 @pytest.mark.parametrize("when", ["late", "running"])
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_command_may_end_in_good_order(tmp_path, sent, when):
-    # Pulumi, killed at once, would leave its state locked, and nothing could be destroyed.
+    # If Pulumi were killed immediately, its state would stay locked and nothing could be destroyed.
     slow = tmp_path / "slow"
     slow.write_text(SLOW)
     slow.chmod(0o755)
@@ -51,7 +51,7 @@ def test_an_interrupted_command_may_end_in_good_order(tmp_path, sent, when):
         [sys.executable, "-c", CALLER, slow, when],
         cwd=ROOT,
         stderr=subprocess.DEVNULL,
-        # Where the tests themselves run in the background, SIGINT is ignored, also by children.
+        # If the tests themselves run in the background, they and their children ignore SIGINT.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     ) as process:
         wait_until(Path(f"{slow}.started").exists, process=process)

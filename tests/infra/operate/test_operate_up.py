@@ -1,4 +1,4 @@
-"""`make up`: what is run in which order, and what happens when something fails."""
+"""`make up`: what runs in which order, and what happens when something fails."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -87,7 +87,7 @@ def test_a_deployment_that_fails_says_so(operate, cloud, by_digest):
     assert code == 1 and "(SkuNotAvailable) no capacity" in err
     assert "`pulumi up --stack dev" in err and "Traceback" not in err
     assert "what was created so far exists and may cost money: make status, make down" in err
-    # Nothing else is tried a second time.
+    # Nothing else is retried.
     assert len([call for call in cloud.calls("pulumi", "up") if call[1] == "cluster"]) == 1
 
 
@@ -123,7 +123,7 @@ def test_machines_that_azure_has_not_made_are_missing_too(operate, cloud, by_dig
 @pytest.mark.parametrize(
     ("user", "roles", "given"),
     [
-        # Owner may hand out rights to secrets, and has none to read them.
+        # An Owner may grant permissions on secrets, but has none to read them.
         ({"name": "me", "type": "user"}, ["Owner"], ["object-of-me", "User"]),
         ({"name": "app", "type": "servicePrincipal"}, [], ["object-of-app", "ServicePrincipal"]),
         ({"name": "me", "type": "user"}, ["Key Vault Secrets Officer"], None),

@@ -54,7 +54,7 @@ def test_the_bill_follows_from_what_is_declared(plan):
     assert head.hourly == (head.price.usd, head.price.usd)
     spot = lines["pool cpu Standard_D16as_v6 spot"]
     demand = load().find("vm/Standard_D16as_v6", "eastus").usd
-    # No spot price in the table: what it costs on demand is the limit.
+    # No spot price in the table: the on-demand price is the limit.
     assert spot.at_most and spot.hourly == (demand, 4 * demand)
     calm = lines["pool calm Standard_D4as_v6"]
     assert calm.hourly == (0, 2 * calm.price.usd) and not calm.at_most
@@ -208,7 +208,7 @@ def test_wrong_input_is_one_line_and_exit_code_2(arguments, says, capsys):
 
 
 def test_a_broken_policy_is_exit_code_1(monkeypatch, capsys):
-    # The policies are the last word, also over what the programs were written to do.
+    # The policies have the last word, even over what the programs were written to do.
     monkeypatch.setattr("infra.policies.checks.TAGS", ("savanna-nonsense",))
     code, out, _ = run("--example", capsys=capsys)
     assert code == 1 and "policy owner-and-expiry: head-machine: tags: savanna-nonsense" in out

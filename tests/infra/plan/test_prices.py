@@ -1,4 +1,4 @@
-"""The price table, the user's own prices over it, and the refresh against a stub of Azure's API."""
+"""The price table, the user's own prices, and the refresh against a stub of Azure's API."""
 
 import json
 import re
@@ -122,7 +122,7 @@ ITEMS = [
 
 
 class Stub(BaseHTTPRequestHandler):
-    """Filters as OData does, for the operators that are used, and pages by two items."""
+    """Filters like OData, for the operators that are used, with two items per page."""
 
     def do_GET(self):
         query = parse_qs(urlsplit(self.path).query)

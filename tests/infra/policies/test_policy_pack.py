@@ -1,4 +1,4 @@
-"""The pack as Pulumi's engine meets it: a process that answers over gRPC."""
+"""The pack as Pulumi's engine sees it: a process that answers over gRPC."""
 
 import select
 import subprocess

@@ -1,4 +1,4 @@
-"""Each rule passes a good resource and catches what it is for; the pack runs the same functions."""
+"""Each rule accepts a good resource and catches a bad one; the pack runs the same functions."""
 
 import base64
 import copy
@@ -136,7 +136,7 @@ LINUX = "linuxConfiguration"
 
 
 def broken(name: str, *path: object, to: object) -> tuple[str, dict]:
-    """A good resource with the input at `path` set to another value (None: taken away)."""
+    """A good resource with the input at `path` set to another value (None: removed)."""
     type_, inputs = copy.deepcopy(GOOD[name])
     place = inputs
     for key in path[:-1]:

@@ -1,4 +1,4 @@
-"""Would Azure understand what the programs ask for? Its own types, and rules that no type says."""
+"""Would Azure understand the programs' requests? Its own types, and rules beyond types."""
 
 from copy import deepcopy
 from dataclasses import replace
@@ -204,7 +204,7 @@ def test_spot_is_deleted_and_has_a_price_and_the_rest_has_neither():
     assert profiles["spot"]["priority"] == "Spot"
     assert profiles["spot"]["evictionPolicy"] == "Delete"
     assert profiles["spot"]["billingProfile"] == {"maxPrice": 0.25}
-    # Azure announces the removal of a machine by hand for machines on demand alone.
+    # Azure announces removal by hand only for on-demand machines.
     notice = {"terminateNotificationProfile": {"enable": True, "notBeforeTimeout": "PT5M"}}
     assert profiles["steady"]["scheduledEventsProfile"] == notice
     assert "scheduledEventsProfile" not in profiles["spot"]
@@ -226,7 +226,7 @@ def test_every_size_gets_an_image_and_a_controller_that_it_boots_from(size):
 
 
 def test_machines_say_which_controller_they_boot_from(known):
-    # The sixth generation of sizes knows NVMe alone and refuses what is not said to.
+    # The sixth generation of sizes supports only NVMe and refuses images that do not declare it.
     head, cpu = known.one("VirtualMachine"), known.one("VirtualMachineScaleSet", "cpu-set")
     assert head.inputs["storageProfile"]["diskControllerType"] == "SCSI"
     profile = cpu.inputs["virtualMachineProfile"]["storageProfile"]
@@ -236,7 +236,7 @@ def test_machines_say_which_controller_they_boot_from(known):
 
 @pytest.mark.parametrize("name", VARIANTS)
 def test_nodes_can_be_deallocated(name):
-    # Azure cannot deallocate a machine whose disk is on its host, and ours stop themselves so.
+    # Azure cannot deallocate a machine whose disk is on its host, and that is how ours stop.
     for resource in cluster(**VARIANTS[name]).created():
         assert not [path for path, _ in walk(resource.inputs) if "diffDiskSettings" in path]
 

@@ -39,7 +39,7 @@ def python(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("installed") / "venv"
     run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
     (site,) = folder.glob("lib/python*/site-packages")
-    # Not what the pinned packages' own .pth files say: another checkout may be installed there.
+    # Without the pinned packages' .pth files: another checkout may be installed there.
     (site / "pinned.pth").write_text(sysconfig.get_paths()["purelib"])
     uv = Path(sys.executable).with_name("uv")
     install = [uv, "pip", "install", "-q", "--no-deps", "--no-build-isolation", "--editable", ROOT]
@@ -63,7 +63,7 @@ def test_a_program_runs_from_its_own_folder(python, name, tmp_path):
     seen = json.loads(result.stdout)
     expected = cluster() if name == "cluster" else foundation()
     assert seen["resources"] == len(expected.created())
-    # Found because it is installed: neither the folder nor the checkout is where Python looks.
+    # Found because it is installed: neither the folder nor the checkout is on Python's path.
     assert not {"", ".", str(ROOT), str(folder)} & set(seen["path"])
     assert str(ROOT / "infra" / "components" / "group.py") in seen["files"]
     assert set(seen["files"].values()) == {1}, "a file was loaded under two names"

@@ -1,4 +1,4 @@
-"""The engine that the other tests and `make plan` look through: does it see what matters?"""
+"""The engine behind the other tests and `make plan`: does it see what matters?"""
 
 import pytest
 

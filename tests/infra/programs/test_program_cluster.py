@@ -10,7 +10,7 @@ from example import CLUSTER, VARIANTS, cluster, foundation, foundation_outputs
 from infra.config.problems import SettingsError
 from infra.plan.engine import UNKNOWN
 
-# Runs that fail leave outputs behind that nobody asks for.
+# Failed runs leave outputs that nobody awaits.
 pytestmark = pytest.mark.filterwarnings("ignore:coroutine 'Output")
 MACHINES = {"VirtualMachine", "VirtualMachineScaleSet"}
 
@@ -20,7 +20,7 @@ def short(resource) -> str:
 
 
 def graph(run) -> dict[str, set[str]]:
-    """URN to what it needs: dependencies, the declared and those of its inputs, and its parent."""
+    """URN -> what it needs: dependencies, both declared and through inputs, and its parent."""
     needs = {}
     for r in run.resources:
         of_inputs = set().union(*r.options.property_dependencies.values(), set())
@@ -30,7 +30,7 @@ def graph(run) -> dict[str, set[str]]:
 
 
 def all_needs(run, urn: str) -> set[str]:
-    """Everything that must be there before `urn`, and goes after it."""
+    """Everything that must exist before `urn`, and is removed after it."""
     needs, found, todo = graph(run), set(), [urn]
     while todo:
         new = needs.get(todo.pop(), set()) - found
@@ -59,7 +59,7 @@ def test_a_first_preview_declares_what_an_update_makes(name):
 
 
 def test_the_program_itself_runs():
-    # Were the program not run, these would not follow its settings.
+    # If the program were not run, these would not follow its settings.
     run = cluster(name="other", pools="[{name: blue, size: Standard_D8as_v6, min: 3, max: 3}]")
     pool = run.one("VirtualMachineScaleSet").inputs
     assert pool["vmScaleSetName"] == "other-test-blue" and pool["sku"]["capacity"] == 3
@@ -168,7 +168,7 @@ def test_our_own_subnets_have_rules_and_one_way_out(known):
         assert subnet.options.property_dependencies["natGateway"] == {gateway.urn}
         rules = known.one("NetworkSecurityGroup", f"network-{role}-rules")
         assert subnet.options.property_dependencies["networkSecurityGroup"] == {rules.urn}
-    # No list of subnets inside the network: it would remove those that stand beside it.
+    # No inline list of subnets in the network: it would remove the separate ones.
     assert "subnets" not in known.one("VirtualNetwork").inputs
 
 

@@ -1,4 +1,4 @@
-"""The durable program as a whole: what it declares, how it is kept, what it tells the other."""
+"""The durable program as a whole: what it declares, how that is protected, and its outputs."""
 
 import pytest
 from example import foundation
@@ -60,7 +60,7 @@ def test_registry_and_vault_have_no_password(known):
     assert vault["properties"]["enableRbacAuthorization"] is True
     assert vault["properties"]["enableSoftDelete"] is True
     assert "accessPolicies" not in vault["properties"]
-    # Azure refuses false, and true could never be taken back.
+    # Azure refuses false, and true could never be undone.
     assert "enablePurgeProtection" not in vault["properties"]
 
 
@@ -89,7 +89,7 @@ def test_the_budget_counts_all_that_carries_the_tag(known):
     assert known.one("ResourceGroup").inputs["tags"]["savanna-project"] == "savanna"
     alerts = {(a["thresholdType"], a["threshold"]) for a in budget.inputs["notifications"].values()}
     assert alerts == {("Actual", n) for n in (50, 80, 100)} | {("Forecasted", n) for n in (80, 100)}
-    assert len(budget.inputs["notifications"]) <= 5  # as many as Azure takes
+    assert len(budget.inputs["notifications"]) <= 5  # as many as Azure allows
     assert budget.options.ignore_changes == ("timePeriod",)
 
 

@@ -1,4 +1,4 @@
-"""What the cluster's program tells its nodes, what they may do, and the token that they share."""
+"""What the cluster's program tells its nodes, their permissions, and their shared token."""
 
 import base64
 import secrets
@@ -9,7 +9,7 @@ from example import cluster, foundation_outputs
 
 from infra.plan.engine import SECRET
 
-# Runs that fail leave outputs behind that nobody asks for.
+# Failed runs leave outputs that nobody awaits.
 pytestmark = pytest.mark.filterwarnings("ignore:coroutine 'Output")
 
 
@@ -126,7 +126,7 @@ def test_the_token_is_made_once_and_never_seen(monkeypatch):
         assert token.secrets == {"properties.value"}
         assert token.options.ignore_changes == ("properties.value",)
         assert token.options.retain_on_delete
-        # It stays, so the next cluster of this name must find another name free.
+        # It stays, so the next cluster of this name needs another name for it.
         assert "secretName" not in token.inputs
         texts = [repr(run)]
         if not preview:

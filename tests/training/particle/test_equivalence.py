@@ -1,4 +1,4 @@
-"""Every world in NumPy beside mpe2's own, step by step from the same states, same actions."""
+"""Every NumPy world compared with mpe2's own, step by step, from the same states and actions."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ from savanna.envs.particle.world import make_worlds
 
 WORLDS, CYCLES = 4, 25
 CLOSER = (1, 0.3, 0.1, 0.1)
-"""Episodes: where bodies begin, as a share of where they are drawn, so that they touch."""
+"""Episodes: where bodies start, as a fraction of the usual range, so that they touch."""
 OTHER_COUNTS = {
     "simple_spread": [{"num_agents": 5, "local_ratio": 0.2}, {"num_agents": 1}],
     "simple_reference": [{"local_ratio": 0.9}],

@@ -1,4 +1,4 @@
-"""What an episode says in words, in worlds set up by hand and against mpe2's own counts."""
+"""Metrics of an episode, in worlds set up by hand and against mpe2's own counts."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,8 @@ from savanna.envs.particle.world import make_worlds
 
 
 def metrics_of(scenario, positions, hidden=(), actions=None, **options):
-    """Of an episode of two steps that starts from rest at these places (agents, landmarks)."""
+    """Metrics of an episode of two steps that starts from rest at these places (agents,
+    landmarks)."""
     worlds = make_worlds(scenario, 2, max_cycles=2, **options)
     worlds.reset(seed=0)
     physics = worlds.physics

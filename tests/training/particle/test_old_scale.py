@@ -7,10 +7,10 @@ from savanna.envs.particle.world import make_worlds, old_scale
 
 
 def old_step(positions, landmarks, size=0.15):
-    """The sum over agents of what the old environment gave them in one step, written out.
+    """The sum of the agents' rewards in one step of the old environment, written out.
 
     An agent lost the distance from every landmark to whoever was nearest, and 1 for every agent it
-    touched, counting itself; and every agent got the sum of what all had earned.
+    touched, counting itself; and every agent got the sum of all agents' rewards.
     """
     earned = 0.0
     for agent in positions:

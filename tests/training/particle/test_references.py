@@ -1,4 +1,4 @@
-"""The scripted players, over the interface a learner has."""
+"""The scripted players, through the same interface as a learner."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""What a learner relies on, the same for worlds in NumPy and mpe2's own."""
+"""What a learner relies on, equal for NumPy worlds and mpe2's own."""
 
 import numpy as np
 import pytest
