@@ -150,7 +150,7 @@ from savanna.session import stopping
 stopping.TWICE_SECONDS = 0.1
 stopping.STOP_SECONDS = stopping.CLOSE_SECONDS = 1.0
 stop = stopping.Stop(time.monotonic(), {limit})
-stop.last_words = lambda: print("last words", flush=True)
+stop.last_words = lambda: print("last words", flush=True) or 1
 {before}
 with stop.listen(), stop.while_training():
     print("go", flush=True)

@@ -134,16 +134,19 @@ class Session:
         lines = resume_commands(stopped, root)
         return when + (_listed(" Resume with:", lines) if lines else " There is no checkpoint yet.")
 
-    def last_words(self) -> None:
+    def last_words(self) -> int:
         """The process is about to exit: write what the run directories must still say."""
-        for record in self._records:
-            if record.status.get("state") == "running":
-                self._settle(record, None)
+        running = [r for r in self._records if r.status.get("state") == "running"]
+        for record in running:
+            self._settle(record, None)
         self.opening.close()
+        if not (running or self._cut_off or self._copier):  # only MLflow may lack something
+            return 0
         text = self.stop.error(f"{self._how_to_resume()} The process was killed.")
         self._phase("failed", cause=str(text), exit_code=1)
         with contextlib.suppress(OSError):
             print(f"savanna: {text}", file=self.terminal, flush=True)
+        return 1
 
     def _note_startup(self, record: TrialRecord, in_trial: dict[str, float]) -> None:
         """Write it to `metadata.json`, once: a search's later trials start while others train."""

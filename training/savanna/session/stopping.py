@@ -57,7 +57,8 @@ def margin(max_duration: float) -> float:
 class Stop:
     """Whether a command should end early, why, and how urgently.
 
-    `say` shows a message to the user. `last_words` is called before step 3, from any thread.
+    `say` shows a message to the user. `last_words` is called before step 3, from any thread,
+    and returns the exit code.
     Without `exits` the process belongs to the caller, and step 3 is skipped.
     """
 
@@ -65,13 +66,13 @@ class Stop:
         self.signal: int | None = None
         self.step = 0
         self.say: Callable[[str], None] = lambda text: print(text, file=sys.stderr, flush=True)
-        self.last_words: Callable[[], None] = lambda: None
+        self.last_words: Callable[[], int] = lambda: 1
         self._exits = exits
         self._max_duration = max_duration
         self._limits: dict[int, float] = {}  # step -> when it is due at the latest
         if max_duration is not None:
             end, before = began + max_duration, margin(max_duration)
-            self._limits = {ASK: end - before, INTERRUPT: end - 0.3 * before, EXIT: end}
+            self._limits = {ASK: end - before, INTERRUPT: end - 0.5 * before, EXIT: end}
         self._training = False
         self._at = 0.0  # when the last step was taken
         self._over = threading.Event()
@@ -156,10 +157,11 @@ class Stop:
         self.step = EXIT
         if not self._exits:
             return
+        code = 1
         with contextlib.suppress(Exception):
-            self.last_words()
+            code = self.last_words()
         kill_children()
-        os._exit(1 if self.signal is None else 128 + self.signal)
+        os._exit(code if self.signal is None else 128 + self.signal)
 
     def _watch(self) -> None:
         if self._watcher is None:
