@@ -64,7 +64,7 @@ BROKEN = {
     "actions from 1": (
         "spaces",
         "wrong",
-        "begin at 1",
+        "start at 1",
         """
         def __init__(self, render_mode=None):
             super().__init__(render_mode)
@@ -212,7 +212,7 @@ BROKEN = {
     "flags as numbers": (
         "flags",
         "wrong",
-        "terminated is 0 of type int",
+        "terminated is 0, of type int",
         """
         def step(self, action):
             look, reward, over, *rest = super().step(action)
@@ -232,7 +232,7 @@ BROKEN = {
     "chance without the seed": (
         "seeds",
         "wrong",
-        "another observation",
+        "a different observation",
         """
         def step(self, action):
             look, *rest = super().step(action)
@@ -243,7 +243,7 @@ BROKEN = {
     "reset forgets something": (
         "seeds",
         "wrong",
-        "reset 1 gave another observation",
+        "reset 1 gave a different observation",
         """
         age = 0.0
         def look(self):
@@ -254,7 +254,7 @@ BROKEN = {
     "state on the class": (
         "isolation",
         "wrong",
-        "playing beside it changes it",
+        "a second instance changes the first",
         """
         @property
         def place(self):
@@ -267,7 +267,7 @@ BROKEN = {
     "only one": (
         "isolation",
         "wrong",
-        "cannot be made",
+        "a second instance cannot be created",
         """
         made = 0
         def __init__(self, render_mode=None):
@@ -299,7 +299,7 @@ BROKEN = {
     "render mode forgotten": (
         "films",
         "wrong",
-        "does not become self.render_mode",
+        "does not set self.render_mode",
         """
         def __init__(self, render_mode=None):
             super().__init__(None)
@@ -457,7 +457,7 @@ def test_known_environments(env, command, capsys):
         (["check-env"], "required: ENV"),
         (["check-env", "nowhere_at_all:Env"], "no module 'nowhere_at_all'"),
         (["check-env", "CartPoll-v1"], "unknown environment 'CartPoll-v1'"),
-        (["check-env", "simple_tag"], "is a particle world: check-env checks environments"),
+        (["check-env", "simple_tag"], "is a particle world; check-env needs a single-agent"),
         (["check-env", "PnogNoFrameskip-v4"], "Did you mean 'PongNoFrameskip-v4'"),
         (["check-env", "CartPole-v1", "--set", "lr=3"], "only env_config.KEY=VALUE"),
         (["check-env", "CartPole-v1", "--set", "env_config.mas=3"], "no such keyword"),

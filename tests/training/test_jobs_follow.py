@@ -132,7 +132,7 @@ def test_waiting_gives_up_without_the_cluster(tmp_path):
 
 def test_waiting_with_a_timeout(tmp_path):
     jobs = jobs_of(tmp_path, ("RUNNING", PHASE))
-    with pytest.raises(SavannaError, match="still running .* it goes on"):
+    with pytest.raises(SavannaError, match="still running .* it continues"):
         wait(jobs, "j", lambda _: None, timeout=0.0)
 
 
@@ -172,7 +172,7 @@ def test_a_job_that_was_not_taken_leaves_no_record(tmp_path):
         raise RuntimeError("Request failed with status code 400")
 
     jobs.client.submit_job = refuse
-    with pytest.raises(SavannaError, match="did not take the job"):
+    with pytest.raises(SavannaError, match="did not accept the job"):
         jobs.submit("pong", [])
     assert not list(tmp_path.iterdir())
 
@@ -205,7 +205,7 @@ def test_a_job_lost_with_its_head_is_submitted_again(tmp_path, monkeypatch, caps
     assert second == "savanna train pong --seed 1 --resume pong/1 --runs-root /results"
     printed = capsys.readouterr()
     assert len(printed.out.splitlines()) == 3 and printed.out.endswith("succeeded\n")
-    assert "restarted or replaced" in printed.err and "retries left after it: 2" in printed.err
+    assert "restarted or replaced" in printed.err and "retries left: 2" in printed.err
 
 
 REFUSED = (
@@ -264,4 +264,4 @@ def test_ctrl_c_leaves_the_job_alone(tmp_path, monkeypatch, capsys):
     jobs.client.get_job_info = interrupted
     for command in (["wait", "j"], ["logs", "-f", "j"]):
         assert main(command) == 130
-        assert "j goes on. `savanna stop j` stops it." in capsys.readouterr().err
+        assert "j continues. Stop it with: savanna stop j" in capsys.readouterr().err
