@@ -229,11 +229,19 @@ class PPO(Paced, ppo.PPO):
         if components is None:
             sampled = [e for _, episodes in sorted(self._round.items()) for e in episodes]
             state[SAMPLED] = cloudpickle.dumps(self._batch + sampled)
-            packed = self.env_runner_group.foreach_env_runner(
-                pack_env_runner, timeout_seconds=PACK_SECONDS
-            )
-            state[ENV_RUNNERS] = {index: content for index, content in packed if content}
+            state[ENV_RUNNERS] = self._packed()
         return state
+
+    def _packed(self) -> dict[int, dict[str, Any]]:
+        """Env runner -> what its episodes need to go on; none of one that is in a slow step."""
+        busy, healthy = self._busy(), self.env_runner_group.healthy_env_runner_ids()
+        idle = [i for i in healthy if i not in busy]
+        if self.config.num_env_runners > 0 and not idle:  # RLlib takes none for all
+            return {}
+        packed = self.env_runner_group.foreach_env_runner(
+            pack_env_runner, remote_worker_ids=idle, timeout_seconds=PACK_SECONDS
+        )
+        return {index: content for index, content in packed if content}
 
     def set_state(self, state: dict[str, Any]) -> None:
         super().set_state(state)
@@ -263,8 +271,11 @@ class PPOConfig(ppo.PPOConfig):
 
     def validate(self) -> None:
         super().validate()
-        window = "metrics_num_episodes_for_smoothing"
-        if vars(self)[window] != vars(ppo.PPOConfig())[window]:
-            raise UsageError(f"{window} is not read by PPO: {UNREAD[window]}.")
-        if problems := limit_problems(self):
+        default = vars(ppo.PPOConfig())
+        problems = [
+            f"{name} is not read by PPO: {UNREAD[name]}."
+            for name in ("metrics_num_episodes_for_smoothing", "sample_timeout_s")
+            if vars(self)[name] != default[name]
+        ]
+        if problems := problems + limit_problems(self):
             raise UsageError("\n".join(problems))

@@ -20,6 +20,7 @@ UNREAD = {
     "gym_env_vectorize_mode": "environments are stepped together",
     "metrics_num_episodes_for_smoothing": "episode means are always over the last 100",
     "remote_worker_envs": "environments are stepped together",
+    "sample_timeout_s": "samples are waited for as long as they take",
 }
 """RLlib settings that are never read, and what applies instead: setting one is a mistake."""
 

@@ -10,6 +10,8 @@ from typing import NamedTuple, Protocol
 
 _NODE_SIGNS = ("node was terminated", "node died", "node is dead", "NodeDied", "unreachable")
 _MEMORY_SIGNS = ("OOM", "out of memory", "OutOfMemory")
+LOOK_SECONDS = 0.5
+"""Between two looks: drivers ask a hundred times a second."""
 
 
 class Say(Protocol):
@@ -45,6 +47,7 @@ class Supply:
         self._losses: dict[int, _Loss] = {}  # of those that have sent nothing since
         self._restarted = 0
         self._told = False
+        self._next_look = 0.0
         self.wait()
 
     def wait(self) -> None:
@@ -75,10 +78,13 @@ class Supply:
 
     def look(self, healthy: Collection[int], doing: str) -> None:
         """Say why nothing comes, if it is time to; `doing`: what the healthy ones do meanwhile."""
+        now = self._clock()
+        if now < self._next_look:
+            return
+        self._next_look = now + LOOK_SECONDS
         for env_runner in range(1, self._count + 1):
             if env_runner not in healthy:
                 self.lost(env_runner)
-        now = self._clock()
         if now < self._next or not self._count:
             return
         self._next, self._told = now + 2 * self._patience, True
