@@ -13,21 +13,30 @@ from ray.exceptions import (
     RayTaskError,
 )
 from ray.rllib.algorithms.algorithm import Algorithm
-from ray.rllib.utils.actor_manager import ResultOrError
+from ray.rllib.utils.actor_manager import CallResult, ResultOrError
 
 from savanna.algorithms.impala.algorithm import Impala
 from savanna.algorithms.maddpg.algorithm import MADDPG
+from savanna.algorithms.sampling import SAMPLE, Failure
+from savanna.algorithms.supply import Supply
 
 
-def driver(error, restart=True):
-    """An Impala whose only env runner answers with `error`; later requests are recorded."""
+def supply(count):
+    return Supply(count, patience=30, limit=600, say=print)
+
+
+def driver(answer, restart=True):
+    """An Impala whose only env runner answers with `answer`; what it was asked since is kept."""
     asked = []
     manager = SimpleNamespace(
-        fetch_ready_async_reqs=lambda **_: [ResultOrError(error=error)],
-        foreach_actor_async=lambda name, tag: asked.append(name),
+        fetch_ready_async_reqs=lambda **_: [CallResult(1, answer, tag=SAMPLE)],
+        foreach_actor_async=lambda function, tag: asked.append(function),
     )
     impala = object.__new__(Impala)
-    impala.env_runner_group = SimpleNamespace(_worker_manager=manager)
+    impala.env_runner_group = SimpleNamespace(
+        _worker_manager=manager, healthy_env_runner_ids=lambda: [1]
+    )
+    impala.supply = supply(1)
     impala.config = SimpleNamespace(restart_failed_env_runners=restart, num_env_runners=1)
     impala._fragments = []
     impala._ended = []
@@ -45,17 +54,20 @@ LOST = (
 
 @pytest.mark.parametrize("error", LOST, ids=lambda error: type(error).__name__)
 def test_a_lost_node_costs_samples_but_not_the_run(error):
-    impala, asked = driver(error)
+    impala, asked = driver(ResultOrError(error=error))
     impala._collect(0)
     assert asked and impala._fragments == []
     with pytest.raises(type(error)):
-        driver(error, restart=False)[0]._collect(0)
+        driver(ResultOrError(error=error), restart=False)[0]._collect(0)
 
 
 def test_an_error_inside_an_env_runner_ends_the_run():
+    impala, _ = driver(ResultOrError(result=Failure("bad environment")))
+    impala._collect(0)
+    assert impala.trouble == "bad environment" and impala._fragments == []
     error = RayTaskError("sample_fragment", "traceback", ValueError("bad environment"))
     with pytest.raises(RayTaskError):
-        driver(error)[0]._collect(0)
+        driver(ResultOrError(error=error))[0]._collect(0)
 
 
 class Runners:
@@ -67,9 +79,9 @@ class Runners:
     def fetch_ready_async_reqs(self, **_):
         done = sum(self.under_way)
         self.under_way = [0] * len(self.under_way)
-        return [ResultOrError(result=Fragment()) for _ in range(done)]
+        return [CallResult(1, ResultOrError(result=Fragment()), tag=SAMPLE) for _ in range(done)]
 
-    def foreach_actor_async(self, name, tag):
+    def foreach_actor_async(self, function, tag):
         free = [n < self.most for n in self.under_way]
         self.asked += sum(free)
         self.under_way = [n + f for n, f in zip(self.under_way, free, strict=True)]
@@ -89,14 +101,17 @@ def test_a_slow_learner_learns_from_every_sample_and_none_pile_up(kind, per_batc
     runners, learned = Runners(4, most=2), []
     algorithm = object.__new__(kind)
     algorithm.env_runner_group = SimpleNamespace(
-        _worker_manager=runners, sync_weights=lambda **_: None
+        _worker_manager=runners,
+        sync_weights=lambda **_: None,
+        healthy_env_runner_ids=lambda: [1, 2, 3, 4],
     )
+    algorithm.supply = supply(4)
     algorithm.learner_group = SimpleNamespace(
         update=lambda episodes, timesteps: learned.extend(episodes)
     )
     algorithm.metrics = SimpleNamespace(
         log_time=lambda key: contextlib.nullcontext(),
-        peek=lambda key, default: 0,
+        peek=lambda key, default: default,
         aggregate=lambda results, key: None,
         log_value=lambda key, value, **how: None,
     )

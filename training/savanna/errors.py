@@ -5,6 +5,10 @@ class SavannaError(Exception):
     """Something failed while working; the command exits with code 1."""
 
 
+class GaveUp(SavannaError):
+    """Training cannot go on; the message says all that a person needs to know of it."""
+
+
 class UsageError(SavannaError):
     """The command, an option or a file was wrong; nothing was started; exit code 2."""
 

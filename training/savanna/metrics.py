@@ -25,6 +25,9 @@ STOP_RULES = {
 }
 """Names accepted by `--stop`, and the metric each is compared with (stop when metric >= value)."""
 
+TROUBLE = "trouble"
+"""Key of a result after which training cannot go on: the cause, in words."""
+
 OLD_SCALE = "old_scale"
 """Key of a result: factor and constant that put its returns on the retired service's scale."""
 

@@ -14,6 +14,8 @@ from ray import cloudpickle
 RANDOM = "random"
 UNDER_WAY = "under_way"
 WORLD = "world"
+PIECES = "pieces"
+"""Attribute of our env runners: what is sampled of the fragment under way."""
 PICKLABLE = "picklable"
 """Key of an environment's metadata: whether a pickle holds all of its state."""
 
@@ -55,6 +57,7 @@ def pack_env_runner(env_runner: Any) -> tuple[int, dict[str, Any]]:
     if env_runner.env is None:
         return index, {}
     content: dict[str, Any] = {RANDOM: random_states(), WORLD: _world(env_runner)}
+    content[PIECES] = cloudpickle.dumps(getattr(env_runner, PIECES, []))
     vector = vars(env_runner.env.unwrapped)
     if all(map(is_whole_in_a_pickle, vector.get("envs", [None]))):
         episodes = {name: getattr(env_runner, name) for name in _EPISODES}
@@ -70,6 +73,8 @@ def unpack_env_runner(env_runner: Any, packed: Mapping[int, Mapping[str, Any]]) 
     """Continue where the env runner of this index was, if it was packed."""
     content = packed.get(env_runner.worker_index or 0, {})
     # The resumed run may have other environment settings, or more or fewer environments.
+    if PIECES in content and content[WORLD] == _world(env_runner):
+        env_runner.pieces = cloudpickle.loads(content[PIECES])
     if UNDER_WAY in content and content[WORLD] == _world(env_runner):
         episodes, state = cloudpickle.loads(content[UNDER_WAY])
         env_runner.env.close()

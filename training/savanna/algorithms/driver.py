@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from typing import Any
 
 import torch
-from ray.exceptions import NodeDiedError, ObjectLostError, RayActorError
-from ray.rllib.algorithms.algorithm import Algorithm
-from ray.rllib.env.env_runner_group import EnvRunnerGroup
 from ray.rllib.utils.metrics import (
     ENV_RUNNER_RESULTS,
     LEARNER_RESULTS,
@@ -19,23 +15,16 @@ from ray.rllib.utils.metrics import (
 )
 
 from savanna.algorithms.episode import Episode
+from savanna.algorithms.paced import Paced
+from savanna.algorithms.sampling import SAMPLE, Failure, guarded, sample_fragment
 from savanna.algorithms.tally import put_into
 
 WAIT_SECONDS = 0.01
 """How long an idle driver waits for a fragment before it looks again. RLlib's default of 0 spins,
 which costs the env runners most of a core."""
 
-LOST = (RayActorError, NodeDiedError, ObjectLostError)
-"""What a lost node looks like from here: a dead env runner, or a fragment lost on its way."""
 
-RESTORE_SECONDS = 5.0
-"""Between two checks whether lost env runners are back."""
-
-SAMPLE = "sample_fragment"
-"""The env runner's method, and the tag of requests for it."""
-
-
-class FragmentDriver(Algorithm):
+class FragmentDriver(Paced):
     """Keeps requesting fragments from env runners and loses none of them.
 
     A fragment has `episodes`, `node` and a length in steps; the config says how many the learner
@@ -52,7 +41,6 @@ class FragmentDriver(Algorithm):
         self._fragments = []
         self._ended = []
         self._steps_by_node = Counter()
-        self._next_restore = 0.0
         # Env runners share the machine; torch would start a thread per core.
         torch.set_num_threads(max(1, config.num_cpus_for_main_process))
         super().setup(config)
@@ -63,7 +51,7 @@ class FragmentDriver(Algorithm):
         with self.metrics.log_time((TIMERS, SAMPLE_TIMER)):
             if len(self._fragments) < needed:
                 self._collect(WAIT_SECONDS)
-            if len(self._fragments) < needed:
+            if len(self._fragments) < needed or self.trouble is not None:
                 return
         batch, self._fragments = self._fragments[:needed], self._fragments[needed:]
         sampled = self.metrics.peek((ENV_RUNNER_RESULTS, NUM_ENV_STEPS_SAMPLED_LIFETIME), default=0)
@@ -71,6 +59,7 @@ class FragmentDriver(Algorithm):
             episodes=batch, timesteps={NUM_ENV_STEPS_SAMPLED_LIFETIME: sampled}
         )
         self.metrics.aggregate(results, key=LEARNER_RESULTS)
+        self.check_learned()
         # Before the next requests: what is sampled during an update is one update old.
         self.env_runner_group.sync_weights(
             from_worker_or_learner_group=self.learner_group, inference_only=True
@@ -82,37 +71,29 @@ class FragmentDriver(Algorithm):
         Without env runner processes, one fragment is sampled here.
         """
         if self.config.num_env_runners == 0:
-            self._take(self.env_runner.sample_fragment())
+            self._take(0, guarded(self.env_runner.sample_fragment))
             return
         manager = self.env_runner_group._worker_manager
         results = manager.fetch_ready_async_reqs(tags=SAMPLE, timeout_seconds=timeout)
-        manager.foreach_actor_async(SAMPLE, tag=SAMPLE)
+        manager.foreach_actor_async(sample_fragment, tag=SAMPLE)
         for result in results:
             if result.ok:
-                self._take(result.get())
+                self._take(result.actor_id, result.get())
             else:
-                self._tolerate(result.get())
+                self.note_lost(result.actor_id, result.get())
+        if not results:
+            self.nothing_came("are sampling without end, or their machines are very slow")
 
-    def _take(self, fragment: Any) -> None:
+    def _take(self, env_runner: int, fragment: Any) -> None:
+        if isinstance(fragment, Failure):
+            self.give_up(fragment.text)
+            return
+        self.supply.arrived(env_runner, fragment.node)
         self._fragments.append(fragment)
         steps = (ENV_RUNNER_RESULTS, NUM_ENV_STEPS_SAMPLED_LIFETIME)
         self.metrics.log_value(steps, len(fragment), reduce="lifetime_sum")
         self._ended += fragment.episodes
         self._steps_by_node[fragment.node] += len(fragment)
-
-    def restore_env_runners(self, env_runner_group: EnvRunnerGroup) -> list[int]:
-        """Like RLlib's, but only now and then: RLlib asks before every training step, and waits for
-        an answer while a lost env runner has no machine to restart on."""
-        if time.monotonic() < self._next_restore:
-            return []
-        restored: list[int] = super().restore_env_runners(env_runner_group)
-        self._next_restore = time.monotonic() + RESTORE_SECONDS
-        return restored
-
-    def _tolerate(self, error: Exception) -> None:
-        """RLlib restarts a lost env runner; an error inside one would only recur."""
-        if not isinstance(error, LOST) or not self.config.restart_failed_env_runners:
-            raise error
 
     def train(self) -> dict[str, Any]:
         """RLlib's result, plus the episodes that ended and what each node has sampled so far

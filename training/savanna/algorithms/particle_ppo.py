@@ -9,6 +9,7 @@ from ray.rllib.algorithms.algorithm_config import NotProvided
 from ray.tune.registry import register_env
 
 from savanna.algorithms.ppo import PPOConfig
+from savanna.algorithms.ppo_env_runner import ManyAgentsEnvRunner
 from savanna.envs.particle.world import make_worlds, module_names
 from savanna.envs.rllib_world import RLlibWorld
 from savanna.errors import UsageError
@@ -19,6 +20,7 @@ class ParticlePPOConfig(PPOConfig):
 
     def __init__(self, algo_class: type | None = None) -> None:
         super().__init__(algo_class=algo_class)
+        self.env_runner_cls = ManyAgentsEnvRunner
         self.share_parameters = True
 
     def training(self, *, share_parameters: bool = NotProvided, **kwargs: Any) -> Self:

@@ -20,10 +20,12 @@ UNREAD = {
     "gym_env_vectorize_mode": "environments are stepped together",
     "metrics_num_episodes_for_smoothing": "episode means are always over the last 100",
     "remote_worker_envs": "environments are stepped together",
+    "sample_timeout_s": "samples are waited for as long as they take",
 }
 """RLlib settings that are never read, and what applies instead: setting one is a mistake."""
 
 ITERATION = ("min_time_s_per_iteration", "min_sample_timesteps_per_iteration")
+LIMITS = ("max_time_s_per_iteration", "env_runner_lost_timeout_s")
 
 
 def shared_problems(config: Any, unread: Mapping[str, str] | None = None) -> list[str]:
@@ -41,7 +43,19 @@ def shared_problems(config: Any, unread: Mapping[str, str] | None = None) -> lis
     ]
     for name in ITERATION:
         value = vars(config)[name]
-        number = isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
-        if value is not None and not (number and value >= 0):
+        if value is not None and not (_is_number(value) and value >= 0):
             problems.append(f"{name} must be None or a number of at least 0, not {value!r}.")
-    return problems
+    return problems + limit_problems(config)
+
+
+def limit_problems(config: Any) -> list[str]:
+    """A line for each of `LIMITS` that is no time."""
+    return [
+        f"{name} must be a number of seconds above 0, not {vars(config)[name]!r}."
+        for name in LIMITS
+        if not (_is_number(vars(config)[name]) and vars(config)[name] > 0)
+    ]
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)

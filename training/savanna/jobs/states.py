@@ -101,7 +101,7 @@ def _going_on(phases: Sequence[dict[str, Any]], common: dict[str, Any]) -> State
     if any(p["phase"] == "stopping" for p in phases):
         return State("stopping", **common)
     if last["phase"] == "running":
-        return State("running", **common)
+        return State("running", last.get("note", ""), **common)
     return State("starting", "" if phases else "its command has not reported yet", **common)
 
 

@@ -8,6 +8,7 @@ under another name and renamed once it is complete.
 from __future__ import annotations
 
 import json
+import math
 import pickle
 import re
 import shutil
@@ -147,7 +148,7 @@ def is_whole(checkpoint: Path) -> bool:
 
 
 def or_lowest(value: float) -> float:
-    return value if value == value else float("-inf")
+    return value if math.isfinite(value) else -math.inf
 
 
 def _manifest(folder: Path) -> dict[str, Any] | None:

@@ -175,7 +175,7 @@ class RunDirectory:
             scores = self.evaluated_returns()
             scored = [c for c in available if c.number in scores]
             if scored:
-                return max(scored, key=lambda c: (scores[c.number], c.iteration))
+                return max(scored, key=lambda c: (or_lowest(scores[c.number]), c.iteration))
             return max(available, key=lambda c: (or_lowest(c.episode_return_mean), c.iteration))
         for info in available:
             if which.isdigit() and info.number == int(which):

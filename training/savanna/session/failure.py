@@ -11,6 +11,7 @@ import ray.util
 
 _ADDRESS = re.compile(r"(?:ip|node_ip|ip_address)[=:]\s*([0-9a-fA-F.:]+[0-9a-fA-F])")
 _PID = re.compile(r"pid[=:]\s*(\d+)")
+_OWN = re.compile(r"^savanna\.errors\.GaveUp: (.+)$", re.MULTILINE)
 _RUNNER = re.compile(r"ray::(\w*EnvRunner)[.\w]*\(\)|class_name: (\w*EnvRunner)")
 _OUT_OF_MEMORY = ("OutOfMemoryError", "out of memory", "OOM", "MemoryError", "oom-kill")
 _NOISE = ("The above exception", "During handling", "Traceback", "See more", "[repeated")
@@ -26,6 +27,8 @@ def explain_failure(error: BaseException | None, text: str, log: str) -> str:
     `LATE_SECONDS` for the last output of a dead process.
     """
     whole = f"{text}\n{error or ''}"
+    if own := _OWN.findall(whole):
+        return f"{own[-1].rstrip('.')}. Everything is kept; details are in {log}."
     runner = _RUNNER.search(whole)
     # Ray names a dead process after those that waited for it, and a failed one before them.
     which = -1 if "class_name:" in whole else 0

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import astuple
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from savanna.algorithms.supply import saying_while
 from savanna.algorithms.tally import Tally
 from savanna.envs.families import environment_of
-from savanna.errors import SavannaError
+from savanna.errors import GaveUp, SavannaError
 from savanna.metrics import OLD_SCALE, TALLY
 from savanna.old_names import old_names
 from savanna.runs.checkpoints import (
@@ -18,6 +20,8 @@ from savanna.runs.checkpoints import (
     path_of,
     write_checkpoint,
 )
+from savanna.runs.directory import RunDirectory
+from savanna.runs.notes import Message, tell
 from savanna.session.films import FILM, Filmer
 from savanna.session.networks import hand_out_networks, load_networks
 from savanna.session.search_space import apply_drawn
@@ -67,7 +71,10 @@ def make_trainable(
                     f"the cluster's head has no folder {self._run}: start the command on the head, "
                     "as `savanna submit` does, or set --runs-root to a folder that both share."
                 )
-            super().setup(config)
+            self.stop_asked = RunDirectory(self._run).stop_request.exists
+            patience = config.max_time_s_per_iteration
+            with saying_while("Env runners have been starting", self.say, patience):
+                super().setup(config)
             self._startup.built(self)
             scale = environment_of(vars(self.config)).old_scale
             self._old_scale = {OLD_SCALE: astuple(scale)} if scale else {}
@@ -82,7 +89,13 @@ def make_trainable(
             if checkpoints or networks is not None:
                 hand_out_networks(self)
 
+        def say(self, text: str, *, problem: bool = False) -> None:
+            super().say(text, problem=problem)
+            tell(self._run, Message(text, problem))
+
         def train(self) -> dict[str, Any]:
+            if self.trouble is not None:
+                self._save_last()
             result: dict[str, Any] = super().train()
             self._tally.update(result)
             result.update(self._old_scale)
@@ -96,6 +109,14 @@ def make_trainable(
             from ray.tune import Checkpoint
             from ray.tune.result import TRAINING_ITERATION
 
+            broken = self.broken_weights()
+            if broken is not None:
+                there = checkpoints_in(self._run)
+                kept = f"checkpoint {there[-1].number} is the last good one" if there else "none"
+                raise GaveUp(
+                    f"The networks hold NaN or infinite weights ({broken}) and are not saved; "
+                    f"{kept}."
+                )
             info = write_checkpoint(
                 self._run,
                 lambda number: _described(number, self._recorded),
@@ -104,6 +125,16 @@ def make_trainable(
             delete_all_but_best(self._run, keep)
             saved = Checkpoint.from_directory(str(path_of(self._run, info.number)))
             return _TrainingResult(saved, {TRAINING_ITERATION: info.iteration})
+
+        def _save_last(self) -> None:
+            """Before the run fails: what it has learned since its last checkpoint."""
+            there = checkpoints_in(self._run)
+            if there and there[-1].iteration == self.iteration:
+                return
+            try:
+                self.save()
+            except (GaveUp, OSError) as error:
+                print(f"no last checkpoint: {error}", file=sys.stderr)
 
         def restore(self, checkpoint_path: Any) -> None:
             """Do nothing: `setup` has loaded the newest checkpoint."""

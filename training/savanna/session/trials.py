@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Callable, Sequence
+import time
+import traceback
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,15 +14,19 @@ from typing import Any
 from ray.tune import Callback
 
 from savanna.errors import SavannaError
-from savanna.metrics import IterationResult
-from savanna.recording import MetricsCsv, Recorder
+from savanna.metrics import TROUBLE, IterationResult
+from savanna.recording import Console, MetricsCsv, Recorder
 from savanna.runs.copier import Copier
 from savanna.runs.directory import RunDirectory
+from savanna.runs.notes import Inbox
 from savanna.session.failure import explain_failure
 from savanna.session.films import keep_film
 from savanna.session.metadata import now
 from savanna.session.startup import STARTUP
 from savanna.session.stopping import Stop, reached
+
+LOOK_SECONDS = 1.0
+"""Between two looks for what trials say beside their results."""
 
 
 @dataclass
@@ -34,7 +40,12 @@ class TrialRecord:
     reason: str | None = None  # why it stopped, if it did not fail
     fulfilled: bool = False  # a stop rule was reached
     told: str = ""  # the last news that `phase` got: "", "result", "checkpoint"
+    failed: str | None = None  # why it cannot be recorded any longer
     status: dict[str, Any] = field(default_factory=dict)
+    inbox: Inbox = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.inbox = Inbox(self.run.path)
 
     def write_status(self, state: str, reason: str = "", cause: str | None = None) -> None:
         ended = None if state == "running" else now()
@@ -72,6 +83,7 @@ class RunRecording(Callback):
         self._started = started
         self._trials: Sequence[Any] = ()
         self._asked = False  # every trial was asked to end its iteration
+        self._next_look = 0.0
         self.records: dict[str, TrialRecord] = {}
 
     def _record(self, trial: Any) -> TrialRecord:
@@ -86,6 +98,32 @@ class RunRecording(Callback):
             for record in self.records.values():
                 with contextlib.suppress(OSError):
                     record.run.stop_request.touch()
+        if time.monotonic() >= self._next_look:
+            self._next_look = time.monotonic() + LOOK_SECONDS
+            for record in self.records.values():
+                with self._loudly(record):
+                    self._pass_on(record)
+
+    def _pass_on(self, record: TrialRecord) -> None:
+        """What the trial says, to the terminal and to those who ask for the job's state."""
+        for text, problem in record.inbox.take():
+            whose = f"{record.run.id}  " if len(self.records) > 1 else ""
+            for console in record.recorders:
+                if isinstance(console, Console):
+                    console.message(f"{whose}{text}")
+            self._phase("running", note=text if problem else "")
+
+    @contextlib.contextmanager
+    def _loudly(self, record: TrialRecord) -> Iterator[None]:
+        """An error in the block ends the run after its next result, with a checkpoint: Tune would
+        leave its trial behind."""
+        try:
+            yield
+        except Exception as error:
+            traceback.print_exc()
+            if record.failed is None:
+                what = str(error) or type(error).__name__
+                record.failed = f"The run could not be recorded any longer: {what}."
 
     def none_is_left(self) -> bool:
         """Whether to drop the trials that wait for CPUs: a stop is requested, and none runs."""
@@ -98,35 +136,40 @@ class RunRecording(Callback):
     def should_stop(self, trial_id: str, result: dict[str, Any]) -> bool:
         """Tune calls this after every result, before `on_trial_result`."""
         record = self.records[trial_id]
-        current = IterationResult.from_rllib(result)
-        rule = reached(current, record.stop)
-        record.fulfilled = rule is not None
-        record.reason = rule or self._stop.reason
-        return record.reason is not None
+        if TROUBLE in result:  # the trial saves itself, and fails with the cause
+            return False
+        with self._loudly(record):
+            current = IterationResult.from_rllib(result)
+            rule = reached(current, record.stop)
+            record.fulfilled = rule is not None
+            record.reason = rule or self._stop.reason
+        return record.failed is not None or record.reason is not None
 
     def on_trial_result(
         self, iteration: int, trials: Any, trial: Any, result: dict[str, Any], **info: Any
     ) -> None:
         record = self._record(trial)
-        current = IterationResult.from_rllib(result)
-        if not record.told:
-            self._tell(record)
-        if STARTUP in result:
-            self._started(record, result[STARTUP])
-        record.each(lambda recorder: recorder.record(current))
-        if keep_film(record.run, result):
-            _show(record.run)
-        if "agent_steps_by_node" in result:
-            record.run.write_json("nodes.json", result["agent_steps_by_node"])
+        with self._loudly(record):
+            current = IterationResult.from_rllib(result)
+            if not record.told:
+                self._tell(record)
+            if STARTUP in result:
+                self._started(record, result[STARTUP])
+            record.each(lambda recorder: recorder.record(current))
+            if keep_film(record.run, result):
+                _show(record.run)
+            if "agent_steps_by_node" in result:
+                record.run.write_json("nodes.json", result["agent_steps_by_node"])
 
     def on_checkpoint(
         self, iteration: int, trials: Any, trial: Any, checkpoint: Any, **info: Any
     ) -> None:
         record = self._record(trial)
-        if record.told == "result":
-            self._tell(record)
-        if record.copier is not None:
-            record.copier.push_soon()
+        with self._loudly(record):
+            if record.told == "result":
+                self._tell(record)
+            if record.copier is not None:
+                record.copier.push_soon()
 
     def _tell(self, record: TrialRecord) -> None:
         kept = bool(record.run.checkpoints())
@@ -136,9 +179,19 @@ class RunRecording(Callback):
 
     def on_trial_error(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
         record = self._record(trial)
-        text = Path(trial.error_file).read_text() if trial.error_file else ""
-        cause = explain_failure(None, text, str(record.run.log))
-        record.write_status("failed", reason="ended by an error", cause=cause)
+        with self._loudly(record):
+            self._pass_on(record)
+            text = Path(trial.error_file).read_text() if trial.error_file else ""
+            cause = explain_failure(None, text, str(record.run.log))
+            record.write_status("failed", reason="ended by an error", cause=cause)
+
+    def on_trial_complete(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
+        record = self._record(trial)
+        with self._loudly(record):
+            self._pass_on(record)
+            record.inbox.close()
+            if record.failed is not None:
+                record.write_status("failed", "ended by an error", record.failed)
 
 
 def _show(run: RunDirectory) -> None:

@@ -8,6 +8,7 @@ from ray.rllib.algorithms.algorithm_config import AlgorithmConfig, NotProvided
 from ray.rllib.core.rl_module.rl_module import RLModuleSpec
 
 from savanna.algorithms.impala.env_runner import AtariEnvRunner
+from savanna.algorithms.paced import set_limits
 from savanna.algorithms.shared_checks import shared_problems
 from savanna.envs.atari import FRAME_SIZES, parse_atari_id
 from savanna.errors import UsageError
@@ -53,9 +54,7 @@ class ImpalaConfig(AlgorithmConfig):
         self.min_time_s_per_iteration = None
         self.min_sample_timesteps_per_iteration = 8192
         self.restart_failed_env_runners = True
-        # The driver learns, so it must not wait long for a lost env runner.
-        self.env_runner_health_probe_timeout_s = 0.2
-        self.env_runner_restore_timeout_s = 30.0
+        set_limits(self)
 
     def training(
         self,

@@ -13,6 +13,7 @@ from ray.rllib.env.single_agent_env_runner import SingleAgentEnvRunner
 
 from savanna.algorithms.episode import Episode
 from savanna.algorithms.impala.fragment import Fragment
+from savanna.algorithms.sampling import refuse_not_finite
 from savanna.envs.atari import make_atari_vector_env
 
 
@@ -102,6 +103,7 @@ class AtariEnvRunner(SingleAgentEnvRunner):
             self._done = terminated[step] | truncated[step]
             self._count(rewards[step], valid[step])
 
+        refuse_not_finite(self.config.env, "a reward", rewards)
         fragment = Fragment(
             frames=frames.copy(),
             ages=ages.copy(),

@@ -12,6 +12,7 @@ from savanna.algorithms.maddpg.checks import WHOLE, problems_of
 from savanna.algorithms.maddpg.env_runner import ParticleEnvRunner
 from savanna.algorithms.maddpg.layout import Layout
 from savanna.algorithms.maddpg.module import MADDPGAgent, MADDPGModule
+from savanna.algorithms.paced import set_limits
 from savanna.envs.particle.world import AgentSpec, make_worlds, module_names
 from savanna.errors import UsageError
 
@@ -64,8 +65,7 @@ class MADDPGConfig(AlgorithmConfig):
         self.min_time_s_per_iteration = None
         self.min_sample_timesteps_per_iteration = 16_000
         self.restart_failed_env_runners = True
-        self.env_runner_health_probe_timeout_s = 0.2
-        self.env_runner_restore_timeout_s = 30.0
+        set_limits(self)
 
     def training(
         self,

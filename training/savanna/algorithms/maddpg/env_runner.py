@@ -19,6 +19,7 @@ from savanna.algorithms.episode import Episode
 from savanna.algorithms.maddpg.fragment import Fragment, make_rows
 from savanna.algorithms.maddpg.module import squash
 from savanna.algorithms.maddpg.stack import Ensemble
+from savanna.algorithms.sampling import refuse_not_finite
 from savanna.envs.particle.world import make_worlds
 
 
@@ -91,6 +92,8 @@ class ParticleEnvRunner(EnvRunner, Checkpointable):
                 for e in result.episodes
             ]
         self.num_env_steps_sampled_lifetime += steps * worlds
+        for what, values in (("an observation", following), ("a reward", rewards)):
+            refuse_not_finite(self.config.env, what, values)
         rows = make_rows(
             observations,
             actions,

@@ -1,0 +1,347 @@
+"""Training that cannot go on says why and ends; training that is slow goes on."""
+
+import math
+import shutil
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from command import savanna
+from stuck_envs import Lies, Plant
+
+from savanna.algorithms.paced import _broken_weights
+from savanna.algorithms.particle_ppo import ParticlePPOConfig
+from savanna.algorithms.ppo import PPO, PPOConfig
+from savanna.algorithms.ppo_env_runner import ManyAgentsEnvRunner, OneAgentEnvRunner, sample_piece
+from savanna.algorithms.sampling import Failure, sample_fragment
+from savanna.algorithms.supply import Supply, saying_while
+from savanna.errors import GaveUp
+from savanna.metrics import TROUBLE
+from savanna.runs.checkpoints import CheckpointInfo, describe
+from savanna.runs.directory import RunDirectory
+from savanna.runs.notes import Inbox, Message, tell
+from savanna.session.failure import explain_failure
+from savanna.session.trainable import make_trainable
+from savanna.session.trials import RunRecording, TrialRecord
+
+QUICK = ("--evaluate-episodes", "0", "--no-video", "--no-report", "--stop", "none")
+
+
+def train(folder: Path, env: str, *words: str):
+    """`savanna train gym` on an environment of `stuck_envs`; the process and the run."""
+    shutil.copy(Path(__file__).with_name("stuck_envs.py"), folder)
+    settings = ("--num-env-runners", "1", "--set", "num_envs_per_env_runner=2")
+    command = ("train", "gym", "--env", f"stuck_envs:{env}", *QUICK, *settings, *words)
+    result = savanna(*command, cwd=folder)
+    return result, RunDirectory.find("latest", folder / "runs")
+
+
+def where(folder: Path) -> tuple[str, str]:
+    """Environments may run in another folder."""
+    return "--set", f"env_config.folder={folder}"
+
+
+def test_a_slow_environment_trains_and_its_steps_count_as_they_are_made(tmp_path):
+    """A batch takes 6 s here; iterations end after one."""
+    small = ("train_batch_size_per_learner=120", "minibatch_size=60", "max_time_s_per_iteration=1")
+    words = [word for setting in small for word in ("--set", setting)]
+    result, run = train(tmp_path, "Plant", *words, "--stop", "agent_steps=130")
+    assert result.returncode == 0, result.stderr
+    rows = run.metrics()
+    assert len(rows) >= 3
+    steps = [row["agent_steps"] for row in rows]
+    assert steps == sorted(steps)
+    assert any(0 < count < 120 for count in steps), "before the batch is whole"
+    assert any(math.isfinite(row["policy_loss"]) for row in rows), "nothing was learned"
+
+
+def test_a_hanging_environment_is_told_and_the_run_ends_when_it_should(tmp_path):
+    short = ("--set", "max_time_s_per_iteration=1", "--stop", "seconds=5")
+    result, run = train(tmp_path, "Hangs", *short)
+    assert result.returncode == 0, result.stderr
+    assert run.status["state"] == "succeeded" and run.checkpoints()
+    assert "No samples for 1 s: 1 of 1 env runners are in one step" in result.stderr
+
+
+def test_a_stop_file_ends_the_iteration_at_once(tmp_path):
+    endless = ("--set", "max_time_s_per_iteration=1000", "--stop", "iterations=2")
+    result, run = train(tmp_path, "Stops", *endless, *where(tmp_path))
+    assert result.returncode == 0, result.stderr
+    assert [row["iteration"] for row in run.metrics()] == [1, 2]
+    assert run.metrics()[-1]["agent_steps"] < 1000, "it waited for its batch"
+
+
+@pytest.mark.parametrize("what", ["reward", "observation"])
+def test_a_nan_is_named_and_what_was_learned_before_is_kept(tmp_path, what):
+    settings = ("train_batch_size_per_learner=100", "minibatch_size=50", f"env_config.what={what}")
+    words = [word for s in (*settings, "env_config.after=130") for word in ("--set", s)]
+    result, run = train(tmp_path, "Lies", *words, "--stop", "iterations=6")
+    assert result.returncode == 1
+    assert run.status["state"] == "failed"
+    article, value = {"reward": ("a", "nan"), "observation": ("an", "inf")}[what]
+    expected = f"The environment stuck_envs:Lies gave {article} {what} of {value} in step"
+    assert expected in run.status["cause"] and "environment 0 of the env runner" in result.stderr
+    assert run.checkpoints()[-1].iteration == run.metrics()[-1]["iteration"] == 3
+    assert "Traceback" not in result.stderr
+
+
+def test_a_lost_env_runner_is_mentioned_once_and_training_goes_on(tmp_path):
+    settings = ("train_batch_size_per_learner=100", "minibatch_size=50")
+    words = [w for s in (*settings, "restart_failed_env_runners=true") for w in ("--set", s)]
+    result, run = train(tmp_path, "Dies", *words, "--stop", "iterations=3", *where(tmp_path))
+    assert result.returncode == 0, result.stderr
+    assert result.stderr.count("An env runner was lost") == 1
+    assert "restarted: 1 so far, now on node" in result.stderr
+    assert [p for p in run.path.iterdir() if p.name.startswith(".")] == []
+
+
+def test_without_any_env_runner_the_run_ends_with_a_checkpoint_and_its_cause(tmp_path):
+    settings = (
+        "restart_failed_env_runners=true",
+        "env_runner_lost_timeout_s=4",
+        "max_time_s_per_iteration=1",
+        "env_config.lives=1000",
+    )
+    words = [word for s in settings for word in ("--set", s)]
+    result, run = train(tmp_path, "Dies", *words, *where(tmp_path), "--stop", "iterations=1000")
+    assert result.returncode == 1
+    assert run.status["state"] == "failed" and run.checkpoints()
+    assert "The env runner was lost, and no samples came for" in run.status["cause"]
+    assert "lost and not back yet" in result.stderr
+
+
+def test_what_cannot_be_recorded_ends_the_run_with_a_checkpoint(tmp_path):
+    words = ("--set", "train_batch_size_per_learner=200", *where(tmp_path))
+    shutil.copy(Path(__file__).with_name("stuck_envs.py"), tmp_path)
+    settings = ("--num-env-runners", "1", "--set", "minibatch_size=100", *words)
+    command = ("train", "gym", "--env", "stuck_envs:Spoils", *QUICK, *settings)
+    result = savanna(*command, "--stop", "iterations=1000", cwd=tmp_path)
+    assert result.returncode == 1
+    [run] = map(RunDirectory, (tmp_path / "runs" / "gym").iterdir())
+    assert run.status["state"] == "failed" and "metrics.csv" in run.status["cause"]
+    assert "could not be recorded" in result.stderr and run.checkpoints()
+
+
+# In this process
+
+
+def one_agent(env=Plant, **settings):
+    config = PPOConfig().environment(env, env_config={})
+    config.env_runners(num_envs_per_env_runner=3, rollout_fragment_length=20)
+    config.debugging(seed=4)
+    for name, value in settings.items():
+        setattr(config, name, value)
+    return OneAgentEnvRunner(config=config, worker_index=1)
+
+
+def many_agents():
+    config = ParticlePPOConfig().environment("simple_spread", env_config={"max_cycles": 7})
+    config.env_runners(num_envs_per_env_runner=3, rollout_fragment_length=20)
+    config.debugging(seed=4)
+    config.validate()
+    return ManyAgentsEnvRunner(config=config, worker_index=1)
+
+
+def quick_plant(config):
+    return Plant(0.0)
+
+
+def everything(episodes) -> list:
+    """All that a learner sees."""
+    found = []
+    for episode in episodes:
+        of_agents = getattr(episode, "agent_episodes", {"": episode})
+        for agent in of_agents.values():
+            parts = [agent.get_observations(), agent.get_actions(), agent.get_rewards()]
+            outputs = [agent.get_extra_model_outputs(key) for key in agent.extra_model_outputs]
+            found.append([np.asarray(part).tolist() for part in parts + outputs])
+            found.append([agent.is_terminated, agent.is_truncated, agent.t_started, agent.t])
+    return found
+
+
+@pytest.mark.parametrize("make", [lambda: one_agent(quick_plant), many_agents])
+def test_a_fragment_made_in_pieces_is_the_one_made_in_one_go(make):
+    at_once, in_pieces = make(), make()
+    in_pieces.module.set_state(at_once.module.get_state())
+    for _ in range(2):
+        torch.manual_seed(0)
+        whole = sample_piece(at_once, 1000.0)
+        torch.manual_seed(0)
+        pieces = [sample_piece(in_pieces, 0.0)]
+        while pieces[-1].episodes is None:
+            pieces.append(sample_piece(in_pieces, 0.0))
+        assert len(pieces) > 15
+        assert everything(pieces[-1].episodes) == everything(whole.episodes)
+        counted = [p.metrics["num_env_steps_sampled"].peek() for p in (whole, *pieces)]
+        assert counted[0] == sum(counted[1:]) >= 60
+
+
+def test_errors_of_an_environment_reach_the_driver_as_words():
+    failure = sample_piece(one_agent(lambda config: Lies(after=4)), 1000.0)
+    assert isinstance(failure, Failure)
+    assert "gave a reward of nan in step 4 of an episode (environment 0 of" in failure.text
+
+    def leave():
+        raise SystemExit("no licence")
+
+    failure = sample_fragment(SimpleNamespace(sample_fragment=leave))
+    assert "An env runner (process" in failure.text and "SystemExit: no licence" in failure.text
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self):
+        return self.now
+
+
+def test_what_is_said_of_env_runners():
+    said, clock = [], Clock()
+    supply = Supply(
+        2,
+        patience=30,
+        limit=600,
+        say=lambda text, problem=False: said.append((text, problem)),
+        clock=clock,
+    )
+    supply.arrived(1, "10.0.0.1")
+    supply.arrived(2, "10.0.0.2")
+    clock.now = 29
+    supply.look([1, 2], "are busy")
+    assert said == []
+    clock.now = 31
+    supply.look([1, 2], "are busy")
+    assert said == [("No samples for 31 s: 2 of 2 env runners are busy.", True)]
+    clock.now = 80
+    supply.look([1, 2], "are busy")
+    assert len(said) == 1, "once a minute"
+    supply.lost(2, "The actor died: its node was terminated")
+    clock.now = 95
+    supply.look([1], "are busy")
+    assert "1 of 2 env runners are busy; 1 of 2 env runners are lost" in said[-1][0]
+    assert "its machine went away on node 10.0.0.2" in said[-1][0]
+    supply.arrived(1, "10.0.0.1")
+    assert said[-1] == ("Samples come again, after 95 s without.", False)
+    supply.arrived(2, "10.0.0.3")
+    assert said[-1][0].startswith("An env runner was lost (its machine went away) and restarted: 1")
+    assert "now on node 10.0.0.3 (before: 10.0.0.2)" in said[-1][0]
+
+
+def test_all_lost_is_the_end_only_after_the_limit_and_only_if_all_are():
+    clock = Clock()
+    supply = Supply(2, patience=30, limit=600, say=lambda *_, **__: None, clock=clock)
+    supply.lost(1, "killed")
+    clock.now = 700
+    assert supply.gone() is None, "the other one may be slow"
+    supply.lost(2, "killed")
+    assert "All 2 env runners were lost" in supply.gone()
+    supply.arrived(1, "10.0.0.1")
+    assert supply.gone() is None
+
+
+def test_a_long_start_is_told():
+    said = []
+    with saying_while("Env runners have been starting", lambda t, **_: said.append(t), 0.01):
+        while len(said) < 2:
+            pass
+    assert all(text.startswith("Env runners have been starting for") for text in said)
+
+
+def test_messages_reach_whoever_watches_the_run_once(tmp_path):
+    tell(tmp_path, Message("of a session before"))
+    inbox = Inbox(tmp_path)
+    assert inbox.take() == []
+    tell(tmp_path, Message("none come", problem=True))
+    tell(tmp_path, Message("they come"))
+    assert inbox.take() == [("none come", True), ("they come", False)]
+    assert inbox.take() == []
+    tell(tmp_path / "gone", Message("lost"))
+
+
+def test_weights_that_are_not_finite_are_never_saved(tmp_path):
+    network = torch.nn.Linear(2, 2)
+    network.unwrapped = lambda: network
+    learner = SimpleNamespace(module={"default_policy": network})
+    assert _broken_weights(learner) is None
+    with torch.no_grad():
+        network.bias[1] = math.nan
+    assert _broken_weights(learner) == "default_policy, bias"
+    trainable = object.__new__(make_trainable(PPO, tmp_path, keep=3))
+    trainable.__dict__ |= {"_run": tmp_path, "broken_weights": lambda: "default_policy, bias"}
+    with pytest.raises(GaveUp, match="NaN or infinite weights .default_policy, bias. .*not saved"):
+        trainable.save()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_loss_that_is_not_finite_ends_training():
+    algorithm = object.__new__(PPO)
+    results = {"default_policy": {"vf_loss": 1.0, "policy_loss": 0.5}, "__all_modules__": {}}
+    algorithm.metrics = SimpleNamespace(peek=lambda key, default: results)
+    algorithm.check_learned()
+    assert algorithm.trouble is None
+    results["default_policy"]["policy_loss"] = math.inf
+    algorithm.check_learned()
+    assert "policy_loss of default_policy is inf" in algorithm.trouble
+    with pytest.raises(GaveUp, match="policy_loss"):
+        algorithm.train()
+
+
+def test_the_cause_is_the_trials_own_words():
+    text = "ray.exceptions.RayTaskError(GaveUp): ray::PPO.train() (pid=7, ip=10.0.0.1)\n" + (
+        '  File "x.py", line 1, in train\nsavanna.errors.GaveUp: All 3 env runners were lost.\n'
+    )
+    assert explain_failure(None, text, "the.log") == (
+        "All 3 env runners were lost. Everything is kept; details are in the.log."
+    )
+
+
+def test_the_best_checkpoint_is_never_one_without_a_number(tmp_path):
+    run = RunDirectory(tmp_path)
+    for number, mean in enumerate((5.0, math.nan, math.inf, 3.0)):
+        folder = run.checkpoint_path(number)
+        folder.mkdir()
+        describe(folder, CheckpointInfo(number, number + 1, 10, 1.0, mean))
+    assert run.checkpoint("best").number == 0
+    scores = [{"checkpoint": n, "mean": m, "explore": False} for n, m in ((0, 1), (1, math.nan))]
+    run.write_json("evaluations.json", scores)
+    assert run.checkpoint("best").number == 0
+
+
+def result_of(**more):
+    return {
+        "training_iteration": 1,
+        "time_total_s": 1.0,
+        "time_this_iter_s": 1.0,
+        "tally": {"episodes": 0},
+    } | more
+
+
+def test_an_error_in_our_callbacks_ends_the_run_after_a_checkpoint(tmp_path):
+    class Full:
+        def record(self, result):
+            raise OSError("No space left on device")
+
+    run = RunDirectory(tmp_path)
+    record = TrialRecord(run, [Full()], {})
+    record.each = lambda action: action(record.recorders[0])
+    request = SimpleNamespace(reason=None)
+    recording = RunRecording(lambda t: record, request, lambda *_, **__: None, lambda *_: None)
+    trial = SimpleNamespace(trial_id="a", status="RUNNING")
+    recording.on_trial_start(0, [trial], trial)
+    assert not recording.should_stop("a", result_of())
+    recording.on_trial_result(0, [trial], trial, result_of())
+    assert recording.should_stop("a", result_of()), "Tune saves a checkpoint then"
+    recording.on_trial_complete(0, [trial], trial)
+    assert run.status["state"] == "failed"
+    assert "No space left on device" in run.status["cause"]
+
+
+def test_a_trial_in_trouble_is_not_a_success(tmp_path):
+    record = TrialRecord(RunDirectory(tmp_path), [], {"iterations": 1})
+    request = SimpleNamespace(reason=None)
+    recording = RunRecording(lambda t: record, request, lambda *_, **__: None, lambda *_: None)
+    recording.records["a"] = record
+    assert not recording.should_stop("a", result_of(**{TROUBLE: "a NaN"}))
+    assert recording.should_stop("a", result_of())

@@ -1,0 +1,146 @@
+"""Where the samples are: which env runners are busy, lost or back, and what to say about it."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Collection, Iterator
+from typing import NamedTuple, Protocol
+
+_NODE_SIGNS = ("node was terminated", "node died", "node is dead", "NodeDied", "unreachable")
+_MEMORY_SIGNS = ("OOM", "out of memory", "OutOfMemory")
+LOOK_SECONDS = 0.5
+"""Between two looks: drivers ask a hundred times a second."""
+
+
+class Say(Protocol):
+    """Tells whoever watches the run; a `problem` lasts until the next message."""
+
+    def __call__(self, text: str, *, problem: bool = False) -> None: ...
+
+
+class _Loss(NamedTuple):
+    why: str
+    node: str  # IP address; empty where nothing came from there
+
+
+class Supply:
+    """Watches the `count` env runners of a run, which are numbered from 1.
+
+    It speaks after `patience` seconds without samples, and again after twice as many. All env
+    runners are `gone` when each has been lost and nothing has come for `limit` seconds.
+    """
+
+    def __init__(
+        self,
+        count: int,
+        *,
+        patience: float,
+        limit: float,
+        say: Say,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._count, self._patience, self._limit = count, patience, limit
+        self._say, self._clock = say, clock
+        self._nodes: dict[int, str] = {}
+        self._losses: dict[int, _Loss] = {}  # of those that have sent nothing since
+        self._restarted = 0
+        self._told = False
+        self._next_look = 0.0
+        self.wait()
+
+    def wait(self) -> None:
+        """Samples are waited for from now on."""
+        self._since = self._clock()
+        self._next = self._since + self._patience
+
+    def arrived(self, env_runner: int, node: str) -> None:
+        """Samples came from it."""
+        loss = self._losses.pop(env_runner, None)
+        if loss is not None:
+            self._restarted += 1
+            before = f" (before: {loss.node})" if loss.node not in ("", node) else ""
+            self._say(
+                f"An env runner was lost ({loss.why}) and restarted: {self._restarted} so far, "
+                f"now on node {node}{before}."
+            )
+        self._nodes[env_runner] = node
+        if self._told:
+            self._told = False
+            self._say(f"Samples come again, after {self._clock() - self._since:.0f} s without.")
+        self.wait()
+
+    def lost(self, env_runner: int, error: object = None) -> None:
+        """It is gone with what it was sampling."""
+        if env_runner not in self._losses or error is not None:
+            self._losses[env_runner] = _Loss(why(error), self._nodes.get(env_runner, ""))
+
+    def look(self, healthy: Collection[int], doing: str) -> None:
+        """Say why nothing comes, if it is time to; `doing`: what the healthy ones do meanwhile."""
+        now = self._clock()
+        if now < self._next_look:
+            return
+        self._next_look = now + LOOK_SECONDS
+        for env_runner in range(1, self._count + 1):
+            if env_runner not in healthy:
+                self.lost(env_runner)
+        if now < self._next or not self._count:
+            return
+        self._next, self._told = now + 2 * self._patience, True
+        parts = [f"{len(healthy)} of {self._count} env runners {doing}"] if healthy else []
+        away = self._count - len(healthy)
+        if away:
+            limit = f"; the run ends after {self._limit:g} s without any" if not healthy else ""
+            parts.append(
+                f"{away} of {self._count} env runners are lost and not back yet "
+                f"({self._last_loss()}){limit}"
+            )
+        self._say(f"No samples for {now - self._since:.0f} s: {'; '.join(parts)}.", problem=True)
+
+    def gone(self) -> str | None:
+        """In words that no env runner is left, once that has lasted too long."""
+        waited = self._clock() - self._since
+        if not self._count or len(self._losses) < self._count or waited < self._limit:
+            return None
+        which = f"All {self._count} env runners were" if self._count > 1 else "The env runner was"
+        return (
+            f"{which} lost, and no samples came for {waited:.0f} s ({self._last_loss()}). Go on "
+            "with --resume when machines are there again, or give them longer: --set "
+            "env_runner_lost_timeout_s=SECONDS."
+        )
+
+    def _last_loss(self) -> str:
+        loss = [*self._losses.values()][-1]
+        return f"last: {loss.why}" + (f" on node {loss.node}" if loss.node else "")
+
+
+def why(error: object) -> str:
+    """In a few words why an env runner was lost, from what Ray says."""
+    text = str(error)
+    if any(sign in text for sign in _NODE_SIGNS):
+        return "its machine went away"
+    if any(sign in text for sign in _MEMORY_SIGNS):
+        return "its machine ran out of memory"
+    return "its process was killed or crashed" if error is not None else "it does not answer"
+
+
+@contextlib.contextmanager
+def saying_while(what: str, say: Say, patience: float) -> Iterator[None]:
+    """Say that `what` still goes on if the block takes longer than `patience` seconds, and again
+    after twice as many."""
+    ended = threading.Event()
+
+    def watch() -> None:
+        began, wait = time.monotonic(), patience
+        while not ended.wait(wait):
+            wait = 2 * patience
+            say(f"{what} for {time.monotonic() - began:.0f} s.", problem=True)
+
+    thread = threading.Thread(target=watch, name="saying", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
