@@ -2,87 +2,27 @@
 
 from __future__ import annotations
 
-import atexit
 import contextlib
-import io
 import os
+import secrets
 import sys
-import tempfile
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TextIO
 
 from savanna.errors import Interrupted, UsageError
+from savanna.files import replace_text
 from savanna.runs.directory import RunDirectory
+from savanna.streams import messages, noise_to, say
 
 
 @contextlib.contextmanager
 def quiet(log: Path) -> Iterator[TextIO]:
-    """Append this process's stdout, stderr and warnings to `log`; yield the real stderr.
-
-    Redirects file descriptors, not only `sys.stderr`: Ray's C++ code bypasses Python. In a notebook
-    `sys.stderr` is not a file: it is replaced as well, and yielded.
-    """
-    with contextlib.ExitStack() as stack:
-        stack.callback(_no_escape_code)
-        terminal = stack.enter_context(_terminal())
-        stack.enter_context(_redirected("stdout", 1, log))
-        stack.enter_context(_redirected("stderr", 2, log))
-        stack.enter_context(warnings.catch_warnings())
+    """Append this process's output and warnings to `log`; yield the real stderr."""
+    with log.open("a") as handle, noise_to(handle.fileno()), warnings.catch_warnings():
         warnings.simplefilter("default")
-        yield terminal
-
-
-@contextlib.contextmanager
-def _terminal() -> Iterator[TextIO]:
-    """What stderr is now, within the block and whatever replaces it there."""
-    if sys.stderr is not None and _descriptor(sys.stderr) != 2:
-        yield sys.stderr
-        return
-    encoding = getattr(sys.stderr, "encoding", None) or "utf-8"
-    with os.fdopen(os.dup(2), "w", encoding=encoding) as terminal:
-        yield terminal
-
-
-@contextlib.contextmanager
-def _redirected(name: str, number: int, log: Path) -> Iterator[None]:
-    """Redirect the descriptor `number` to `log`, and `sys.NAME` if it is not that descriptor."""
-    given = getattr(sys, name)
-    _flush(given)
-    saved = os.dup(number)
-    try:
-        with log.open("a") as handle:
-            os.dup2(handle.fileno(), number)
-        if _descriptor(given) != number:
-            # It stays open: a logger that keeps it may still write to it later.
-            raw = os.fdopen(number, "wb", closefd=False)
-            setattr(sys, name, io.TextIOWrapper(raw, "utf-8", "replace", line_buffering=True))
-        yield
-    finally:
-        _flush(getattr(sys, name))
-        setattr(sys, name, given)
-        os.dup2(saved, number)
-        os.close(saved)
-
-
-def _flush(stream: TextIO | None) -> None:
-    with contextlib.suppress(AttributeError, ValueError):  # there is none, or it is closed
-        stream.flush()  # type: ignore[union-attr]
-
-
-def _descriptor(stream: TextIO | None) -> int | None:
-    try:
-        return stream.fileno()  # type: ignore[union-attr]
-    except (AttributeError, OSError, ValueError):
-        return None
-
-
-def _no_escape_code() -> None:
-    """colorama would end every command with one, though we print no colours."""
-    colorama = sys.modules.get("colorama.initialise")
-    if colorama is not None:
-        atexit.unregister(colorama.reset_all)
+        yield messages()
 
 
 class LogFile:
@@ -107,7 +47,7 @@ class LogFile:
         try:
             os.link(self.path, run.log)
         except OSError:  # a network share without links
-            run.log.write_text(f"This run's log is in {self.path}.\n")
+            replace_text(run.log, f"This run's log is in {self.path}.\n")
 
 
 @contextlib.contextmanager
@@ -116,16 +56,15 @@ def log_file(runs_root: Path, resumed: RunDirectory | None) -> Iterator[LogFile]
     if resumed is not None:
         yield LogFile(resumed.log, of_a_run=True)
         return
+    path = runs_root / f".log-{secrets.token_hex(4)}"
     try:
         runs_root.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=".log-", dir=runs_root)
+        path.open("x").close()
     except OSError as error:
-        raise UsageError(f"cannot write to --runs-root {runs_root}: {error.strerror}") from error
-    os.close(handle)
-    umask = os.umask(0)
-    os.umask(umask)
-    log = LogFile(Path(name), of_a_run=False)
-    log.path.chmod(0o666 & ~umask)
+        raise UsageError(
+            f"cannot write to --runs-root {runs_root}: {error.strerror}. Name another folder."
+        ) from error
+    log = LogFile(path, of_a_run=False)
     try:
         yield log
     finally:
@@ -133,4 +72,4 @@ def log_file(runs_root: Path, resumed: RunDirectory | None) -> Iterator[LogFile]
             if sys.exc_info()[0] in (None, UsageError, Interrupted, KeyboardInterrupt):
                 log.path.unlink(missing_ok=True)
             else:
-                print(f"savanna: details in {log.path}", file=sys.stderr)
+                say(f"savanna: details in {log.path}")

@@ -117,11 +117,12 @@ def make_trainable(
                     f"The networks hold NaN or infinite weights ({broken}) and are not saved; "
                     f"{kept}."
                 )
-            info = write_checkpoint(
-                self._run,
-                lambda number: _described(number, self._recorded),
-                lambda partial: self.save_checkpoint(str(partial)),
-            )
+            with RunDirectory(self._run).writing():
+                info = write_checkpoint(
+                    self._run,
+                    lambda number: _described(number, self._recorded),
+                    lambda partial: self.save_checkpoint(str(partial)),
+                )
             delete_all_but_best(self._run, keep)
             saved = Checkpoint.from_directory(str(path_of(self._run, info.number)))
             return _TrainingResult(saved, {TRAINING_ITERATION: info.iteration})

@@ -13,17 +13,18 @@ from typing import Any
 
 from ray.tune import Callback
 
-from savanna.errors import SavannaError
+from savanna.errors import SavannaError, explained
 from savanna.metrics import TROUBLE, IterationResult
 from savanna.recording import Console, MetricsCsv, Recorder
 from savanna.runs.copier import Copier
 from savanna.runs.directory import RunDirectory
 from savanna.runs.notes import Inbox
-from savanna.session.failure import explain_failure
+from savanna.session.failure import explain_failure, what_is_kept
 from savanna.session.films import keep_film
 from savanna.session.metadata import now
 from savanna.session.startup import STARTUP
 from savanna.session.stopping import Stop, reached
+from savanna.streams import say
 
 LOOK_SECONDS = 1.0
 """Between two looks for what trials say beside their results."""
@@ -50,7 +51,12 @@ class TrialRecord:
     def write_status(self, state: str, reason: str = "", cause: str | None = None) -> None:
         ended = None if state == "running" else now()
         self.status |= {"state": state, "reason": reason, "cause": cause, "ended": ended}
-        self.run.write_json("status.json", self.status)
+        try:
+            self.run.write_json("status.json", self.status, insist=True)
+        except SavannaError as error:
+            if state == "running":
+                raise
+            print(error, file=sys.stderr)  # how it ended is said all the same
 
     def each(self, action: Callable[[Recorder], None]) -> None:
         """Apply `action` to every recorder. One that fails is dropped, except `metrics.csv`."""
@@ -61,7 +67,19 @@ class TrialRecord:
                 if isinstance(recorder, MetricsCsv):
                     raise
                 self.recorders.remove(recorder)
-                print(f"{type(recorder).__name__} failed and is now off: {error}", file=sys.stderr)
+                why = explained(error) if isinstance(error, OSError) else error
+                self.warn(
+                    f"warning: {type(recorder).__name__} stops here: {why}. Training goes on, and "
+                    "metrics.csv has everything."
+                )
+
+    def warn(self, text: str) -> None:
+        """Say it on the terminal, above the live line if there is one."""
+        consoles = [recorder for recorder in self.recorders if isinstance(recorder, Console)]
+        if consoles:
+            consoles[0].message(text)
+        else:
+            say(text)
 
 
 class RunRecording(Callback):
@@ -88,7 +106,10 @@ class RunRecording(Callback):
 
     def _record(self, trial: Any) -> TrialRecord:
         if trial.trial_id not in self.records:
-            self.records[trial.trial_id] = self._open_record(trial)
+            try:
+                self.records[trial.trial_id] = self._open_record(trial)
+            except OSError as error:
+                raise SavannaError(f"cannot write {explained(error)}") from error
         return self.records[trial.trial_id]
 
     def on_step_begin(self, iteration: int, trials: Any, **info: Any) -> None:
@@ -182,7 +203,7 @@ class RunRecording(Callback):
         with self._loudly(record):
             self._pass_on(record)
             text = Path(trial.error_file).read_text() if trial.error_file else ""
-            cause = explain_failure(None, text, str(record.run.log))
+            cause = explain_failure(None, text, str(record.run.log), what_is_kept(record.run))
             record.write_status("failed", reason="ended by an error", cause=cause)
 
     def on_trial_complete(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
