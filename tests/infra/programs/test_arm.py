@@ -47,7 +47,7 @@ PLANTED = {
         "cpu-set",
         ("virtualMachineProfile", "storageProfile", "osDisk", "deleteOption"),
         "Remove",
-        "properties.virtualMachineProfile.storageProfile.osDisk.deleteOption: 'Remove' is none of",
+        "properties.virtualMachineProfile.storageProfile.osDisk.deleteOption: 'Remove' is not",
     ),
     "a misspelt key": (
         "VirtualMachineScaleSet",
@@ -157,9 +157,9 @@ def test_planted_errors_of_the_foundation_are_found():
     run = foundation()
     for type_, key, value, message in (
         ("azure-native:containerregistry:Registry", "adminUserEnable", True, "unknown key"),
-        ("StorageAccount", "minimumTlsVersion", "TLS1_9", "'TLS1_9' is none of"),
+        ("StorageAccount", "minimumTlsVersion", "TLS1_9", "'TLS1_9' is not one of"),
         ("azure-native:keyvault:Vault", "properties", {"sku": {"name": "standard"}}, "tenantId"),
-        ("azure-native:consumption:Budget", "timeGrain", "Weekly", "'Weekly' is none of"),
+        ("azure-native:consumption:Budget", "timeGrain", "Weekly", "'Weekly' is not one of"),
         ("ResourceGroup", "managedby", "x", "managedby: unknown key"),
         ("FederatedIdentityCredential", "subjects", ["x"], "subjects: unknown key"),
     ):
