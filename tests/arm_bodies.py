@@ -104,7 +104,7 @@ def _check(value: Any, type_: Any, path: str) -> Iterator[str]:
         if path.endswith("userAssignedIdentities") and isinstance(value, list):
             value = {one: {} for one in value}  # azure-native takes a list and sends a map
         if not isinstance(value, origin):
-            yield f"{path}: {value!r} is no {origin.__name__}"
+            yield f"{path}: {value!r} is not a {origin.__name__}"
             return
         items = enumerate(value) if origin is list else value.items()
         for key, item in items:
@@ -114,12 +114,12 @@ def _check(value: Any, type_: Any, path: str) -> Iterator[str]:
     elif isinstance(type_, type) and issubclass(type_, Enum):
         known = [member.value for member in type_]
         if value not in known:
-            yield f"{path}: {value!r} is none of {', '.join(map(str, known))}"
+            yield f"{path}: {value!r} is not one of {', '.join(map(str, known))}"
     elif type_ is float:
         if isinstance(value, bool) or not isinstance(value, int | float):
-            yield f"{path}: {value!r} is no number"
+            yield f"{path}: {value!r} is not a number"
     elif type_ in (bool, int, str) and type(value) is not type_:
-        yield f"{path}: {value!r} is no {type_.__name__}"
+        yield f"{path}: {value!r} is not of type {type_.__name__}"
 
 
 def _check_union(value: Any, arguments: tuple[Any, ...], path: str) -> Iterator[str]:
@@ -134,7 +134,7 @@ def _check_union(value: Any, arguments: tuple[Any, ...], path: str) -> Iterator[
 def _check_body(value: Any, type_: Any, path: str) -> Iterator[str]:
     fields = _fields(type_) or {}
     if not isinstance(value, dict):
-        yield f"{path}: {value!r} is no mapping"
+        yield f"{path}: {value!r} is not a mapping"
         return
     here: dict[str, Any] = {}
     lifted: dict[str, Any] = {}

@@ -308,7 +308,7 @@ def test_scaling_from_two_to_none_to_two(cluster):
 def test_logs_and_their_mistakes(cluster):
     assert "starting as worker" in cluster.local("logs", "worker-1").stdout
     wrong = cluster.local("logs", "worker-9")
-    assert wrong.returncode == 2 and "There are: head, worker-1, worker-2" in wrong.stderr
+    assert wrong.returncode == 2 and "Known nodes: head, worker-1, worker-2" in wrong.stderr
     assert "--follow needs a node" in cluster.local("logs", "-f").stderr
 
 

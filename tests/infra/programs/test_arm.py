@@ -40,14 +40,14 @@ PLANTED = {
         "cpu-set",
         ("orchestrationMode",),
         "Flexibel",
-        "properties.orchestrationMode: 'Flexibel' is none of Uniform, Flexible",
+        "properties.orchestrationMode: 'Flexibel' is not one of Uniform, Flexible",
     ),
     "a deep enum's value": (
         "VirtualMachineScaleSet",
         "cpu-set",
         ("virtualMachineProfile", "storageProfile", "osDisk", "deleteOption"),
         "Remove",
-        "properties.virtualMachineProfile.storageProfile.osDisk.deleteOption: 'Remove' is none of",
+        "properties.virtualMachineProfile.storageProfile.osDisk.deleteOption: 'Remove' is not",
     ),
     "a misspelt key": (
         "VirtualMachineScaleSet",
@@ -104,28 +104,28 @@ PLANTED = {
         "head-identity-pull",
         ("principalType",),
         "Robot",
-        "properties.principalType: 'Robot' is none of User, Group, ServicePrincipal",
+        "properties.principalType: 'Robot' is not one of User, Group, ServicePrincipal",
     ),
     "text for a number": (
         "VirtualMachine",
         "",
         ("storageProfile", "osDisk", "diskSizeGB"),
         "128",
-        "properties.storageProfile.osDisk.diskSizeGB: '128' is no int",
+        "properties.storageProfile.osDisk.diskSizeGB: '128' is not of type int",
     ),
     "text for a switch": (
         "Subnet",
         "network-head",
         ("defaultOutboundAccess",),
         "false",
-        "properties.defaultOutboundAccess: 'false' is no bool",
+        "properties.defaultOutboundAccess: 'false' is not of type bool",
     ),
     "one thing for a list": (
         "VirtualNetwork",
         "",
         ("addressSpace", "addressPrefixes"),
         "10.0.0.0/16",
-        "properties.addressSpace.addressPrefixes: '10.0.0.0/16' is no list",
+        "properties.addressSpace.addressPrefixes: '10.0.0.0/16' is not a list",
     ),
     "an unknown key of a role": (
         "RoleDefinition",
@@ -157,9 +157,9 @@ def test_planted_errors_of_the_foundation_are_found():
     run = foundation()
     for type_, key, value, message in (
         ("azure-native:containerregistry:Registry", "adminUserEnable", True, "unknown key"),
-        ("StorageAccount", "minimumTlsVersion", "TLS1_9", "'TLS1_9' is none of"),
+        ("StorageAccount", "minimumTlsVersion", "TLS1_9", "'TLS1_9' is not one of"),
         ("azure-native:keyvault:Vault", "properties", {"sku": {"name": "standard"}}, "tenantId"),
-        ("azure-native:consumption:Budget", "timeGrain", "Weekly", "'Weekly' is none of"),
+        ("azure-native:consumption:Budget", "timeGrain", "Weekly", "'Weekly' is not one of"),
         ("ResourceGroup", "managedby", "x", "managedby: unknown key"),
         ("FederatedIdentityCredential", "subjects", ["x"], "subjects: unknown key"),
     ):
