@@ -85,7 +85,7 @@ def test_a_cluster_that_cannot_be_used(here, changes, says):
         (["wait", "j"], "make cluster-up"),
         (["fetch", "j"], "make cluster-up"),
         (["wait"], "required: JOB"),
-        (["status", "--cluster", "nowhere.json"], "--cluster nowhere.json: there is no such file"),
+        (["status", "--cluster", "nowhere.json"], "--cluster nowhere.json: no such file"),
     ],
 )
 def test_a_mistake_is_one_line_and_code_2(argv, says, here, capsys):

@@ -201,7 +201,7 @@ def test_a_killed_job_goes_on_and_a_stopped_one_leaves_a_checkpoint(head, run):
     with started(command, cwd=head, env=environment, **pipes) as process:
         first = wait_until(running)
         late = run("wait", first["job"], "--timeout", "0s")
-        assert late.returncode == 1 and "it goes on" in late.stderr
+        assert late.returncode == 1 and "it continues" in late.stderr
         folder = head / "results" / first["run"]
         os.kill(json.loads((folder / "status.json").read_text())["pid"], signal.SIGKILL)
         known.add(first["job"])
@@ -277,7 +277,7 @@ def test_a_large_run_is_fetched_in_pieces(head, run):
 def test_nodes_that_never_come(run):
     failed = run("submit", "cartpole", "--workers", "2", "--start-timeout", "2s", "--wait")
     assert failed.returncode == 1
-    assert "waiting for nodes: 2 missing, there: none" in failed.stderr
+    assert "waiting for nodes: 2 missing; joined: none" in failed.stderr
     assert "0 of 2 workers joined within 2 s; 2 missing" in failed.stderr
 
 

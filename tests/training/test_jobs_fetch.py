@@ -198,7 +198,7 @@ def test_another_copy_is_replaced_only_with_force_and_lends_what_it_has(head, tm
     path = bring(head, tmp_path / "runs")
     (path / "metrics.csv").write_text("mine")
     head.asked = []
-    with pytest.raises(UsageError, match="exists and differs: --force"):
+    with pytest.raises(UsageError, match=r"exists and differs\. Replace it with --force"):
         bring(head, tmp_path / "runs")
     assert (path / "metrics.csv").read_text() == "mine" and head.asked == []
     assert_same(head, bring(head, tmp_path / "runs", force=True))
@@ -208,7 +208,7 @@ def test_another_copy_is_replaced_only_with_force_and_lends_what_it_has(head, tm
 def test_two_fetches_do_not_write_one_folder(head, tmp_path):
     def second(name):
         head.before_read = lambda name: None
-        with pytest.raises(UsageError, match="another `savanna fetch` writes to"):
+        with pytest.raises(UsageError, match="another `savanna fetch` is writing to"):
             bring(head, tmp_path / "runs")
         head.asked.append("refused")
 
@@ -219,12 +219,12 @@ def test_two_fetches_do_not_write_one_folder(head, tmp_path):
 
 def test_what_is_no_run_and_what_leads_elsewhere(head, tmp_path, monkeypatch):
     (head.results / RUN / "config.json").unlink()
-    with pytest.raises(SavannaError, match="no run directory"):
+    with pytest.raises(SavannaError, match="is not a run directory"):
         bring(head, tmp_path / "runs")
     (head.results / RUN / "config.json").write_text("{}")
     real = contents._file
     monkeypatch.setattr(contents, "_file", lambda path, name: real(path, f"../../{name}"))
-    with pytest.raises(SavannaError, match="leads out of it"):
+    with pytest.raises(SavannaError, match="leads outside it"):
         bring(head, tmp_path / "runs")
     assert not (tmp_path / "config.json").exists()
 
@@ -232,9 +232,9 @@ def test_what_is_no_run_and_what_leads_elsewhere(head, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        (lambda text: text.rpartition(contents.END)[0], "did not arrive whole"),
+        (lambda text: text.rpartition(contents.END)[0], "is incomplete"),
         (lambda text: text.replace('"data": "e30="', '"data": "eX0="'), "arrived damaged"),
-        (lambda text: text.replace('"sha256"', '"sha1"'), "arrived damaged"),
+        (lambda text: text.replace('"sha256"', '"sha1"'), "list of the run's files is damaged"),
     ],
 )
 def test_a_damaged_list_is_refused(head, tmp_path, change, says):

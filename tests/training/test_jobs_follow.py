@@ -132,7 +132,7 @@ def test_waiting_gives_up_without_the_cluster(tmp_path):
 
 def test_waiting_with_a_timeout(tmp_path):
     jobs = jobs_of(tmp_path, ("RUNNING", PHASE))
-    with pytest.raises(SavannaError, match="still running .* it goes on"):
+    with pytest.raises(SavannaError, match="still running .* it continues"):
         wait(jobs, "j", lambda _: None, timeout=0.0)
 
 
@@ -172,7 +172,7 @@ def test_a_job_that_was_not_taken_leaves_no_record(tmp_path):
         raise RuntimeError("Request failed with status code 400")
 
     jobs.client.submit_job = refuse
-    with pytest.raises(SavannaError, match="did not take the job"):
+    with pytest.raises(SavannaError, match="did not accept the job"):
         jobs.submit("pong", [])
     assert not list(tmp_path.iterdir())
 

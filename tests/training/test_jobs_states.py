@@ -61,12 +61,12 @@ def test_causes():
     assert state_of("FAILED", [RUNNING, FAILED]).cause == "boom"
     assert state_of("FAILED", [RUNNING, FAILED]).node == "10.0.0.2"
     assert state_of(None, [SAVED]).cause == LOST
-    assert "without saying" in state_of("SUCCEEDED", [RUNNING]).cause
+    assert "did not report that it succeeded" in state_of("SUCCEEDED", [RUNNING]).cause
     log = "failed with exit code 2, last logs:\nTraceback\nsavanna: unknown option '--x'\n"
     assert state_of("FAILED", [], message=log, exit_code=2).cause == "unknown option '--x'"
     assert "SIGKILL" in state_of("FAILED", [RUNNING], message="failed", exit_code=-9).cause
     assert state_of("FAILED", [], message="supervisor died").cause == "supervisor died"
-    assert state_of("RUNNING", [WAITING]).text == "waiting for nodes: 1 missing, there: 10.0.0.2"
+    assert state_of("RUNNING", [WAITING]).text == "waiting for nodes: 1 missing; joined: 10.0.0.2"
     assert state_of("RUNNING", [BUSY]).text == "waiting: 3 of 4 CPUs are taken by pong-1"
     assert state_of("FAILED", [FAILED], exit_code=2).refused
     assert not state_of("FAILED", [FAILED], exit_code=1).refused

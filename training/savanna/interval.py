@@ -1,4 +1,4 @@
-"""How well a mean is known."""
+"""How precisely a mean is known."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from collections.abc import Sequence
 
 
 def half_width(values: Sequence[float]) -> float:
-    """Half of the 95 % interval around the mean of `values`, by Student's t; nan of fewer than two.
+    """Half the 95 % confidence interval of the mean of `values` (Student's t); nan if fewer than 2.
 
-    It supposes that the values are independent and about normal.
+    Assumes that the values are independent and roughly normal.
     """
     count = len(values)
     if count < 2:

@@ -58,9 +58,9 @@ class IterationResult:
     policy_lag: float  # updates between acting and learning, mean over the batch
     cpu_percent: float
     memory_percent: float
-    old_return_mean: float = math.nan  # the same on the scale of the retired service
-    # Of particle worlds, means of the last 100 episodes; which of them depends on the world.
-    good_return: float = math.nan  # of all agents that are no adversaries
+    old_return_mean: float = math.nan  # the same, on the retired service's scale
+    # Particle worlds only: means of the last 100 episodes. Each world has some of them.
+    good_return: float = math.nan  # of all agents that are not adversaries
     adversary_return: float = math.nan
     landmarks_covered: float = math.nan  # at an episode's end
     collisions: float = math.nan
@@ -75,7 +75,7 @@ class IterationResult:
 
     @classmethod
     def from_rllib(cls, result: Mapping[str, Any]) -> IterationResult:
-        """Read one RLlib result that a `Tally` has read before."""
+        """Read one RLlib result that a `Tally` has already read."""
         tally = result[TALLY]
         mean = _number(tally, "return_mean")
         factor, constant = result.get(OLD_SCALE) or (math.nan, math.nan)
@@ -122,12 +122,12 @@ EPISODE_METRICS: tuple[str, ...] = COLUMNS[COLUMNS.index("good_return") :]
 
 
 def lifetime_steps(result: Mapping[str, Any]) -> tuple[int, int]:
-    """Agent steps sampled since the run began, and those of them that the learner has used."""
+    """Agent steps sampled since the run began, and how many of them the learner has used."""
     agents = _agents(result)
     sampled = agents * int(_number(result, "num_env_steps_sampled_lifetime", 0))
     everyone = result.get("learners", {}).get("__all_modules__", {})
     trained = int(_number(everyone, "num_env_steps_trained_lifetime", 0) * agents)
-    # RLlib's PPO counts its batch again for every minibatch; it learns from all that it samples.
+    # RLlib's PPO counts its batch again for every minibatch; it learns from every sample.
     return sampled, min(trained, sampled)
 
 
@@ -144,7 +144,7 @@ def _agents(result: Mapping[str, Any]) -> int:
 
 
 def _mean_of_modules(learners: Mapping[str, Any]) -> dict[str, float]:
-    """Numbers that several networks report, in the mean."""
+    """The mean of each number that several networks report."""
     found: dict[str, list[float]] = {}
     for module, numbers in learners.items():
         for name, value in numbers.items() if module != "__all_modules__" else ():

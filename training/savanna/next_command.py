@@ -1,4 +1,4 @@
-"""Commands as they are printed: what is printed can be pasted where it is printed."""
+"""Commands as we print them, ready to paste into the same shell."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ if TYPE_CHECKING:
     from savanna.runs.directory import RunDirectory
 
 DEFAULT_ROOT = Path("runs")
-"""Where runs are looked for without `--runs-root`."""
+"""The folder of runs without `--runs-root`."""
 
 
 def program() -> str:
-    """`savanna` where the shell finds this one under that name, else what starts it."""
+    """`savanna` if the shell finds this one under that name, else what starts it."""
     script = Path(sys.executable).with_name("savanna")
     found = shutil.which("savanna")
     if found is not None and script.exists() and script.samefile(found):
@@ -28,10 +28,9 @@ def program() -> str:
 
 
 def next_command(*words: str, run: RunDirectory | None = None, root: Path = DEFAULT_ROOT) -> str:
-    """`savanna WORDS`, about `run` if one is given, whose runs lie in `root`.
+    """`savanna WORDS`, for `run` if one is given; runs are in `root`.
 
-    The folder is named even where SAVANNA_RUNS_ROOT is set: nobody knows whether it still is when
-    the command is pasted.
+    Names the folder even if SAVANNA_RUNS_ROOT is set: it may not be when the command is pasted.
     """
     given = list(words)
     if run is not None and run.path.parent.parent != root.resolve():
@@ -43,7 +42,7 @@ def next_command(*words: str, run: RunDirectory | None = None, root: Path = DEFA
 
 
 def resume_commands(runs: Iterable[RunDirectory], root: Path) -> list[str]:
-    """A command for each of the `runs` that has a checkpoint to go on from."""
+    """A command for each of the `runs` that has a checkpoint to resume from."""
     return [
         next_command("train", "--resume", run=run, root=root) for run in runs if run.checkpoints()
     ]

@@ -16,7 +16,7 @@ _OLD, _NEW = "training", "savanna"
 
 @contextlib.contextmanager
 def old_names() -> Iterator[None]:
-    """Inside, pickles find `training.x` in `savanna.x`, whatever else is called `training`."""
+    """Within the block, pickles find `training.x` in `savanna.x`, despite any other `training`."""
     theirs = _taken_out()
     finder = _Finder()
     sys.meta_path.insert(0, finder)
@@ -29,7 +29,7 @@ def old_names() -> Iterator[None]:
 
 
 def _taken_out() -> dict[str, ModuleType]:
-    """The modules of that name, which are imported no longer."""
+    """Remove the imported modules of that name from `sys.modules` and return them."""
     names = [name for name in list(sys.modules) if name == _OLD or name.startswith(f"{_OLD}.")]
     return {name: sys.modules.pop(name) for name in names}
 
@@ -48,5 +48,5 @@ class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         return module
 
     def exec_module(self, module: Any) -> None:
-        """It is imported already; it only gets back what it was found by."""
+        """Already imported; only restores the module's own spec."""
         module.__spec__ = module.__spec__.loader_state

@@ -22,11 +22,11 @@ _ADDRESS = "RAY_API_SERVER_ADDRESS"
 
 
 class Unreachable(SavannaError):
-    """The cluster does not answer, or not sensibly: it may again in a moment."""
+    """The cluster does not answer, or answers with an error; it may recover shortly."""
 
 
 class UnknownJob(SavannaError):
-    """The cluster answers, and does not know the job."""
+    """The cluster answers, but does not know the job."""
 
 
 class NoSuchFile(SavannaError):
@@ -34,7 +34,7 @@ class NoSuchFile(SavannaError):
 
 
 class JobExists(SavannaError):
-    """The cluster has a job of that id already: an earlier request did arrive."""
+    """The cluster already has a job with that id: an earlier request did arrive."""
 
 
 class JobsClient(JobSubmissionClient):
@@ -43,13 +43,13 @@ class JobsClient(JobSubmissionClient):
     def __init__(self, cluster: Cluster) -> None:
         self.cluster = cluster
         headers = {"Authorization": f"Bearer {cluster.token()}"}
-        # These variables would win over the address that is given.
+        # This variable would override the given address.
         saved = os.environ.get(_ADDRESS)
         os.environ[_ADDRESS] = cluster.address
         try:
             super().__init__(cluster.address, headers=headers)
         except RuntimeError as error:
-            raise SavannaError(f"{cluster.address} is no Ray cluster: {error}") from error
+            raise SavannaError(f"{cluster.address} is not a Ray cluster: {error}") from error
         finally:
             if saved is None:
                 del os.environ[_ADDRESS]
@@ -64,21 +64,21 @@ class JobsClient(JobSubmissionClient):
         except requests.RequestException as error:
             raise self._away(error) from error
         if response.status_code == 404 and endpoint.startswith("/api/jobs/"):
-            raise UnknownJob(f"the cluster {self.cluster.name} knows no such job")
+            raise UnknownJob(f"the cluster {self.cluster.name} has no such job")
         if response.status_code >= 400 and method == "POST" and "already exists" in response.text:
-            raise JobExists(f"the cluster {self.cluster.name} has this job already")
+            raise JobExists(f"the cluster {self.cluster.name} already has this job")
         if response.status_code >= 500:
             raise self._broken(response)
         return response
 
     def read_file(self, node: str, name: str, lines: int = -1) -> Iterator[bytes]:
-        """The last `lines` lines (-1: all) of a file in a node's folder of logs, in small parts.
+        """The last `lines` lines (-1: all) of a file in a node's log folder, in small parts.
 
-        Ray's State API reads `name` below that folder, through links too; in files that are no
-        text, lines are what ends with a byte 10. `NoSuchFile` where there is none.
+        Ray's State API reads `name` below that folder and follows links. In binary files, a line
+        is whatever ends with byte 10. `NoSuchFile` if there is no such file.
         """
         query = {"node_id": node, "filename": name, "lines": str(lines), "timeout": "86400"}
-        # Not by Ray's own method, which reads every answer whole.
+        # Not with Ray's own method, which reads the whole answer into memory.
         try:
             with requests.get(
                 f"{self.cluster.address}/api/v0/logs/file",
@@ -101,7 +101,7 @@ class JobsClient(JobSubmissionClient):
     def _options(self) -> dict[str, Any]:
         options: dict[str, Any] = {"timeout": (CONNECT_SECONDS, READ_SECONDS)}
         if urlsplit(self.cluster.address).hostname in ("127.0.0.1", "localhost", "::1"):
-            # Not through a proxy, which would be sent the token.
+            # Not through a proxy, which would receive the token.
             options["proxies"] = {"http": "", "https": "", "all": ""}
         return options
 
@@ -113,7 +113,7 @@ class JobsClient(JobSubmissionClient):
         return SavannaError(f"the cluster refused the token in {self.cluster.token_file}")
 
     def _away(self, error: BaseException) -> Unreachable:
-        # A refused connection is no OSError subclass worth showing: its text is a page long.
+        # The error's own text is a page long, and not worth showing.
         slow = isinstance(error, requests.Timeout)
         how = "did not answer in time" if slow else "cannot be reached"
         return Unreachable(f"{self._where} {how}. {HINT}")
@@ -123,9 +123,9 @@ class JobsClient(JobSubmissionClient):
         return Unreachable(f"{self._where} answered {response.status_code}: {lines[-1][:300]}")
 
     def tail(self, job: str) -> Iterator[str | None]:
-        """What a job's log gains, from its beginning until the job has ended.
+        """Stream a job's log, from its beginning until the job ends.
 
-        `None` whenever there was nothing new for a second.
+        Yields `None` after every second without output.
         """
         lines: AsyncIterator[str] = self.tail_job_logs(job)
         loop = asyncio.new_event_loop()

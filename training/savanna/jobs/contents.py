@@ -1,8 +1,8 @@
-"""What is in a run directory, told as lines, which is all that a job's log can carry.
+"""The contents of a run directory as lines of text, which is all that a job's log can carry.
 
 `python -m savanna.jobs.contents RESULTS RUN` makes RESULTS readable through the Jobs API's address
-and prints a line for every file of the run: its size and the checksums of its pieces. Small files
-are in their lines, so that what a run writes anew all the time arrives as it was at one moment.
+and prints one line per file of the run: its size and the checksums of its pieces. The lines contain
+small files whole, so that files a run keeps rewriting arrive in a consistent state.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from savanna.errors import SavannaError, UsageError
 
 FILE, END, ERROR = "::file ", "::end ", "::error "
 OWNER = "owner.json"
-"""Who writes the run there does not write its copy."""
+"""Not copied: whoever writes the run there does not write its copy."""
 PIECE_BYTES = 8 * 2**20
 SMALL_BYTES = 2**16
 _BLOCK_BYTES = 2**20
@@ -30,10 +30,9 @@ _BLOCK_BYTES = 2**20
 
 @dataclass(frozen=True)
 class Piece:
-    """A part of a file, which ends with a line's end unless the file ends there.
+    """A part of a file, which ends at the end of a line or of the file.
 
-    Ray reads a file from a line counted from its end, and from nowhere else: `lines` counts what
-    ends with a byte 10, and a rest.
+    Ray can only read a file's last N lines: `lines` counts what ends with byte 10, and a rest.
     """
 
     size: int
@@ -43,7 +42,7 @@ class Piece:
 
 @dataclass(frozen=True)
 class File:
-    """A file of a run; `data` is its content where that is small, in base64."""
+    """A file of a run; `data` is the content of a small file, in base64."""
 
     path: str
     modified: float
@@ -56,11 +55,11 @@ class File:
 
 
 def pieces_of(blocks: Iterable[bytes], piece_bytes: int = PIECE_BYTES) -> Iterator[Piece]:
-    """The pieces of a file that comes in `blocks`, of `piece_bytes` and the rest of their line."""
+    """The pieces of a file that comes in `blocks`: `piece_bytes`, up to the end of the line."""
     size, lines, last, digest = 0, 0, b"", hashlib.sha256()
     for block in blocks:
         while block:
-            # Up to the first line's end at which the piece is large enough.
+            # Up to the first end of a line at which the piece is large enough.
             end = block.find(b"\n", max(0, piece_bytes - size - 1)) + 1
             part, block = (block[:end], block[end:]) if end else (block, b"")
             digest.update(part)
@@ -73,7 +72,7 @@ def pieces_of(blocks: Iterable[bytes], piece_bytes: int = PIECE_BYTES) -> Iterat
 
 
 def blocks_of(path: Path, size: int) -> Iterator[bytes]:
-    """The first `size` bytes of a file, a block at a time."""
+    """The first `size` bytes of a file, block by block."""
     with path.open("rb") as file:
         while size > 0 and (block := file.read(min(size, _BLOCK_BYTES))):
             size -= len(block)
@@ -83,14 +82,14 @@ def blocks_of(path: Path, size: int) -> Iterator[bytes]:
 def tell(folder: Path, out: TextIO) -> None:
     """Print the files of a run directory, without `OWNER` and half-written ones (`.name`)."""
     if not (folder / "config.json").is_file():
-        raise UsageError(f"{folder} on the cluster's head is no run directory")
+        raise UsageError(f"{folder} on the cluster's head is not a run directory")
     count = 0
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder)
         hidden = any(part.startswith(".") for part in name.parts)
         if hidden or str(name) == OWNER or not path.is_file():
             continue
-        # A checkpoint may be given up meanwhile: whoever fetches then asks again.
+        # A checkpoint may be deleted meanwhile; the fetching side then asks again.
         with contextlib.suppress(FileNotFoundError):
             out.write(f"{FILE}{json.dumps(asdict(_file(path, str(name))))}\n")
         count += 1
@@ -107,9 +106,9 @@ def _file(path: Path, name: str) -> File:
 
 
 def read(lines: Iterable[str]) -> Iterator[File]:
-    """The files that `tell` printed, among other lines; `SavannaError` if not all arrived.
+    """The files that `tell` printed, among other lines; `SavannaError` if the list is incomplete.
 
-    A file that vanished while it was looked at is one without a path.
+    A file that vanished during the listing has no path.
     """
     count = 0
     for line in lines:
@@ -122,7 +121,7 @@ def read(lines: Iterable[str]) -> Iterator[File]:
         if line.startswith(FILE):
             count += 1
             yield _checked(json.loads(line.removeprefix(FILE)))
-    raise SavannaError("the list of the run's files did not arrive whole")
+    raise SavannaError("the list of the run's files is incomplete")
 
 
 def _checked(content: dict[str, object]) -> File:
@@ -130,26 +129,26 @@ def _checked(content: dict[str, object]) -> File:
         pieces = tuple(Piece(**piece) for piece in content.pop("pieces"))  # type: ignore[attr-defined]
         file = File(**content, pieces=pieces)  # type: ignore[arg-type]
     except (TypeError, ValueError) as error:
-        raise SavannaError(f"the list of the run's files arrived damaged: {error}") from error
+        raise SavannaError(f"the list of the run's files is damaged: {error}") from error
     path = PurePosixPath(file.path)
     if path.is_absolute() or ".." in path.parts or not path.parts:
-        raise SavannaError(f"the run has a file with a path that leads out of it: {file.path!r}")
+        raise SavannaError(f"the run has a file whose path leads outside it: {file.path!r}")
     return file
 
 
 def link_name(results: str) -> str:
-    """What `results` is called among the head's logs."""
+    """The name of `results` in the head's log folder."""
     return f"savanna-{hashlib.sha256(results.encode()).hexdigest()[:12]}"
 
 
 def _offer(results: Path, logs: Path) -> None:
-    """Let Ray, which reads files for whoever has the token, read the runs among its logs."""
+    """Link the runs into Ray's log folder, which Ray serves to whoever has the token."""
     with contextlib.suppress(FileExistsError):
         (logs / link_name(str(results))).symlink_to(results)
 
 
 def _forget_earlier(logs: Path, seconds: float = 600) -> None:
-    """Remove what helpers before this one left on the head: Ray keeps the logs of deleted jobs."""
+    """Remove the logs of earlier helpers from the head: Ray keeps the logs of deleted jobs."""
     for file in logs.glob("job-driver-fetch-*.log"):
         if time.time() - file.stat().st_mtime > seconds:
             file.unlink(missing_ok=True)

@@ -1,8 +1,8 @@
-"""Bringing a run directory from the head here, through nothing but the Jobs API's address.
+"""Downloading a run directory from the head, with only the Jobs API's address.
 
-A helper job lists the files (`savanna.jobs.contents`); then they are read as Ray's own logs are,
-piece by piece, into a folder beside the run's place. It stays if that is interrupted, and what it
-holds is not asked for again.
+A helper job lists the files (`savanna.jobs.contents`); then we read them like Ray's own logs,
+piece by piece, into a folder beside the run's destination. After an interruption the folder stays,
+and its contents are not downloaded again.
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ from savanna.jobs.watch import watch
 
 TERMINAL = ("SUCCEEDED", "FAILED", "STOPPED")
 ROUNDS = 5
-"""A run that goes on writes files anew; so often it is asked what it has by now."""
+"""How often to list the files of a run that is still writing them."""
 Say = Callable[[str], None]
 
 
 def run_of(jobs: Jobs, reference: str) -> str:
-    """The run (`experiment/id`) that a job made, or that `reference` is."""
+    """The run (`experiment/id`) that `reference` names, or that the job `reference` made."""
     if "/" in reference:
         parts = PurePosixPath(reference).parts
         if len(parts) != 2 or not all(re.fullmatch(r"\w[\w.-]*", part) for part in parts):
-            raise UsageError(f"{reference!r} is neither a job nor a run: write experiment/id.")
+            raise UsageError(f"{reference!r} is neither a job nor a run (experiment/id).")
         return "/".join(parts)
     job = jobs.look(reference)
     if job.state.run is None:
@@ -48,9 +48,9 @@ def run_of(jobs: Jobs, reference: str) -> str:
 
 
 def fetch(jobs: Jobs, run: str, to: Path, say: Say, *, force: bool = False) -> Path:
-    """The run `experiment/id` of the head as `to/experiment/id`; its path.
+    """Download the run `experiment/id` from the head to `to/experiment/id`. Returns its path.
 
-    A run directory that is there already and differs is replaced only with `force`.
+    Replaces an existing run directory that differs only with `force`.
     """
     target = to / run
     folder = target.with_name(f".fetch-{target.name}")
@@ -64,16 +64,16 @@ def fetch(jobs: Jobs, run: str, to: Path, say: Say, *, force: bool = False) -> P
                 if same or (not force and not begun):
                     shutil.rmtree(folder)
                 if same:
-                    say(f"{target} is here already")
+                    say(f"{target} is already up to date")
                     return target
                 if not force:
-                    raise UsageError(f"{target} exists and differs: --force replaces it.")
+                    raise UsageError(f"{target} exists and differs. Replace it with --force.")
             for _ in range(ROUNDS):
                 if _bring(jobs.client, head, run, files, folder, target, say):
                     break
                 head, files = _list(jobs.client, run, folder, say)
             else:
-                raise SavannaError(f"{run} changes faster than it can be fetched: try again later.")
+                raise SavannaError(f"{run} changes faster than it can be fetched. Try again later.")
             _tidy(folder, files)
             _replace(folder, target)
     except OSError as error:
@@ -83,13 +83,13 @@ def fetch(jobs: Jobs, run: str, to: Path, say: Say, *, force: bool = False) -> P
 
 @contextlib.contextmanager
 def _owned(folder: Path) -> Iterator[None]:
-    """`UsageError` if another process fetches into `folder`."""
+    """`UsageError` if another process is fetching into `folder`."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise UsageError(f"another `savanna fetch` writes to {folder}.") from None
+            raise UsageError(f"another `savanna fetch` is writing to {folder}.") from None
         except OSError:
             pass  # a file system without locks
         yield
@@ -98,7 +98,7 @@ def _owned(folder: Path) -> Iterator[None]:
 
 
 def _list(client: JobsClient, run: str, folder: Path, say: Say) -> tuple[str, list[File]]:
-    """The head's node and the files of the run, of which the small ones are in `folder` then."""
+    """The head's node and the files of the run; writes the small files to `folder`."""
     helper = new_id("fetch")
     words = ["python", "-m", "savanna.jobs.contents", client.cluster.results, run]
     client.submit_job(entrypoint=shlex.join(words), submission_id=helper, metadata={KIND: "helper"})
@@ -120,7 +120,7 @@ def _list(client: JobsClient, run: str, folder: Path, say: Say) -> tuple[str, li
             client.stop_job(helper)
         raise
     finally:
-        # What it printed is here; a helper that still runs is left to end and to be forgotten.
+        # We have its output. A helper that still runs ends by itself.
         with contextlib.suppress(RuntimeError, SavannaError):
             client.delete_job(helper)
 
@@ -146,7 +146,7 @@ def _kept(file: File, folder: Path) -> File:
 def _bring(
     client: JobsClient, head: str, run: str, files: list[File], folder: Path, target: Path, say: Say
 ) -> bool:
-    """Receive what `folder` lacks; whether every file could be had as it was listed."""
+    """Receive what `folder` lacks. Returns whether every file arrived as listed."""
     whole = True
     meter = Meter(run, sum(file.size for file in files))
     link = link_name(client.cluster.results)
@@ -177,7 +177,7 @@ def _until_whole(
         except Unreachable:
             if meter.moved == moved:
                 raise
-            return False  # it broke off, but it had answered
+            return False  # the connection broke, but some data had arrived
         return True
 
     for whole in watch(attempt, say):
@@ -186,7 +186,7 @@ def _until_whole(
 
 
 def _tidy(folder: Path, files: list[File]) -> None:
-    """Remove what the run does not have any more; times as on the head."""
+    """Remove what the run no longer has, and set the files' times as on the head."""
     wanted = {folder / file.path for file in files}
     for path in sorted(folder.rglob("*"), reverse=True):
         if path.is_dir():
@@ -208,6 +208,6 @@ def _replace(folder: Path, target: Path) -> None:
 
 
 def open_command(path: Path) -> str:
-    """What opens a run's report on this machine."""
+    """The command that opens a run's report on this machine."""
     opener = "open" if shutil.which("open") else "xdg-open"
     return f"{opener} {shlex.quote(str(path / 'report.html'))}"

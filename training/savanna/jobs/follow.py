@@ -1,4 +1,4 @@
-"""Staying with a job until it has ended."""
+"""Waiting for a job, or following its log, until it ends."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from savanna.jobs.states import State
 from savanna.jobs.watch import watch
 
 STILL_SECONDS = 5
-"""An ended job's log that has been silent for so long is over."""
+"""An ended job's log is complete after this long without output."""
 
 
 def wait(
@@ -23,9 +23,9 @@ def wait(
     timeout: float | None = None,
     **options: Any,
 ) -> Job:
-    """The job once it has ended; says every change on the way.
+    """Wait until the job has ended and return it; `say` gets every change of its state.
 
-    Raises `SavannaError` after `timeout` seconds; the job goes on. `options` are `watch`'s.
+    Raises `SavannaError` after `timeout` seconds; the job continues. `options` are `watch`'s.
     """
     began, before = time.monotonic(), ""
     for seen in watch(lambda: jobs.look(job), say, **options):
@@ -36,19 +36,19 @@ def wait(
         if seen.state.terminal:
             return seen
         if timeout is not None and time.monotonic() - began >= timeout:
-            raise SavannaError(f"job {job} is still {now} after {timeout:g} s; it goes on.")
+            raise SavannaError(f"job {job} is still {now} after {timeout:g} s; it continues.")
     raise AssertionError("watching ends only by an error")
 
 
 def follow(
     jobs: Jobs, job: str, write: Callable[[str], None], say: Callable[[str], None], **options: Any
 ) -> Job:
-    """Write the job's log as it comes until it has ended; the job then."""
+    """Write the job's log as it arrives until the job ends; returns the job."""
     written = skip = still = 0  # characters of the log, and of what a new tail repeats; seconds
     parts: Iterator[str | None] | None = None
 
     def step() -> Job | None:
-        """Write one part of the log; the job, where there was none to write."""
+        """Write one part of the log; if there was none, return the job."""
         nonlocal written, skip, still, parts
         try:
             if parts is None:
@@ -63,7 +63,7 @@ def follow(
                 if new:
                     write(new)
                 return None
-            # Nothing new, or the end. A connection that was cut off is silent, too.
+            # Nothing new, or the end. A broken connection is silent too.
             seen, still = jobs.look(job), still + 1
         except BaseException:
             parts = None
@@ -79,5 +79,5 @@ def follow(
 
 
 def describe(state: State) -> str:
-    """A state in a line: `running (pong/20261121T120000Z-s0)`."""
+    """A state in one line: `running (pong/20261121T120000Z-s0)`."""
     return f"{state.name} ({state.run})" if state.run and not state.detail else state.text

@@ -21,7 +21,7 @@ from savanna.jobs.watch import watch
 from savanna.runs.owner import JOB
 
 STOP_SECONDS = 60
-"""From SIGTERM to SIGKILL: time for the iteration to end and for a checkpoint."""
+"""From SIGTERM to SIGKILL: time to finish the iteration and write a checkpoint."""
 KIND = "savanna"  # metadata key: "job" for what users submit, "helper" for our own
 
 
@@ -35,11 +35,11 @@ class Job:
     entrypoint: str
     started: float | None = None
     ended: float | None = None
-    head: str | None = None  # Ray's id of the node that its log is on; `None` before it has one
+    head: str | None = None  # Ray's id of the node with its log; `None` until it has one
 
     @property
     def seconds(self) -> float | None:
-        """How long it took, or has taken so far; `None` where the start or end is not known."""
+        """How long it took, or has taken so far; `None` if the start or end is unknown."""
         if self.started is None or (self.ended is None and self.state.terminal):
             return None
         return (self.ended or time.time()) - self.started
@@ -64,10 +64,10 @@ class Jobs:
         say: Callable[[str], None] = lambda _: None,
         patience: float = 60.0,
     ) -> str:
-        """Start `savanna train <arguments>` on the head; the id of the job.
+        """Start `savanna train <arguments>` on the head. Returns the id of the job.
 
         `files` is a folder whose content the job's processes can import. A head that has just
-        started takes no jobs for a moment: it is asked again for up to `patience` seconds.
+        started may not accept jobs yet: `submit` retries for up to `patience` seconds.
         """
         job = new_id(experiment)
         words = ["savanna", "train", *arguments, "--runs-root", self.client.cluster.results]
@@ -77,13 +77,13 @@ class Jobs:
         if files is not None:
             environment["working_dir"] = str(files)
         entrypoint = shlex.join(words)
-        # First the record: a job that the head loses at once is then known here nevertheless.
+        # The record comes first, so that we know the job even if the head loses it immediately.
         submitted = datetime.now(UTC).isoformat(timespec="seconds")
         record = Record(job, self.address, experiment, entrypoint, submitted)
         record.save(self.folder)
 
         def send() -> None:
-            # Asked again after an answer that got lost, the cluster has the job already.
+            # On a retry after a lost answer, the cluster already has the job.
             with contextlib.suppress(JobExists):
                 self.client.submit_job(
                     entrypoint=entrypoint,
@@ -96,11 +96,11 @@ class Jobs:
             next(watch(send, say, patience=patience))
         except (RuntimeError, ValueError) as error:
             (self.folder / f"{job}.json").unlink(missing_ok=True)
-            raise SavannaError(f"the cluster did not take the job: {error}") from error
+            raise SavannaError(f"the cluster did not accept the job: {error}") from error
         return job
 
     def look(self, job: str) -> Job:
-        """The job now. `UsageError` for one that neither side knows."""
+        """The current job. `UsageError` if neither side knows it."""
         record = load(job, self.folder)
         try:
             info = self.client.get_job_info(job)
@@ -110,13 +110,13 @@ class Jobs:
         except UnknownJob:
             if record is None:
                 raise UsageError(
-                    f"no job {job!r} on the cluster {self.client.cluster.name}, nor was it "
-                    "submitted from this folder. `savanna status` lists the jobs there are."
+                    f"no job {job!r} on the cluster {self.client.cluster.name}, and none was "
+                    "submitted from this folder. `savanna status` lists the jobs."
                 ) from None
             return _from_record(record)
 
     def all(self) -> list[Job]:
-        """Every job of users on the cluster, and those of this folder it has lost; newest first."""
+        """Every user job on the cluster, and this folder's jobs that it lost; newest first."""
         records = {r.id: r for r in load_all(self.folder)}
         found = {}
         for info in self.client.list_jobs():
@@ -134,7 +134,7 @@ class Jobs:
                 yield from self.client.read_file(job.head, phases.LOG.format(job.id))
 
     def stop(self, job: str) -> None:
-        """Ask the cluster to end a job: SIGTERM, and SIGKILL after `STOP_SECONDS`."""
+        """Ask the cluster to stop a job: SIGTERM, then SIGKILL after `STOP_SECONDS`."""
         self.client.stop_job(job)
 
     def _job(self, info: Any, record: Record | None) -> Job:
@@ -161,7 +161,7 @@ class Jobs:
         )
 
     def _said(self, job: str, head: str | None) -> list[dict[str, Any]]:
-        """The phases that a job has reported: a small file, however long its log is."""
+        """The phases that a job has reported, from a file that is small even if its log is not."""
         if head is None:
             return []
         try:
@@ -172,7 +172,7 @@ class Jobs:
 
 
 def _from_record(record: Record) -> Job:
-    """A job that the cluster does not know: as it was last seen, if it had ended by then."""
+    """A job that the cluster does not know: as last seen if it had ended, else lost."""
     known = [
         {
             "phase": "running",

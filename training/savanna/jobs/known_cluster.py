@@ -22,10 +22,10 @@ class Cluster:
     name: str
     address: str  # http://host:port
     token_file: Path
-    results: str = RESULTS  # folder on the head in which run directories lie
+    results: str = RESULTS  # folder of the run directories on the head
 
     def token(self) -> str:
-        """The token; `UsageError` where the file has none. Keep it out of messages."""
+        """The token; `UsageError` if the file has none. Keep it out of messages."""
         try:
             token = self.token_file.read_text().strip()
         except OSError as error:
@@ -45,17 +45,17 @@ def find_cluster(
 ) -> Cluster:
     """The cluster that options, environment or `.savanna/cluster.json` name, in this order.
 
-    Raises `UsageError` where none is known, or what is known is not usable.
+    Raises `UsageError` if there is none, or if it is unusable.
     """
     if file is not None and address is not None:
-        raise UsageError("--cluster and --address both name a cluster: give one of them.")
+        raise UsageError("--cluster and --address both name a cluster. Give only one.")
     if file is None and address is None:
         address = os.environ.get("RAY_API_SERVER_ADDRESS") or None
     if address is not None:
         if not address.startswith(("http://", "https://")):
             raise UsageError(
                 f"--address {address}: give the URL of the cluster's Jobs API, such as "
-                "http://127.0.0.1:8265. The job itself joins that cluster, whatever else it runs."
+                "http://127.0.0.1:8265. The job itself always joins that cluster."
             )
         default = os.environ.get("RAY_AUTH_TOKEN_PATH") or "~/.ray/auth_token"
         token_file = (token_file or Path(default)).expanduser()
@@ -71,8 +71,8 @@ def _from_file(file: Path, token_file: Path | None, results: str | None, *, give
         content = json.loads(file.read_text())
     except FileNotFoundError as error:
         if given:
-            raise UsageError(f"--cluster {file}: there is no such file. {HINT}") from error
-        raise UsageError(f"no cluster is known here ({file} does not exist). {HINT}") from error
+            raise UsageError(f"--cluster {file}: no such file. {HINT}") from error
+        raise UsageError(f"no cluster found here ({file} does not exist). {HINT}") from error
     except (OSError, ValueError) as error:
         raise UsageError(f"cannot read {file}: {error}") from error
     missing = [k for k in ("name", "address", "token_file") if not content.get(k)]

@@ -1,11 +1,11 @@
-"""What a job tells whoever submitted it: a line of JSON for every change of phase.
+"""What a job reports to whoever submitted it: one line of JSON per change of phase.
 
     {"phase": "running", "run": "pong/20261121T120000Z-s0", "checkpoint": false, "workers": 2}
 
-The lines lie in a file beside the job's log on the head, so that asking for a state does not mean
-reading a log. Phases: waiting (there and missing, or why), starting (workers), running (run,
+The lines are in a file beside the job's log on the head, so that nobody needs to read a log to
+learn the state. Phases: waiting (there and missing, or why), starting (workers), running (run,
 checkpoint), stopping, and at the end succeeded, stopped (exit_code) or failed (cause, node,
-exit_code). Only a process that `savanna submit` started reports them: one with the variable
+exit_code). Only processes started by `savanna submit` report them: those with the variable
 `SAVANNA_JOB`.
 """
 
@@ -25,17 +25,17 @@ from savanna.runs.owner import JOB
 
 FINAL = ("succeeded", "stopped", "failed")
 LOG, FILE = "job-driver-{}.log", "job-driver-{}.phases"
-"""Names on the head, with the job's id: Ray's of the log, and ours beside it."""
+"""File names on the head, with the job's id: Ray's log, and our file beside it."""
 LINES = 50
-"""How many of the last lines say all there is to know: each repeats what is in `_LASTING`."""
+"""How many of the last lines are enough to read: each repeats the keys in `_LASTING`."""
 _LASTING = ("run", "checkpoint", "workers")
 _lasting: dict[str, Any] = {}  # this process is one job
 
 
 def report(phase: str, stream: TextIO | None = None, **details: Any) -> None:
-    """Add a line if this process is a job, whose log `stream` (default: stderr) is.
+    """Add a line if this process is a job; its log is `stream` (default: stderr).
 
-    What cannot be written is lost: a full disk ends no run here.
+    Ignores write errors: a full disk must not end a run here.
     """
     job = os.environ.get(JOB)
     if not job:
@@ -43,14 +43,14 @@ def report(phase: str, stream: TextIO | None = None, **details: Any) -> None:
     _lasting.update({key: details[key] for key in _LASTING if key in details})
     line = json.dumps({"phase": phase, **_lasting, **details}) + "\n"
     with contextlib.suppress(OSError):
-        # Ray opened the log; nothing else says where it lies.
+        # Ray opened the log; nothing else says where it is.
         log = Path(f"/proc/self/fd/{(stream or sys.stderr).fileno()}").resolve()
         if log.name != LOG.format(job):
             return
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
         file = os.open(log.with_name(FILE.format(job)), flags, 0o644)
         try:
-            # In one write: a signal handler may report while another report is under way.
+            # In one write: a signal handler may report in the middle of another report.
             os.write(file, line.encode())
         finally:
             os.close(file)
@@ -74,7 +74,7 @@ def outcome() -> Iterator[None]:
 
 
 def read(text: str) -> list[dict[str, Any]]:
-    """The phases in the text of such a file, oldest first; what is not a whole line is left out."""
+    """The phases in the text of such a file, oldest first, without incomplete lines."""
     found = []
     for line in text.splitlines():
         with contextlib.suppress(ValueError):

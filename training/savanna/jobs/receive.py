@@ -1,4 +1,4 @@
-"""Receiving one file of a run in pieces, each checked, going on where an earlier try broke off."""
+"""Receiving one file of a run in checked pieces, continuing where an earlier attempt stopped."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ MB = 1e6
 
 
 class Changed(Exception):
-    """What arrives is not the file that was listed: it was written anew since, or is gone."""
+    """What arrives is not the file as listed: it has been rewritten or deleted since."""
 
 
 class Meter:
-    """Shows on stderr how far a fetch is: one line that changes, or in a file one every 10 s."""
+    """Shows a fetch's progress on stderr: one line that updates, or in a file one every 10 s."""
 
     def __init__(self, name: str, total: int, stream: TextIO | None = None) -> None:
-        self.done, self.moved = 0, 0  # bytes that are here, and how many of them came now
+        self.done, self.moved = 0, 0  # bytes that are here, and how many this fetch received
         self._name, self._total, self._stream = name, total, stream or sys.stderr
         self._terminal = self._stream.isatty()
         self._every = 0.5 if self._terminal else 10.0
@@ -34,7 +34,7 @@ class Meter:
             self._show()
 
     def close(self) -> None:
-        """The last line; none where nothing had to come."""
+        """Show the last line, unless nothing was received."""
         if self.moved:
             self._show(last=True)
 
@@ -74,10 +74,10 @@ def has(folder: Path, file: File) -> bool:
 
 
 def receive(file: File, path: Path, ask: Callable[[int], Iterator[bytes]], meter: Meter) -> None:
-    """Write `file` to `path`, from the first piece on that is not there.
+    """Write `file` to `path`, starting at the first piece that is missing there.
 
-    `ask(lines)` gives the file's last lines, all for -1, and maybe what it has grown by since.
-    Raises `Changed` at the first piece that is another one.
+    `ask(lines)` gives the file's last lines (-1: all), and possibly lines added since.
+    Raises `Changed` at the first piece that differs.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     good = held(path, file.pieces)
@@ -93,7 +93,7 @@ def receive(file: File, path: Path, ask: Callable[[int], Iterator[bytes]], meter
                 parts = ask(sum(piece.lines for piece in rest) if good else -1)
                 _write(rest, parts, out.write, meter)
         except BaseException:
-            meter.done = before  # the next try counts anew what it finds here
+            meter.done = before  # the next attempt counts again what it finds here
             raise
 
 

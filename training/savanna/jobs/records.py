@@ -1,6 +1,6 @@
-"""What this machine remembers of the jobs it submitted: `.savanna/jobs/<id>.json`.
+"""This machine's records of the jobs it submitted: `.savanna/jobs/<id>.json`.
 
-A head forgets its jobs when it is replaced; the records tell such a job from one that never was.
+A head that is replaced forgets its jobs; the records tell such a job from one that never existed.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ FOLDER = Path(".savanna/jobs")
 
 @dataclass(frozen=True)
 class Record:
-    """One submitted job; `final` is its terminal state once that was seen."""
+    """One submitted job; `final` is its terminal state, once seen."""
 
     id: str
     cluster: str  # the address of its Jobs API
@@ -49,14 +49,14 @@ class Record:
 
 
 def new_id(name: str) -> str:
-    """A job id that people can read: `pong-20261121-065500-ab12`."""
+    """A readable job id: `pong-20261121-065500-ab12`."""
     return f"{name}-{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
 
 
 def load(job: str, folder: Path = FOLDER) -> Record | None:
-    """The record of a job; `None` where it was not submitted from this folder."""
+    """The record of a job; `None` if it was not submitted from this folder."""
     if not re.fullmatch(r"[\w.-]+", job):
-        raise UsageError(f"{job!r} is no job id. `savanna status` lists the jobs there are.")
+        raise UsageError(f"{job!r} is not a job id. `savanna status` lists the jobs.")
     file = folder / f"{job}.json"
     try:
         return Record(**json.loads(file.read_text()))
@@ -67,7 +67,7 @@ def load(job: str, folder: Path = FOLDER) -> Record | None:
 
 
 def load_all(folder: Path = FOLDER) -> list[Record]:
-    """Every record, unreadable ones left out."""
+    """Every readable record."""
     found = []
     for file in sorted(folder.glob("*.json")):
         try:

@@ -1,4 +1,4 @@
-"""Which of the user's files go to the cluster with a job."""
+"""The user's files that go to the cluster with a job."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ def module_of(env: str | None) -> str | None:
 
 
 def files_of(env: str | None, more: Sequence[Path], folder: Path) -> list[Path]:
-    """The module of a custom environment, if it is in `folder`, and `more`; they all exist.
+    """The module of a custom environment, if it is in `folder`, and `more`; all of them exist.
 
-    A module that is not there has to be in the cluster's image, and is no file to send.
+    A module that is not in `folder` must be in the cluster's image, and is not sent.
     """
     found = []
     module = module_of(env)
@@ -33,9 +33,9 @@ def files_of(env: str | None, more: Sequence[Path], folder: Path) -> list[Path]:
     problems = []
     for path in more:
         if not path.exists():
-            problems.append(f"--py-modules {path}: there is no such file or folder.")
+            problems.append(f"--py-modules {path}: no such file or folder.")
         elif path.is_file() and path.suffix != ".py":
-            problems.append(f"--py-modules {path}: give a .py file or the folder of a package.")
+            problems.append(f"--py-modules {path}: give a .py file or a package folder.")
         found.append(path)
     by_name = {path.resolve().name: path.resolve() for path in found}
     if len({path.resolve() for path in found}) != len(by_name):

@@ -1,4 +1,4 @@
-"""What is true of a job, from what Ray says of it and what the job said itself."""
+"""The state of a job, from what Ray says about it and what the job itself reported."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ class State:
     """`name`: queued, waiting for nodes, waiting, starting, running, stopping; succeeded, failed,
     stopped.
 
-    `resumable` says that `run` (experiment/id) has a checkpoint to go on from.
+    `resumable`: `run` (experiment/id) has a checkpoint to resume from.
     """
 
     name: str
-    detail: str = ""  # in words, e.g. which nodes are missing
+    detail: str = ""  # as text, e.g. which nodes are missing
     cause: str | None = None  # of a failure or stop, one paragraph
-    node: str | None = None  # where it failed, if that is known
+    node: str | None = None  # where it failed, if known
     run: str | None = None
     resumable: bool = False
     workers: int | None = None  # worker nodes it trained with
@@ -42,7 +42,7 @@ class State:
 
     @property
     def refused(self) -> bool:
-        """Whether its command was wrong: it would be again, so there is nothing to try again."""
+        """Whether its command was wrong, so that trying again is pointless."""
         return self.name == "failed" and self.exit_code == WRONG_USAGE
 
     def as_dict(self) -> dict[str, Any]:
@@ -58,9 +58,9 @@ def state_of(
 ) -> State:
     """The state of a job that was submitted.
 
-    `status` is Ray's (PENDING, RUNNING, SUCCEEDED, FAILED, STOPPED), `None` where the cluster
-    does not know the job; `message` and `exit_code` are Ray's too. Only Ray says that a job has
-    ended: a job that reported its end is over when its process is.
+    `status` is Ray's (PENDING, RUNNING, SUCCEEDED, FAILED, STOPPED), or `None` if the cluster
+    does not know the job; `message` and `exit_code` are Ray's too. Only Ray decides that a job has
+    ended: a job that reported its end is over once its process is.
     """
     run = _last(phases, "run")
     resumable = any(p.get("checkpoint") for p in phases if p.get("run") == run)
@@ -83,8 +83,8 @@ def state_of(
     if status == "SUCCEEDED":
         if said == "succeeded":
             return State("succeeded", **common)
-        what = f"said {said!r}" if said else "ended without saying that it succeeded"
-        return State("failed", cause=f"its command {what}, and ended with exit code 0", **common)
+        what = f"reported {said!r}" if said else "did not report that it succeeded"
+        return State("failed", cause=f"its command {what}, but ended with exit code 0", **common)
     cause = last.get("cause") if said == "failed" else None
     node = last.get("node") if said == "failed" else None
     return State("failed", cause=cause or _explain(message, exit_code), node=node, **common)
@@ -97,16 +97,16 @@ def _going_on(phases: Sequence[dict[str, Any]], common: dict[str, Any]) -> State
             return State("waiting", last["why"], **common)
         there = ", ".join(last.get("there", [])) or "none"
         missing = last.get("missing", 0)
-        return State("waiting for nodes", f"{missing} missing, there: {there}", **common)
+        return State("waiting for nodes", f"{missing} missing; joined: {there}", **common)
     if any(p["phase"] == "stopping" for p in phases):
         return State("stopping", **common)
     if last["phase"] == "running":
         return State("running", **common)
-    return State("starting", "" if phases else "its command has not spoken yet", **common)
+    return State("starting", "" if phases else "its command has not reported yet", **common)
 
 
 def _explain(message: str | None, exit_code: int | None) -> str:
-    """Ray's own message as a paragraph: the command's errors if there are any, or its end."""
+    """Ray's own message as a paragraph: the command's errors if any, else its last part."""
     lines = [line.strip() for line in (message or "").splitlines() if line.strip()]
     own = [line.removeprefix("savanna: ") for line in lines if line.startswith("savanna: ")]
     if own:

@@ -1,4 +1,4 @@
-"""Looking again and again at a cluster that may be away for a while."""
+"""Polling a cluster that may be unreachable for a while."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TypeVar
 from savanna.jobs.client import Unreachable
 
 PATIENCE = 300.0
-"""Seconds without an answer of the cluster after which waiting gives up."""
+"""Seconds without an answer from the cluster after which to give up."""
 T = TypeVar("T")
 
 
@@ -21,7 +21,7 @@ def watch(
     patience: float = PATIENCE,
     retry: float = 2.0,
 ) -> Iterator[T]:
-    """What `look` returns, again and again. The cluster may be away for up to `patience` s."""
+    """Yield what `look` returns, repeatedly. The cluster may be away for up to `patience` s."""
     away_since: float | None = None
     while True:
         try:
