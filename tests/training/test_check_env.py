@@ -232,7 +232,7 @@ BROKEN = {
     "chance without the seed": (
         "seeds",
         "wrong",
-        "another observation",
+        "a different observation",
         """
         def step(self, action):
             look, *rest = super().step(action)
@@ -243,7 +243,7 @@ BROKEN = {
     "reset forgets something": (
         "seeds",
         "wrong",
-        "reset 1 gave another observation",
+        "reset 1 gave a different observation",
         """
         age = 0.0
         def look(self):
@@ -254,7 +254,7 @@ BROKEN = {
     "state on the class": (
         "isolation",
         "wrong",
-        "playing beside it changes it",
+        "a second instance changes the first",
         """
         @property
         def place(self):
@@ -267,7 +267,7 @@ BROKEN = {
     "only one": (
         "isolation",
         "wrong",
-        "cannot be made",
+        "a second instance cannot be created",
         """
         made = 0
         def __init__(self, render_mode=None):
@@ -299,7 +299,7 @@ BROKEN = {
     "render mode forgotten": (
         "films",
         "wrong",
-        "does not become self.render_mode",
+        "does not set self.render_mode",
         """
         def __init__(self, render_mode=None):
             super().__init__(None)

@@ -147,9 +147,9 @@ def test_actions_that_do_not_exist_are_refused(backend):
         ("simple_spread", {"local_ratio": 1.5}, "between 0 and 1"),
         ("simple_tag", {"local_ratio": 0.5}, "no shared reward"),
         ("simple", {"max_cycles": 0}, "at least 1 step"),
-        ("simple", {"backend": "torch"}, "one of auto, numpy, mpe2"),
-        ("simple_line", {"backend": "numpy"}, "not written in NumPy"),
-        ("simple_line", {"num_agents": 3}, "no number of agents"),
+        ("simple", {"backend": "torch"}, "must be one of auto, numpy, mpe2"),
+        ("simple_line", {"backend": "numpy"}, "has no NumPy version"),
+        ("simple_line", {"num_agents": 3}, "fixed number of agents"),
     ],
 )
 def test_one_clear_line(scenario, options, message):

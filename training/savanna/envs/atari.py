@@ -1,10 +1,10 @@
 """Atari games on ale-py's native vector environment.
 
-Gymnasium's `PongNoFrameskip-v4` has no vector entry point, so its name is mapped to
+Gymnasium's `PongNoFrameskip-v4` has no vector entry point, so we map its name to
 `ale_py.AtariVectorEnv` with the settings that the name stands for. The preprocessing is the
-standard one (Machado et al. 2018, Mnih et al. 2015): up to 30 no-ops, FIRE where a game needs it
-to start, every action repeated for four frames, the pixel-wise maximum of the last two, grey,
-resized, the last four observations stacked. Rewards are the true ones: clipping is the learner's.
+standard one (Machado et al. 2018, Mnih et al. 2015): up to 30 no-ops, FIRE if a game needs it to
+start, every action repeated for four frames, the pixel-wise maximum of the last two, greyscale,
+resized, the last four observations stacked. Rewards are not clipped: the learner does that.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def parse_atari_id(env: str) -> AtariGame:
 
     match = _NAME.match(env)
     if match is None:
-        raise UsageError(f"{env!r} is not an Atari id; write PongNoFrameskip-v4 or ALE/Pong-v5.")
+        raise UsageError(f"{env!r} is not an Atari id; use PongNoFrameskip-v4 or ALE/Pong-v5.")
     games = {"".join(w.capitalize() for w in rom.split("_")): rom for rom in roms.get_all_rom_ids()}
     if match["game"] not in games:
         close = difflib.get_close_matches(match["game"], games, n=1, cutoff=0.5)
@@ -60,7 +60,7 @@ def parse_atari_id(env: str) -> AtariGame:
     sticky = {("NoFrameskip", "v4"): 0.0, ("NoFrameskip", "v0"): 0.25, ("", "v5"): 0.25}
     if form not in sticky or bool(match["ale"]) != (match["version"] == "v5"):
         raise UsageError(
-            f"{env!r} is not supported: the frame skip must be ours to set. "
+            f"{env!r} is not supported: Savanna must set the frame skip itself. "
             f"Use {match['game']}NoFrameskip-v4 (deterministic) or ALE/{match['game']}-v5 "
             "(sticky actions)."
         )
@@ -83,7 +83,7 @@ def make_atari_vector_env(
     are full screens `[num_envs, frame_stack, 210, 160, 3]`, for films: the same seeds and actions
     give the same game. Autoreset is Gymnasium's NEXT_STEP: the step after an episode's end
     ignores its action, has reward 0 and returns the first observation of the next episode.
-    `episodic_life` ends the episode, for the learner, with every life lost.
+    With `episodic_life`, losing a life ends the episode for the learner.
     """
     from ale_py.vector_env import AtariVectorEnv
 
@@ -116,13 +116,13 @@ class Atari(OneAgent):
 
     @classmethod
     def recognises(cls, name: str) -> bool:
-        """Whether it is written like an Atari id (it may still name no game)."""
+        """Whether it looks like an Atari id (the game may still not exist)."""
         match = _NAME.match(name)
         return bool(match and (match["ale"] or match["kind"]))
 
     @property
     def command(self) -> str:
-        self.check()  # there is no command for a game that does not exist
+        self.check()  # a game that does not exist has no command
         return super().command
 
     def check(self) -> None:
@@ -132,7 +132,7 @@ class Atari(OneAgent):
         return construct(self.name, partial(_make_one, self.name), self.settings)
 
     def vector(self, num_envs: int, **settings: Any) -> VectorEnv[Any, Any, Any]:
-        """`settings` of `make_atari_vector_env`, instead of the run's."""
+        """`settings` of `make_atari_vector_env` override the run's."""
         given = {
             "frame_size": self.settings["frame_size"],
             "frame_stack": self.settings["frame_stack"],
@@ -144,7 +144,7 @@ class Atari(OneAgent):
         return 60 // FRAME_SKIP  # real time
 
     def film(self, act: Act, seed: int) -> Iterator[Shot]:
-        """The same seed and actions in two games, one seen by the policy, one by the camera."""
+        """Play two games with the same seed and actions: one for the policy, one for the camera."""
         seen, shown = self.vector(1), self.vector(1, colour=True, frame_stack=1)
         observation, _ = seen.reset(seed=seed)
         picture, _ = shown.reset(seed=seed)
@@ -155,13 +155,13 @@ class Atari(OneAgent):
             observation, reward, terminated, truncated, _ = seen.step(action)
             picture, same_reward, same_end, _, _ = shown.step(action)
             if reward[0] != same_reward[0] or terminated[0] != same_end[0]:
-                raise SavannaError("the filmed game is not the one that the policy plays")
+                raise SavannaError("the filmed game differs from the one that the policy plays")
             steps, score = steps + 1, score + float(reward[0])
             over = bool(terminated[0] or truncated[0])
             yield Shot(_enlarged(picture[0, 0]), steps, score)
 
     def preprocessing(self) -> dict[str, Any]:
-        """How an emulator's screens become observations, enough to do it without this package."""
+        """How the emulator's screens become observations, enough to redo it without this code."""
         from ale_py import ALEInterface, roms
 
         game, ale = parse_atari_id(self.name), ALEInterface()
@@ -171,7 +171,7 @@ class Atari(OneAgent):
             "actions": [action.name for action in ale.getMinimalActionSet()],
             "repeat_action_probability": game.repeat_action_probability,
             "steps": [
-                "start: FIRE once where the game has that action, then up to 30 no-ops in all",
+                "start: FIRE once if the game has that action, then up to 30 no-ops in all",
                 f"repeat every action for {FRAME_SKIP} emulator frames, summing the rewards",
                 "take the pixel-wise maximum of the last two frames",
                 "convert to greyscale (the emulator's own luminance, ALE getScreenGrayscale)",
@@ -193,5 +193,5 @@ def _make_one(
 
 
 def _enlarged(picture: Any) -> Any:
-    """Twice the size, and wider: the console's pixels were not square."""
+    """Twice as high and three times as wide: the console's pixels were not square."""
     return picture.repeat(2, axis=0).repeat(3, axis=1)

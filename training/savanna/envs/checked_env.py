@@ -1,4 +1,4 @@
-"""The environment that is checked, and what playing it showed."""
+"""The environment being checked, and what playing it showed."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ from savanna.envs.random_play import LongPlay, Player, play_long
 from savanna.errors import UsageError
 
 EVENTS = 600
-"""Resets and steps looked at."""
+"""Resets and steps to look at."""
 LONGEST = 20.0
-"""Seconds that waiting for an episode's end may take."""
+"""Seconds to wait for an episode's end."""
 MEASURED = 1000
-"""Steps at least, for the speed."""
+"""Minimum number of steps for measuring the speed."""
 
 Verdict = Literal["ok", "warning", "wrong", "skipped"]
 Result = tuple[Verdict, str] | tuple[Verdict, str, str]
-"""Of a check: the verdict, what was seen in one line, and what to do about it."""
+"""Of a check: the verdict, the finding in one line, and how to fix it."""
 
 
 class CheckedEnv:
-    """Everything is made when first asked for, but the environment itself at once.
+    """Creates the environment immediately, and everything else on first use.
 
     Raises:
-        UsageError: it cannot be imported or made.
+        UsageError: it cannot be imported or created.
     """
 
     def __init__(self, env: str, env_config: Mapping[str, Any]) -> None:
@@ -42,14 +42,14 @@ class CheckedEnv:
         self.env = self.environment.make()
 
     def make(self, render_mode: str | None = None) -> gym.Env[Any, Any]:
-        """Another one, closed by `close_copies`."""
+        """Another instance, closed by `close_copies`."""
         made = self.environment.make(render_mode)
         self._copies.append(made)
         return made
 
     def close_copies(self) -> None:
         for env in self._copies:
-            with contextlib.suppress(Exception):  # closing twice is another check's matter
+            with contextlib.suppress(Exception):  # another check is about closing twice
                 env.close()
 
     @cached_property
@@ -58,7 +58,7 @@ class CheckedEnv:
 
     @cached_property
     def no_copy(self) -> str | None:
-        """Why there cannot be a second one in this process."""
+        """Why this process cannot have a second instance; `None` if it can."""
         try:
             self.make()
         except UsageError as error:
@@ -67,7 +67,7 @@ class CheckedEnv:
 
     @cached_property
     def difference(self) -> str | None:
-        """Where a copy with the same seed and actions differs."""
+        """Where a copy with the same seed and actions differs; `None` if it does not."""
         return self.player.difference(Player(self.make(), seed=7).play(EVENTS))
 
     @cached_property
@@ -76,7 +76,7 @@ class CheckedEnv:
 
 
 def finite(observation: Any) -> bool:
-    """Whether there is no NaN and no infinity in it, its parts included."""
+    """Whether it and all its parts are free of NaN and infinity."""
     if isinstance(observation, dict):
         return all(map(finite, observation.values()))
     if isinstance(observation, (tuple, list)):
@@ -91,9 +91,9 @@ def outside(space: spaces.Space[Any], observation: Any) -> str | None:
         if not isinstance(observation, np.ndarray):
             return f"is a {type(observation).__name__}, not a NumPy array"
         if observation.dtype != space.dtype:
-            return f"is of dtype {observation.dtype}, the space of {space.dtype}"
+            return f"has dtype {observation.dtype}, the space {space.dtype}"
         if observation.shape != space.shape:
-            return f"has the shape {observation.shape}, the space {space.shape}"
+            return f"has shape {observation.shape}, the space {space.shape}"
         for limit, beyond in (
             (space.low, observation < space.low),
             (space.high, observation > space.high),
@@ -106,7 +106,7 @@ def outside(space: spaces.Space[Any], observation: Any) -> str | None:
 
 
 def observation_bytes(space: spaces.Space[Any]) -> int | None:
-    """Bytes of one observation; `None` where they differ."""
+    """Bytes per observation; `None` if it varies."""
     if isinstance(space, (spaces.Dict, spaces.Tuple)):
         parts = [
             observation_bytes(part)
@@ -119,7 +119,7 @@ def observation_bytes(space: spaces.Space[Any]) -> int | None:
 
 
 def short(error: object) -> str:
-    """An error, or any text, in one line of bearable length."""
+    """An error, or any text, in one line of limited length."""
     text = " ".join(str(error).split())
     if isinstance(error, BaseException):
         text = f"{type(error).__name__}: {text}"

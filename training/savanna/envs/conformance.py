@@ -1,7 +1,7 @@
 """What is wrong with an environment, found before training costs anything.
 
-Every check is a small function from a `CheckedEnv` to a finding; all of them run, so that all
-findings come at once. What one check explains, the others do not say again.
+Every check is a small function from a `CheckedEnv` to a finding. All of them run, so that users
+see all findings at once; no check repeats what another one explains.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ from savanna.envs.gymnasium_env import EPISODE_LIMIT, time_limited, unsupported
 from savanna.envs.outside_checks import check_close, check_films, check_process
 from savanna.envs.random_play import Player
 
-MANY_INPUTS = 4_000  # of the dense network
+MANY_INPUTS = 4_000  # for the dense network
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What one check says, in one line, and what to do about it."""
+    """What one check found, in one line, and how to fix it."""
 
     check: str
     verdict: Verdict
@@ -45,13 +45,13 @@ class Finding:
 
 def check_spaces(checked: CheckedEnv) -> Result:
     if problem := unsupported(checked.env):
-        return "wrong", problem, "Our experiments train discrete actions on flattened observations."
+        return "wrong", problem, "Savanna trains discrete actions on flattened observations."
     return "ok", f"{checked.env.action_space}; train it with: {checked.environment.command}"
 
 
 def check_play(checked: CheckedEnv) -> Result:
     if error := checked.player.error or checked.long_play.error:
-        return "wrong", error, "Random actions must be playable, again after reset."
+        return "wrong", error, "Random actions must work, also after another reset."
     return "ok", f"{EVENTS} random steps and resets"
 
 
@@ -59,11 +59,11 @@ def check_observations(checked: CheckedEnv) -> Result:
     space = checked.env.observation_space
     for event in checked.player.events:
         if not finite(event.observation):
-            continue  # another check's matter
+            continue  # another check reports it
         if problem := outside(space, event.observation):
-            fix = "Return what observation_space promises, or declare what is returned."
+            fix = "Return what observation_space declares, or declare what you return."
             return "wrong", f"{event.call}: the observation {problem}", fix
-    return "ok", "all in the space and of its dtype"
+    return "ok", "all in the space, with its dtype"
 
 
 def check_numbers(checked: CheckedEnv) -> Result:
@@ -75,9 +75,9 @@ def check_numbers(checked: CheckedEnv) -> Result:
         kinds = (int, float, np.integer, np.floating)
         if not isinstance(event.reward, kinds):
             kind = type(event.reward).__name__
-            return "wrong", f"{event.call}: the reward is of type {kind}", "Return a float."
+            return "wrong", f"{event.call}: the reward has type {kind}", "Return a float."
         if not np.isfinite(event.reward):
-            return "wrong", f"{event.call}: the reward is {event.reward}", "Return a finite one."
+            return "wrong", f"{event.call}: the reward is {event.reward}", "Return a finite number."
     return "ok", "observations and rewards are finite"
 
 
@@ -86,7 +86,7 @@ def check_flags(checked: CheckedEnv) -> Result:
         for name in ("terminated", "truncated"):
             flag = getattr(event, name)
             if flag is not None and not isinstance(flag, (bool, np.bool_)):
-                text = f"{event.call}: {name} is {flag!r} of type {type(flag).__name__}"
+                text = f"{event.call}: {name} is {flag!r}, of type {type(flag).__name__}"
                 return "wrong", text, f"Return bool({name})."
     return "ok", "terminated and truncated are booleans"
 
@@ -94,11 +94,11 @@ def check_flags(checked: CheckedEnv) -> Result:
 def check_episodes(checked: CheckedEnv) -> Result:
     played = checked.long_play
     if played.error:
-        return "skipped", f"not judged: {played.error}"
+        return "skipped", f"not checked: {played.error}"
     if played.first_end is not None:
         return "ok", f"the first episode of random play ended after {played.first_end:,} steps"
     if time_limited(checked.env) or checked.environment.ours:
-        return "ok", f"no end in {played.steps:,} random steps, but there is a time limit"
+        return "ok", f"no end in {played.steps:,} random steps, but it has a time limit"
     text = f"no end in {played.steps:,} random steps ({played.seconds:.0f} s) and no time limit"
     fix = f"Training cuts episodes after {EPISODE_LIMIT:,} steps; return truncated=True earlier."
     return "warning", text, fix
@@ -106,9 +106,9 @@ def check_episodes(checked: CheckedEnv) -> Result:
 
 def check_seeds(checked: CheckedEnv) -> Result:
     if checked.no_copy:
-        return "skipped", "not judged, there can be no second one"
+        return "skipped", "not checked: a second instance cannot be created"
     if checked.difference is not None:
-        fix = "Call super().reset(seed=seed), draw only from self.np_random, reset everything."
+        fix = "Call super().reset(seed=seed), draw only from self.np_random, reset all state."
         return "wrong", f"same seed and actions, but {checked.difference}", fix
     return "ok", "two copies with the same seed and actions play the same game"
 
@@ -116,16 +116,16 @@ def check_seeds(checked: CheckedEnv) -> Result:
 def check_isolation(checked: CheckedEnv) -> Result:
     fix = "Keep state on self, not on the class, the module or the machine."
     if checked.no_copy:
-        return "wrong", f"a second one beside it cannot be made: {checked.no_copy}", fix
+        return "wrong", f"a second instance cannot be created: {checked.no_copy}", fix
     if checked.difference is not None:
-        return "skipped", "not judged while seeds do not repeat"
+        return "skipped", "not checked: the same seed gives different games"
     beside, disturbing = Player(checked.make(), seed=7), Player(checked.make(), seed=8)
     for _ in range(EVENTS):
         beside.advance()
         disturbing.advance()
     if difference := checked.player.difference(beside):
-        return "wrong", f"a second one playing beside it changes it: {difference}", fix
-    return "ok", "two in one process do not disturb each other"
+        return "wrong", f"a second instance changes the first: {difference}", fix
+    return "ok", "two instances in one process do not affect each other"
 
 
 def check_size(checked: CheckedEnv) -> Result:
@@ -136,7 +136,7 @@ def check_size(checked: CheckedEnv) -> Result:
     inputs = spaces.flatdim(space)
     text = f"an observation has {size:,} bytes, {inputs:,} numbers"
     if inputs > MANY_INPUTS and not checked.environment.ours:
-        return "warning", f"{text} for a small dense network", "Make it smaller: crop, shrink."
+        return "warning", f"{text} for a small dense network", "Make it smaller: crop or resize."
     return "ok", text
 
 
@@ -165,9 +165,9 @@ CHECKS: dict[str, Callable[[CheckedEnv], Result]] = {
 
 
 def run_checks(checked: CheckedEnv) -> list[Finding]:
-    """Every finding, in the order of `CHECKS`, Gymnasium's own checker last but for closing.
+    """Every finding, in the order of `CHECKS`, with Gymnasium's own checker just before closing.
 
-    What the environment prints goes to standard error.
+    The environment's output goes to standard error.
     """
     findings: list[Finding] = []
     with contextlib.redirect_stdout(sys.stderr):
@@ -182,7 +182,7 @@ def run_checks(checked: CheckedEnv) -> list[Finding]:
                 isinstance(getattr(checked.env, space, None), spaces.Space)
                 for space in ("observation_space", "action_space")
             ):
-                break  # nothing can be played
+                break  # cannot be played
         checked.close_copies()
     return findings
 
@@ -191,5 +191,5 @@ def _gymnasium(checked: CheckedEnv, findings: list[Finding]) -> list[Finding]:
     found = {finding.check for finding in findings if finding.verdict == "wrong"}
     said = gymnasium_findings(checked.env, found)
     if not said:
-        return [Finding("gymnasium", "ok", "its own checker finds nothing more")]
+        return [Finding("gymnasium", "ok", "Gymnasium's own checker finds nothing else")]
     return [Finding("gymnasium", cast(Verdict, verdict), text) for verdict, text in said]

@@ -1,7 +1,7 @@
-"""Environments of the user's own, named `module:Class`.
+"""The user's own environments, named `module:Class`.
 
-Every process imports the module by its name, so nothing of it is pickled: Ray's workers find it
-because Ray hands the driver's working folder (or the job's working directory) on to them.
+Every process imports the module by its name, so none of it is pickled. Ray's workers find it
+because Ray passes them the driver's working folder (or the job's working directory).
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ def is_custom(env: str) -> bool:
 
 
 def find_constructor(env: str) -> Callable[..., Any]:
-    """What `module:Class` names: a class or a function that makes environments.
+    """What `module:Class` names: a class, or a function that creates environments.
 
     Raises:
-        UsageError: no such module (names the folder searched), the module fails on import, no
-            such attribute, or it cannot be called.
+        UsageError: no such module (names the folder searched), the import fails, no such
+            attribute, or it cannot be called.
     """
     module_name, _, attribute = env.partition(":")
     with working_folder_importable():
@@ -47,7 +47,7 @@ def find_constructor(env: str) -> Callable[..., Any]:
                 raise _import_failed(env, module_name, error) from error
             raise UsageError(
                 f"no module {error.name!r} (environment {env!r}) in {Path.cwd()} or on "
-                f"PYTHONPATH.{_module_hint(error.name)} Run savanna in the folder it lies in."
+                f"PYTHONPATH.{_module_hint(error.name)} Run savanna in its folder."
             ) from error
         except Exception as error:  # whatever the user's file raises
             raise _import_failed(env, module_name, error) from error
@@ -57,7 +57,7 @@ def find_constructor(env: str) -> Callable[..., Any]:
     constructor: Any = getattr(module, attribute)
     if not callable(constructor):
         raise UsageError(
-            f"{env} cannot be called (it is of type {type(constructor).__name__}); name a class, "
+            f"{env} cannot be called (its type is {type(constructor).__name__}); name a class, "
             "or a function that returns an environment."
         )
     found: Callable[..., Any] = constructor
@@ -67,7 +67,7 @@ def find_constructor(env: str) -> Callable[..., Any]:
 def construct(
     env: str, constructor: Callable[..., Any], keywords: Mapping[str, Any]
 ) -> gym.Env[Any, Any]:
-    """Call `constructor(**keywords)`; `UsageError` in one line where it fails."""
+    """Call `constructor(**keywords)`; `UsageError` in one line if it fails."""
     import gymnasium as gym
 
     for keyword in keywords:
@@ -78,30 +78,31 @@ def construct(
             made = constructor(**keywords)
         except Exception as error:  # whatever the user's constructor raises
             given = ", ".join(f"{k}={v!r}" for k, v in keywords.items())
-            raise UsageError(f"making {env} with ({given}) failed: {_one_line(error)}") from error
+            raise UsageError(f"creating {env} with ({given}) failed: {_one_line(error)}") from error
     if not isinstance(made, gym.Env):
         raise UsageError(
-            f"{env} gives a {type(made).__module__}.{type(made).__qualname__}, not a gymnasium.Env."
+            f"{env} returns a {type(made).__module__}.{type(made).__qualname__}, "
+            "not a gymnasium.Env."
         )
     return made
 
 
 def unknown_keyword(constructor: Callable[..., Any], keyword: str) -> str | None:
-    """The nearest keywords where `constructor` does not take `keyword`; `None` if it does."""
+    """A hint if `constructor` does not accept `keyword`; `None` if it does."""
     try:
         parameters = inspect.signature(constructor).parameters
-    except (TypeError, ValueError):  # compiled code may not say
+    except (TypeError, ValueError):  # compiled code may not have one
         return None
     if any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
         return None
     kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
     known = [name for name, p in parameters.items() if p.kind in kinds]
-    return None if keyword in known else _hint(keyword, known) or " It takes none."
+    return None if keyword in known else _hint(keyword, known) or " It has none."
 
 
 @contextlib.contextmanager
 def working_folder_importable() -> Iterator[None]:
-    """The working folder in front of `sys.path`, as `python file.py` has it; gone afterwards."""
+    """Put the working folder first in `sys.path`, as `python file.py` does, within the block."""
     folder = str(Path.cwd())
     sys.path.insert(0, folder)
     try:
@@ -115,7 +116,7 @@ def _import_failed(env: str, module: str, error: Exception) -> UsageError:
     frames = [f for f in traceback.extract_tb(error.__traceback__) if "importlib" not in f.filename]
     where = f" ({Path(frames[-1].filename).name}, line {frames[-1].lineno})" if frames else ""
     if isinstance(error, SyntaxError):
-        where = ""  # its text says
+        where = ""  # its text has it
     return UsageError(f"importing {module!r} for {env} failed: {_one_line(error)}{where}")
 
 
@@ -134,4 +135,4 @@ def _hint(name: str, known: list[str]) -> str:
     close = difflib.get_close_matches(name, known, n=1)
     if close:
         return f" Did you mean {close[0]!r}?"
-    return f" There are: {', '.join(known)}." if known else ""
+    return f" Available: {', '.join(known)}." if known else ""

@@ -1,5 +1,5 @@
-"""What Savanna asks of an environment. Each family of environments answers in one module beside
-this one; importing it is cheap, as what plays is imported only where it is made.
+"""What Savanna needs from an environment. Each family implements it in one module beside this one.
+Importing is cheap: the libraries that play are imported only when an environment is created.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Act(Protocol):
-    """Plays: observations of each agent `[B, ...]` -> actions of each `[B, ...]`, drawn if `rng`
+    """Plays: observations of each agent `[B, ...]` -> actions of each `[B, ...]`, sampled if `rng`
     is given."""
 
     def __call__(
@@ -32,9 +32,9 @@ class Act(Protocol):
 class Played:
     """One episode."""
 
-    total: float  # the return, of all agents together
+    total: float  # the return, summed over all agents
     length: int  # steps of the environment
-    metrics: Mapping[str, float] = field(default_factory=dict)  # what else was measured
+    metrics: Mapping[str, float] = field(default_factory=dict)  # other measurements
 
 
 class Shot(NamedTuple):
@@ -46,42 +46,42 @@ class Shot(NamedTuple):
 
 
 class Environment(ABC):
-    """An environment by its name and its settings (`env_config`); nothing is made yet."""
+    """An environment by its name and settings (`env_config`); nothing is created yet."""
 
-    what: ClassVar[str]  # of what kind it is, with its article
+    what: ClassVar[str]  # its kind, with an article
     train_words: ClassVar[str]  # of the command that trains on it
     ours: ClassVar[bool] = True
-    """Whether this package makes it: it ends, can be filmed and has a network that fits."""
+    """Whether this package creates it: it ends, can be filmed and has a network that fits."""
     own_keywords: ClassVar[bool] = False
-    """Whether `env_config` holds keywords of its constructor, which knows alone what they are."""
+    """Whether `env_config` holds keywords of its constructor, which alone knows them."""
     filmed_in_training: ClassVar[bool] = False
-    exported: ClassVar[str] = "model.onnx"  # the file of an export to begin with
+    exported: ClassVar[str] = "model.onnx"  # the main file of an export
 
     def __init__(self, name: str, settings: Mapping[str, Any]) -> None:
         self.name, self.settings = name, settings
 
     def changed(self, settings: Mapping[str, Any]) -> Self:
-        """The same with these settings set."""
+        """The same environment with these settings changed."""
         return type(self)(self.name, {**self.settings, **settings})
 
     @classmethod
     @abstractmethod
     def recognises(cls, name: str) -> bool:
-        """Whether `name` is one of this family."""
+        """Whether `name` belongs to this family."""
 
     @property
     def command(self) -> str:
-        """What to type to train on it."""
+        """The command that trains on it."""
         return f"savanna train {self.train_words} {self.name}"
 
-    # Before anything is made
+    # Before anything is created
 
     @abstractmethod
     def check(self) -> None:
-        """`UsageError` with all that is wrong with its name and settings."""
+        """`UsageError` with all problems of its name and settings."""
 
     def takes(self, keyword: str) -> str | None:
-        """What to say if a constructor with `own_keywords` lacks `keyword`; `None` if it has it."""
+        """A hint if a constructor with `own_keywords` lacks `keyword`; `None` if it has it."""
         return None
 
     @property
@@ -95,7 +95,7 @@ class Environment(ABC):
 
     @property
     def old_scale(self) -> OldScale | None:
-        """How returns read on the retired service's scale, where that is known."""
+        """How to convert returns to the retired service's scale, if known."""
         return None
 
     @property
@@ -104,13 +104,13 @@ class Environment(ABC):
         return {}
 
     def references(self) -> dict[str, float]:
-        """Who else plays it -> mean return, to see beside the agents."""
+        """Other players -> their mean return, to compare the agents with."""
         return {}
 
     # Its networks
 
     def networks(self, *, shared: bool) -> tuple[str, ...]:
-        """For each agent the name of its network; `shared`: one for all of a kind."""
+        """The name of each agent's network; `shared`: one for all agents of a kind."""
         return ("default_policy",)
 
     def model_file(self, network: str) -> str:
@@ -119,11 +119,11 @@ class Environment(ABC):
 
     @abstractmethod
     def spaces(self) -> list[Spaces]:
-        """What networks see and choose, for each agent."""
+        """Each agent's observation and action space, as networks see them."""
 
     @abstractmethod
     def export_description(self, networks: list[dict[str, Any]]) -> dict[str, Any]:
-        """Of `model.json`: how to use the exported networks, one for each agent."""
+        """The part of `model.json` on how to use the exported networks, one per agent."""
 
     # Playing
 
@@ -135,16 +135,16 @@ class Environment(ABC):
     def play(
         self, players: Iterable[Act], episodes: int, seed: int, explore: bool
     ) -> Iterator[list[Played]]:
-        """The same episodes, numbered from `seed`, played by one after the other."""
+        """Let each player in turn play the same episodes, numbered from `seed`."""
 
     @abstractmethod
     def film(self, act: Act, seed: int) -> Iterator[Shot]:
-        """The first of these episodes, before every step and at its end."""
+        """The first of these episodes: a shot before every step and one at the end."""
 
     @abstractmethod
     def frames_per_second(self) -> int:
-        """Of its films."""
+        """Frame rate of its films."""
 
     @abstractmethod
     def observations(self, act: Act, count: int) -> list[NDArray[Any]]:
-        """At least `count` observations of each agent, from playing."""
+        """At least `count` observations of each agent, collected by playing."""

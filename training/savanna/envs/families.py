@@ -14,7 +14,7 @@ FAMILIES: tuple[type[Environment], ...] = (Atari, Particle, Gymnasium)
 
 
 def family_of(name: str) -> type[Environment]:
-    """The family of the environment `name`: Gymnasium, unless another one knows it."""
+    """The family of the environment `name`: Gymnasium, unless another one recognises it."""
     return next((family for family in FAMILIES[:-1] if family.recognises(name)), Gymnasium)
 
 

@@ -1,4 +1,4 @@
-"""Gymnasium's own checker, its assertions and warnings as plain lines."""
+"""The assertions and warnings of Gymnasium's own checker, as plain lines."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ _OURS = (
     (r"obs|observation", ("observations", "numbers", "spaces")),
     (r"action", ("spaces",)),
 )
-"""Words of its messages, and which checks of ours say the same more exactly."""
+"""Words in its messages, and which of our checks report the same more precisely."""
 
 
 def gymnasium_findings(env: gym.Env[Any, Any], found: Collection[str]) -> list[tuple[str, str]]:
-    """(verdict, message) pairs: "wrong" where it raises, "warning" where it warns.
+    """(verdict, message) pairs: "wrong" if it raises, "warning" if it warns.
 
-    Left out is what the checks named in `found` have said already. It looks at the environment
-    without its wrappers, as it asks for; rendering and closing have checks of their own.
+    Omits what the checks named in `found` have already reported. Checks the environment without
+    its wrappers, as Gymnasium demands; rendering and closing have their own checks.
     """
     said: list[tuple[str, str]] = []
     with warnings.catch_warnings(record=True) as caught:
@@ -52,7 +52,7 @@ def _known(text: str, found: Collection[str]) -> bool:
 
 
 def _plain(text: str) -> str:
-    """One line without colours and advice to read a web page; twins worded alike."""
+    """One line without colours or links to web pages; duplicates get the same wording."""
     text = " ".join(re.sub(r"\x1b\[[\d;]*m", "", text).split()).replace("`Env.reset`", "reset")
     text = re.sub(r" Actual default: .*$", "", text)
     return re.sub(r" (See|We recommend|More info)\b.*https?://\S+.*$", "", text)

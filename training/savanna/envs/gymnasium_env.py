@@ -1,8 +1,8 @@
-"""Environments of Gymnasium and of the user's own (`module:Class`) with one agent and discrete
+"""Gymnasium's and the user's own (`module:Class`) environments with one agent and discrete
 actions, as PPO trains on them.
 
-What the network sees is a flat vector of float32: boxes are flattened (bytes scaled to 0..1),
-discrete values become one-hot. The same is done in training, evaluation, films and exports.
+The network sees a flat float32 vector: boxes are flattened (bytes scaled to 0..1), discrete values
+become one-hot. Training, evaluation, films and exports all do the same.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from gymnasium.vector import VectorEnv
 
 EPISODE_LIMIT = 10_000
-"""Steps after which an episode is cut (truncated) where the environment sets no limit itself."""
+"""Steps after which an episode is truncated if the environment itself sets no limit."""
 
 
 class Gymnasium(OneAgent):
@@ -40,14 +40,14 @@ class Gymnasium(OneAgent):
         problem = unsupported(made)
         made.close()
         if problem:
-            raise UsageError(f"{self.name}: {problem}. `savanna check-env {self.name}` says more.")
+            raise UsageError(f"{self.name}: {problem}. For details: savanna check-env {self.name}")
 
     def takes(self, keyword: str) -> str | None:
         import gymnasium as gym
 
         if is_custom(self.name):
             return unknown_keyword(find_constructor(self.name), keyword)
-        if keyword == "max_episode_steps":  # of gymnasium.make
+        if keyword == "max_episode_steps":  # gymnasium.make's
             return None
         entry = self._registered().entry_point
         maker = gym.envs.registration.load_env_creator(entry) if isinstance(entry, str) else entry
@@ -68,7 +68,7 @@ class Gymnasium(OneAgent):
         return construct(self.name, maker, keywords)
 
     def make_flat(self, render_mode: str | None = None) -> gym.Env[Any, Any]:
-        """As PPO sees it: observations float32 `[n]`, episodes of limited length."""
+        """As PPO sees it: float32 observations `[n]`, episodes of limited length."""
         from gymnasium.wrappers import TimeLimit
 
         made = self.make(render_mode)
@@ -111,8 +111,8 @@ class Gymnasium(OneAgent):
         env = self.make_flat(render_mode="rgb_array")
         if env.render_mode != "rgb_array":
             raise SavannaError(
-                f"{self.name} cannot be filmed: it needs a keyword render_mode that may be "
-                "'rgb_array', and a render() that returns the picture then"
+                f"{self.name} cannot be filmed: its constructor must accept "
+                "render_mode='rgb_array', and render() must then return the picture"
             )
         return env
 
@@ -126,7 +126,7 @@ class Gymnasium(OneAgent):
 
 
 def unsupported(env: gym.Env[Any, Any]) -> str | None:
-    """Why none of our experiments trains on these spaces; `None` if one does."""
+    """Why no experiment can train on these spaces; `None` if one can."""
     from gymnasium import spaces
 
     for name in ("observation_space", "action_space"):
@@ -134,16 +134,16 @@ def unsupported(env: gym.Env[Any, Any]) -> str | None:
             return f"{name} is not set to a gymnasium.spaces.Space"
     actions, observations = env.action_space, env.observation_space
     if not isinstance(actions, spaces.Discrete):
-        return f"its actions are {_brief(actions)}, only Discrete ones can be trained"
+        return f"its action space is {_brief(actions)}, but only Discrete is supported"
     if int(actions.start) != 0:
-        return f"its actions begin at {actions.start}, not at 0: drop `start` from Discrete"
+        return f"its actions start at {actions.start}, not at 0: drop `start` from Discrete"
     if not observations.is_np_flattenable:
-        return f"its observations are {_brief(observations)}, which has no fixed size"
+        return f"its observation space is {_brief(observations)}, which has no fixed size"
     return None
 
 
 def flattening(space: gym.Space[Any]) -> dict[str, Callable[[Any], gym.Env[Any, Any]]]:
-    """The wrappers that make `space` a float32 vector, by what they do in words."""
+    """Description -> wrapper, for each wrapper that helps turn `space` into a float32 vector."""
     import numpy as np
     from gymnasium import wrappers
     from gymnasium.spaces import Box
@@ -164,7 +164,7 @@ def flattening(space: gym.Space[Any]) -> dict[str, Callable[[Any], gym.Env[Any, 
 
 
 class Creator:
-    """Makes `env` in whichever process calls it; pickles as the name alone."""
+    """Creates `env` in whichever process calls it; pickles as only the name."""
 
     def __init__(self, env: str) -> None:
         self.env = env
@@ -175,7 +175,7 @@ class Creator:
 
 
 def register(env: str) -> str:
-    """Make RLlib's name `env` mean `Gymnasium(env, ...).make_flat()`, on every node; the name."""
+    """Register `Gymnasium(env, ...).make_flat()` as RLlib's `env`, on all nodes; return `env`."""
     from ray import tune
 
     tune.register_env(env, Creator(env))

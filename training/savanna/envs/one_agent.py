@@ -1,5 +1,5 @@
-"""What environments with one agent have in common: they are played many at once, as Gymnasium's
-vector environments."""
+"""What environments with one agent have in common: many play at once, as Gymnasium vector
+environments."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ class OneAgent(Environment):
 
     @abstractmethod
     def vector(self, num_envs: int) -> VectorEnv[Any, Any, Any]:
-        """So many of them, preprocessed as in training. All reset in the step after an episode's
-        end (NEXT_STEP)."""
+        """`num_envs` of them, preprocessed as in training. Each resets in the step after an
+        episode's end (NEXT_STEP)."""
 
     @abstractmethod
     def preprocessing(self) -> dict[str, Any]:
-        """How what it shows becomes what the network sees."""
+        """How raw observations become the network's input."""
 
     def export_description(self, networks: list[dict[str, Any]]) -> dict[str, Any]:
         [network] = networks
@@ -51,7 +51,7 @@ class OneAgent(Environment):
             envs.close()
 
     def observations(self, act: Act, count: int) -> list[NDArray[Any]]:
-        """Some random actions are among the policy's."""
+        """Mixes some random actions into the policy's."""
         import numpy as np
 
         envs = self.vector(4)
@@ -74,8 +74,7 @@ def first_episodes(
 ) -> list[Played]:
     """One episode in every slot.
 
-    A slot counts until its first end. Taking the first episodes to finish of many would favour
-    short ones.
+    A slot counts until its first end. Taking the first episodes to finish would favour short ones.
     """
     import numpy as np
 

@@ -1,4 +1,4 @@
-"""Checks of what surrounds playing: other processes, pictures, closing."""
+"""Checks of everything besides playing: other processes, rendering, closing."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from savanna.envs.checked_env import CheckedEnv, Result, short
 
 
 def check_process(checked: CheckedEnv) -> Result:
-    """Env runners import it in a fresh process, and some work in another folder."""
+    """Env runners import it in a new process, and some work in another folder."""
     if checked.player.error:
-        return "skipped", "not judged, it does not play here either"
+        return "skipped", "not checked: it does not play here either"
     program = (
         "import json, sys\n"
         "from savanna.envs.checked_env import CheckedEnv\n"
@@ -38,14 +38,14 @@ def check_process(checked: CheckedEnv) -> Result:
                 timeout=300,
             )
         except subprocess.TimeoutExpired:
-            return "wrong", "a fresh process took over 300 seconds to make it", "Load less."
+            return "wrong", "a new process took over 300 seconds to create it", "Load less."
     if done.returncode:
         said = [line for line in done.stderr.splitlines() if line.strip()] or [
             f"it died with code {done.returncode}"
         ]
-        fix = "Files beside it: open them by Path(__file__).parent, not by a relative path."
-        return "wrong", f"in a fresh process, in another folder: {short(said[-1])}", fix
-    return "ok", "a fresh process in another folder can make it"
+        fix = "Open files beside it by Path(__file__).parent, not by a relative path."
+        return "wrong", f"in a new process, in another folder: {short(said[-1])}", fix
+    return "ok", "a new process in another folder can create it"
 
 
 def check_close(checked: CheckedEnv) -> Result:
@@ -54,7 +54,7 @@ def check_close(checked: CheckedEnv) -> Result:
         checked.env.close()
     except Exception as error:  # whatever the user's code raises
         text = f"close(), called twice, raised {short(error)}"
-        return "wrong", text, "Closing what is closed must do nothing."
+        return "wrong", text, "Closing it again must do nothing."
     return "ok", "closes"
 
 
@@ -62,10 +62,10 @@ def check_films(checked: CheckedEnv) -> Result:
     if checked.environment.ours:
         return "ok", "films show the emulator's screen"
     if checked.player.error or checked.no_copy:
-        return "skipped", "not judged, it does not play or there can be no second one"
-    fix = "Take a keyword render_mode and list 'rgb_array' in metadata['render_modes']."
+        return "skipped", "not checked: it does not play, or a second instance cannot be created"
+    fix = "Accept a keyword render_mode, and list 'rgb_array' in metadata['render_modes']."
     if "rgb_array" not in (checked.env.metadata.get("render_modes") or []):
-        return "warning", "no rgb_array rendering: it trains, but there will be no films", fix
+        return "warning", "no rgb_array rendering: it trains, but cannot be filmed", fix
     try:
         env = checked.make(render_mode="rgb_array")
         env.reset(seed=0)
@@ -73,10 +73,10 @@ def check_films(checked: CheckedEnv) -> Result:
     except Exception as error:  # whatever the user's code raises
         return "wrong", f"rendering failed: {short(error)}", fix
     if env.render_mode != "rgb_array":
-        return "wrong", "the keyword render_mode does not become self.render_mode", fix
+        return "wrong", "the keyword render_mode does not set self.render_mode", fix
     shape: tuple[int, ...] = getattr(picture, "shape", ())
     dtype = getattr(picture, "dtype", type(picture).__name__)
     if len(shape) != 3 or shape[-1] != 3 or dtype != np.uint8:
         fix = "Return uint8 [height, width, 3]."
-        return "wrong", f"render() gives {dtype} {list(shape)}", fix
+        return "wrong", f"render() returns {dtype} {list(shape)}", fix
     return "ok", f"pictures of {shape[1]} x {shape[0]} pixels"

@@ -1,4 +1,4 @@
-"""Playing random actions in an environment and keeping what came back, to look at afterwards."""
+"""Playing random actions in an environment and recording what it returns."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import gymnasium as gym
 import numpy as np
 
 RESET_EVERY = 150
-"""Events after which an episode is left and another one begun, as if it had ended."""
+"""Events after which to reset in the middle of an episode."""
 
 
 @dataclass(frozen=True)
 class Event:
-    """What one `reset` (reward and ends are None) or `step` returned."""
+    """What one `reset` (without reward and flags) or `step` returned."""
 
     call: str  # "reset 2" or "step 17", counted from 1
     observation: Any
@@ -26,7 +26,7 @@ class Event:
 
 
 class Player:
-    """Random play from a seed, event by event; an error ends it."""
+    """Random play from a seed, event by event, until an error."""
 
     def __init__(self, env: gym.Env[Any, Any], seed: int) -> None:
         self.env, self.seed = env, seed
@@ -42,7 +42,7 @@ class Player:
         return self
 
     def advance(self) -> None:
-        """One `reset` or `step` more, unless there was an error."""
+        """Do one more `reset` or `step`, unless there was an error."""
         if self.error is not None:
             return
         reset = self._over or len(self.events) % RESET_EVERY == 0
@@ -67,11 +67,11 @@ class Player:
         self.events.append(event)
 
     def difference(self, other: Player) -> str | None:
-        """Where the two first differ, in words; `None` where they are the same to the last bit."""
+        """Where the two first differ, as text; `None` if they are identical to the last bit."""
         for mine, theirs in zip(self.events, other.events, strict=False):
             for part in ("call", "observation", "reward", "terminated", "truncated"):
                 if not same(getattr(mine, part), getattr(theirs, part)):
-                    return f"{mine.call} gave another {part if part != 'call' else 'length'}"
+                    return f"{mine.call} gave a different {part if part != 'call' else 'length'}"
         if self.error != other.error:
             return self.error or other.error
         return None
@@ -79,7 +79,7 @@ class Player:
 
 @dataclass(frozen=True)
 class LongPlay:
-    """Random play without keeping anything."""
+    """The result of random play without recording."""
 
     steps: int
     seconds: float
@@ -92,7 +92,7 @@ class LongPlay:
 
 
 def play_long(env: gym.Env[Any, Any], most_steps: int, at_least: int, seconds: float) -> LongPlay:
-    """Play until an episode ended, at most `most_steps` or for `seconds`, at least `at_least`."""
+    """Play until an episode ends and `at_least` steps; at most `most_steps` steps or `seconds`."""
     env.action_space.seed(0)
     actions = [env.action_space.sample() for _ in range(997)]
     first_end: int | None = None
@@ -117,7 +117,7 @@ def play_long(env: gym.Env[Any, Any], most_steps: int, at_least: int, seconds: f
 
 
 def same(one: Any, other: Any) -> bool:
-    """Equal to the last bit, NaN included; dictionaries and tuples part by part."""
+    """Whether both are equal to the last bit, NaN included; compares containers part by part."""
     if isinstance(one, dict) and isinstance(other, dict):
         return one.keys() == other.keys() and all(same(one[k], other[k]) for k in one)
     if isinstance(one, (tuple, list)) and isinstance(other, (tuple, list)):
@@ -129,7 +129,7 @@ def same(one: Any, other: Any) -> bool:
 
 
 class _NotTheApi(Exception):
-    """What came back is not what Gymnasium asks for."""
+    """The return value does not have the form that Gymnasium demands."""
 
 
 def _tuple(result: Any, length: int, wanted: str) -> tuple[Any, ...]:

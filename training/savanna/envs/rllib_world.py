@@ -15,18 +15,18 @@ MEASURED = "measured"
 
 
 class RLlibWorld(MultiAgentEnv):
-    """Rewards and observations are mpe2's; an episode's end is a truncation."""
+    """Rewards and observations are mpe2's; episodes end by truncation."""
 
     def __init__(self, scenario: str, settings: dict[str, Any]) -> None:
         super().__init__()
         self._worlds = make_worlds(scenario, 1, **settings)
-        # mpe2's worlds pickle as what makes new ones.
+        # Pickled, mpe2's worlds become recipes for new ones.
         self.metadata = {"render_modes": [], "picklable": isinstance(self._worlds, NumpyWorlds)}
         specs = self._worlds.agents
         self.agents = self.possible_agents = [agent.name for agent in specs]
         self.observation_spaces = {agent.name: agent.spaces[0] for agent in specs}
         self.action_spaces = {agent.name: agent.spaces[1] for agent in specs}
-        self._next: dict[str, Any] | None = None  # of the episode that began by itself
+        self._next: dict[str, Any] | None = None  # of the episode that has already begun
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None

@@ -20,7 +20,7 @@ __all__ = ["EXPERIMENTS", "Experiment", "Machine", "get_experiment"]
 
 
 def get_experiment(name: str | None) -> Experiment:
-    """The experiment called `name`, pong without one; `UsageError` with the nearest otherwise."""
+    """The experiment called `name`, or pong; `UsageError` with the nearest name if unknown."""
     name = PONG.name if name is None else name
     if name in EXPERIMENTS:
         return EXPERIMENTS[name]

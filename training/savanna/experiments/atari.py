@@ -1,4 +1,4 @@
-"""Any Atari game by `--env`, with Pong's settings and no target."""
+"""Any Atari game, given by `--env`, with Pong's settings and no target."""
 
 from __future__ import annotations
 

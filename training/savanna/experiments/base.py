@@ -1,4 +1,4 @@
-"""What an experiment is: a named, small file that turns a machine into an RLlib config."""
+"""What an experiment is: a small, named file that builds an RLlib config for a machine."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Machine:
 
     @property
     def env_runners(self) -> int:
-        """All CPUs but one, which stays with the learner: 6 + 4 x 2 - 1 = 13, 2 - 1 = 1."""
+        """All CPUs but one, which the learner gets: 6 + 4 x 2 - 1 = 13, 2 - 1 = 1."""
         return max(1, self.cpus - 1)
 
 
@@ -29,7 +29,7 @@ class Machine:
 class Experiment:
     """One experiment. Build its config with `build_config(env, machine)`.
 
-    `build_config` imports RLlib inside itself, so that listing experiments costs nothing.
+    `build_config` imports RLlib only when called, so that listing experiments is cheap.
     """
 
     name: str
@@ -41,6 +41,6 @@ class Experiment:
     stop: Mapping[str, float]  # default stop rules, keys of savanna.metrics.STOP_RULES
     checkpoint_frequency: int = 0  # iterations; 0: only at the end
     random_return: float | None = None  # mean return of random play, for the report
-    film_every: int = 0  # episodes of a world between two films in training; 0: none
+    film_every: int = 0  # episodes per world between two films during training; 0: none
     default_seed: int = 0
     tags: Mapping[str, str] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""CartPole with PPO: the single-machine sample, a minute on a laptop."""
+"""CartPole with PPO: the single-machine sample, one minute on a laptop."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def build_config(env: str, machine: Machine) -> AlgorithmConfig:
         PPOConfig()
         .environment(register(env))
         .env_runners(num_env_runners=min(machine.env_runners, 4), num_envs_per_env_runner=8)
-        .fault_tolerance(restart_failed_env_runners=False)  # an error in an env is no accident
+        .fault_tolerance(restart_failed_env_runners=False)  # an error in an env is a bug: fail
         .learners(num_learners=0, num_gpus_per_learner=0)
         .training(
             lr=1e-3,
@@ -40,7 +40,7 @@ def build_config(env: str, machine: Machine) -> AlgorithmConfig:
 
 CARTPOLE = Experiment(
     name="cartpole",
-    summary="CartPole-v1 with PPO, a minute on a laptop",
+    summary="CartPole-v1 with PPO, one minute on a laptop",
     algorithm="PPO",
     family=Gymnasium,
     env="CartPole-v1",

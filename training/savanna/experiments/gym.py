@@ -1,4 +1,4 @@
-"""Any Gymnasium environment by `--env`, the user's own too, with PPO."""
+"""Any Gymnasium environment, given by `--env`, with PPO; also the user's own."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from savanna.experiments.cartpole import build_config
 
 GYM = Experiment(
     name="gym",
-    summary="PPO on any Gymnasium environment, your own too: --env Acrobot-v1 or my_file:MyEnv",
+    summary="PPO on any Gymnasium environment or your own: --env Acrobot-v1 or my_file:MyEnv",
     algorithm="PPO",
     family=Gymnasium,
     env="",  # must be given

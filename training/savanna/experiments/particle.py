@@ -1,4 +1,4 @@
-"""Particle worlds with MADDPG, and with RLlib's PPO to compare."""
+"""Particle worlds with MADDPG, and with RLlib's PPO for comparison."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
 
 OLD_TARGET = -400.0
-"""Mean return at which the retired service's sample stopped, on its scale; of simple_spread."""
+"""Mean return in simple_spread at which the retired service's sample stopped, on its scale."""
 
 TARGET = (OLD_TARGET + 225) / 6
 """The same on mpe2's scale (see `savanna.envs.particle.world.old_scale`)."""
@@ -24,7 +24,7 @@ def build_config(env: str, machine: Machine) -> AlgorithmConfig:
 
     return (
         MADDPGConfig()
-        # Forces, as the agents of the paper applied them; choices are a setting away.
+        # Forces, as in the paper; a setting switches to discrete actions.
         .environment(env, env_config=ENV_CONFIG | {"continuous": True})
         .env_runners(
             num_env_runners=machine.env_runners,
@@ -34,7 +34,7 @@ def build_config(env: str, machine: Machine) -> AlgorithmConfig:
         )
         .learners(num_learners=0, num_gpus_per_learner=1 if machine.gpus else 0)
         .training(
-            # Over world steps.
+            # (world step, learning rate)
             lr=[[0, 1e-3], [600_000, 1e-3], [1_500_000, 4e-4], [4_000_000, 2e-4]],
             share_parameters=True,
             num_critics=2,
@@ -43,7 +43,7 @@ def build_config(env: str, machine: Machine) -> AlgorithmConfig:
             train_batch_size_per_learner=512,
             world_steps_per_update=128,
         )
-        # Smaller critics lead actors astray, the more the longer they learn.
+        # Smaller critics mislead actors, and the more the longer they learn.
         .rl_module(model_config={"actor_hiddens": [256, 256, 256], "critic_hiddens": [256, 256]})
     )
 
@@ -66,7 +66,7 @@ def _build_ppo(env: str, machine: Machine, *, shared: bool) -> AlgorithmConfig:
         ParticlePPOConfig()
         .environment(env, env_config=dict(ENV_CONFIG))
         .env_runners(num_env_runners=min(machine.env_runners, 4), num_envs_per_env_runner=8)
-        .fault_tolerance(restart_failed_env_runners=False)  # an error in an env is no accident
+        .fault_tolerance(restart_failed_env_runners=False)  # an error in an env is a bug: fail
         .learners(num_learners=0, num_gpus_per_learner=0)
         .training(
             share_parameters=shared,
@@ -99,7 +99,7 @@ PARTICLE = Experiment(
 PARTICLE_PPO = replace(
     PARTICLE,
     name="particle-ppo",
-    summary="the same with RLlib's PPO, one network for all agents of a kind",
+    summary="the same with RLlib's PPO, one network per kind of agent",
     algorithm="PPO",
     build_config=build_shared_ppo,
     checkpoint_frequency=10,
@@ -108,6 +108,6 @@ PARTICLE_PPO = replace(
 PARTICLE_IPPO = replace(
     PARTICLE_PPO,
     name="particle-ippo",
-    summary="the same with RLlib's PPO, every agent on its own",
+    summary="the same with RLlib's PPO, one network per agent",
     build_config=build_independent_ppo,
 )

@@ -21,9 +21,9 @@ def build_config(env: str, machine: Machine) -> AlgorithmConfig:
             num_env_runners=machine.env_runners,
             num_envs_per_env_runner=16,
             rollout_fragment_length=128,
-            # With few CPUs the learner leaves time over on its own: let the emulator use it.
+            # With few CPUs the learner leaves some CPU time unused: let the emulator use it.
             num_env_threads=2 if machine.cpus <= 2 else 1,
-            # On one machine the driver answers at once; a network needs a request in reserve.
+            # On one machine the driver answers immediately; over a network, keep one in reserve.
             max_requests_in_flight_per_env_runner=1 if machine.cpus <= 2 else 2,
         )
         .learners(num_learners=0, num_gpus_per_learner=1 if machine.gpus else 0)

@@ -1,8 +1,8 @@
 """Ray's raylet runs this for every worker process, in place of Ray's own `setup_worker.py`.
 
-It hands the worker's command line, environment and output to the template (see `template.py`),
-which forks. A worker that needs more than that starts as it would without us. Python's own library
-only, and little of it: every worker waits for this.
+It passes the worker's command line, environment and output to the template (see `template.py`),
+which forks. A worker that needs more than that starts as it would without us. Imports little, and
+only from the standard library: every worker waits for this.
 """
 
 import json
@@ -27,7 +27,7 @@ def main(given: list[str]) -> None:
             ask(path, [w for w in given if not w.startswith((CONTEXT, LANGUAGE))])
             return
         except OSError as error:
-            print(f"a worker starts without the template: {error}", file=sys.stderr)
+            print(f"starting a worker without the template: {error}", file=sys.stderr)
     from ray._private.workers import setup_worker
 
     script = str(setup_worker.__file__)
@@ -35,23 +35,23 @@ def main(given: list[str]) -> None:
 
 
 def context_of(given: list[str]) -> dict[str, Any]:
-    """What Ray calls the worker's runtime environment: variables and what its command begins with.
+    """The worker's runtime environment in Ray's sense: variables and the start of its command.
 
-    Ray Tune gives every trial one, with a variable.
+    Ray Tune gives one, with a variable, to every trial.
     """
     contexts = [word.removeprefix(CONTEXT) for word in given if word.startswith(CONTEXT)]
     return json.loads(contexts[0]) if contexts else {}
 
 
 def is_plain(context: dict[str, Any]) -> bool:
-    """Whether it wants this very Python, and nothing before or around its command."""
+    """Whether it wants this Python, and nothing before or around its command."""
     python = context.get("py_executable") or sys.executable
     others = (v for k, v in context.items() if k not in ("py_executable", "env_vars"))
     return python == sys.executable and not any(others)
 
 
 def ask(path: str, arguments: list[str]) -> None:
-    """Have the template fork into the worker; `OSError` unless it did."""
+    """Have the template fork the worker; `OSError` if it did not."""
     request = {"arguments": arguments, "environment": dict(os.environ), "folder": os.getcwd()}  # noqa: PTH109
     content = json.dumps(request).encode() + b"\0"
     with socket.socket(socket.AF_UNIX) as connection:

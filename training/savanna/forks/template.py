@@ -1,7 +1,7 @@
-"""A process that has imported RLlib, and forks into a worker process whenever Ray wants one.
+"""A process that has imported RLlib, and forks a worker process whenever Ray wants one.
 
-A worker process that starts as Ray starts it imports Ray twice and RLlib once: four seconds of CPU
-time. A fork has all that at once, and shares the memory.
+A worker process that Ray itself starts imports Ray twice and RLlib once: four seconds of CPU time.
+A fork has both from the start, and shares the memory.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ _ready = False
 
 
 def import_ray() -> None:
-    """Import Ray in such a way that forks of this process can be its worker processes.
+    """Import Ray so that forks of this process can be its worker processes.
 
-    Ray's C++ part reads two variables once, when it is imported, and insists on them in a worker
-    process: a job (none yet) and the process without which the worker ends (this one).
+    Ray's C++ code reads two variables once, on import, and requires them in a worker process: a
+    job (none yet) and the process with which the worker must end (this one).
     """
     global _ready
     if "ray" in sys.modules:
@@ -46,8 +46,8 @@ def import_ray() -> None:
             os.environ.pop(name, None)
 
     class Drawn(ray.actor.ActorClassID):
-        """Each class of actors draws an identifier when it is defined, which starts Ray's generator
-        of random numbers: all forks would go on with the same ones, and name objects alike."""
+        """Defining an actor class draws an identifier, which seeds Ray's random number generator:
+        all forks would then draw the same numbers, and give objects the same names."""
 
         @classmethod
         def from_random(cls) -> Any:
@@ -58,7 +58,7 @@ def import_ray() -> None:
 
 
 def draws_differ() -> bool:
-    """Whether forks of this process draw random identifiers of their own."""
+    """Whether forks of this process draw different random identifiers."""
     drawn = []
     for _ in range(2):
         reading, writing = os.pipe()
@@ -77,15 +77,15 @@ def draws_differ() -> bool:
 
 @contextlib.contextmanager
 def forked_workers() -> Iterator[None]:
-    """In the block, the worker processes of a Ray that is started here are forks of this process.
+    """Within the block, worker processes of a Ray started here are forks of this process.
 
-    Enter it when all that they need is imported, before `ray.init`. Where `import_ray` was not the
-    first to import Ray, or there is no place for a socket, they start as always.
+    Enter it before `ray.init`, once everything they need is imported. If `import_ray` was not the
+    first to import Ray, or no socket can be created, they start as usual.
     """
     with contextlib.ExitStack() as stack:
         listener = stack.enter_context(socket.socket(socket.AF_UNIX))
         try:
-            # Of this user alone, as every folder of `tempfile`.
+            # Only this user can open it, like every folder of `tempfile`.
             folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="savanna-"))
             listener.bind(f"{folder}/template")
         except OSError as error:
@@ -98,7 +98,7 @@ def forked_workers() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _template(listener: socket.socket) -> Iterator[None]:
-    """A fork that answers at `listener`, and a Ray that asks it."""
+    """Start a fork that answers on `listener`, and make Ray ask it."""
     from ray._private import ray_constants
 
     listener.listen(64)
@@ -111,9 +111,9 @@ def _template(listener: socket.socket) -> Iterator[None]:
             _serve(listener, watched)
     os.close(watched)
     os.environ[VARIABLE] = str(listener.getsockname())
-    listener.close()  # who asks is to be refused, not to wait, where the fork has died
+    listener.close()  # if the fork dies, requests must be refused, not wait
     script = ray_constants.SETUP_WORKER_FILENAME
-    # Ray joins it to its own folder, which an absolute path replaces.
+    # Ray joins this to its own folder; an absolute path replaces that.
     ray_constants.SETUP_WORKER_FILENAME = str(_START)
     try:
         yield
@@ -125,19 +125,19 @@ def _template(listener: socket.socket) -> Iterator[None]:
 
 
 def _serve(listener: socket.socket, watched: int) -> NoReturn:
-    """Fork at every request, until the process at the other end of `watched` is gone."""
+    """Fork on every request, until the process at the other end of `watched` is gone."""
     try:
-        os.setsid()  # Ctrl-C in the terminal is for the process that started us
+        os.setsid()  # Ctrl-C must reach only the process that started us
         for number in SIGNALS:  # blocked, until a worker knows better
             signal.signal(number, signal.SIG_DFL)
-        signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # no zombies: nobody asks how a worker ended
+        signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # no zombies: exit codes are not needed
         null = os.open(os.devnull, os.O_RDWR)
         for descriptor in range(3):
             os.dup2(null, descriptor)
         _close_others(listener.fileno(), watched)
         gc.collect()
-        gc.freeze()  # what is here stays shared with the forks
-        workers: dict[int, int] = {}  # descriptor of the process -> its number
+        gc.freeze()  # existing objects stay shared with the forks
+        workers: dict[int, int] = {}  # process descriptor -> PID
         while True:
             ready, _, _ = select.select([listener.fileno(), watched, *workers], [], [])
             for descriptor in workers.keys() & set(ready):  # it has ended
@@ -149,7 +149,7 @@ def _serve(listener: socket.socket, watched: int) -> NoReturn:
                 connection, _ = listener.accept()
                 with connection:
                     workers |= _answer(connection)
-        for process in workers.values():  # where Ray itself was killed
+        for process in workers.values():  # if Ray itself was killed
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process, signal.SIGKILL)
         os._exit(0)
@@ -158,7 +158,7 @@ def _serve(listener: socket.socket, watched: int) -> NoReturn:
 
 
 def _close_others(*kept: int) -> None:
-    """Let go of the terminal, pipes and files that came along: all but 0, 1, 2 and `kept`."""
+    """Close inherited files, pipes and the terminal: all descriptors but 0, 1, 2 and `kept`."""
     for name in os.listdir("/proc/self/fd"):  # noqa: PTH208 (it must not stay open meanwhile)
         if int(name) > 2 and int(name) not in kept:
             with contextlib.suppress(OSError):
@@ -166,7 +166,7 @@ def _close_others(*kept: int) -> None:
 
 
 def _answer(connection: socket.socket) -> dict[int, int]:
-    """Fork into the worker that is asked for: a descriptor of its process, and its number."""
+    """Fork the requested worker. Returns {descriptor of its process: its PID}."""
     content, output, _, _ = socket.recv_fds(connection, 1 << 16, 3)
     while content and not content.endswith(b"\0"):
         more = connection.recv(1 << 16)
@@ -176,7 +176,7 @@ def _answer(connection: socket.socket) -> dict[int, int]:
         process = os.fork()
         if process == 0:
             _become(json.loads(content[:-1]), output)
-        with contextlib.suppress(ProcessLookupError):  # it may have ended at once
+        with contextlib.suppress(ProcessLookupError):  # it may have ended already
             worker[os.pidfd_open(process)] = process
         connection.sendall(str(process).encode())
     for descriptor in output:
@@ -185,7 +185,7 @@ def _answer(connection: socket.socket) -> dict[int, int]:
 
 
 def _become(request: dict[str, Any], output: list[int]) -> NoReturn:
-    """Be the worker process that was asked for, to its end."""
+    """Become the requested worker process, until it ends."""
     code = 1
     try:
         os.setsid()
@@ -200,8 +200,8 @@ def _become(request: dict[str, Any], output: list[int]) -> NoReturn:
         from ray._raylet import Config  # type: ignore[attr-defined]
 
         Config.initialize("")  # reads the environment again
-        numpy.random.seed()  # all forks would draw the same
-        if "torch" in sys.modules:  # which reads Ray's number for a worker when it is imported
+        numpy.random.seed()  # else all forks would draw the same
+        if "torch" in sys.modules:  # torch read OMP_NUM_THREADS on import
             threads = int(os.environ.get("OMP_NUM_THREADS") or 1)
             sys.modules["torch"].set_num_threads(threads)
         sys.argv = request["arguments"]

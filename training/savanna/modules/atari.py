@@ -21,10 +21,10 @@ ENCODERS: dict[str, tuple[tuple[tuple[int, int, int], ...], int]] = {
 class PixelStandardizer(nn.Module):
     """Subtracts each pixel's mean and divides by one standard deviation for all pixels.
 
-    The statistics are running ones over the first `limit` frames, then frozen, so that the
-    function the policy computes stops moving. They are buffers: they travel with the weights and
-    live in checkpoints. Centring is worth more to learning than any other setting: an Atari
-    screen is mostly a constant background, which otherwise drowns the few pixels that move.
+    Running statistics over the first `limit` frames, then frozen, so that the policy's function
+    stops changing. They are buffers, so weights and checkpoints include them. Centring helps
+    learning more than any other setting: an Atari screen is mostly a constant background, which
+    otherwise drowns the few pixels that move.
     """
 
     mean: torch.Tensor
@@ -39,7 +39,7 @@ class PixelStandardizer(nn.Module):
         self.register_buffer("count", torch.zeros(()))  # frames seen
 
     def update(self, frames: torch.Tensor) -> None:
-        """Take in single frames, uint8 `[F, height, width]` (Chan et al. 1979, parallel mean)."""
+        """Add single frames, uint8 `[F, height, width]` (Chan et al. 1979, parallel mean)."""
         if self.count >= self.limit or len(frames) == 0:
             return
         batch = frames.float()
@@ -62,9 +62,9 @@ class PixelStandardizer(nn.Module):
 class AtariModule(TorchRLModule, ValueFunctionAPI):
     """Convolutions, one hidden layer, and two heads: policy logits and state value.
 
-    `model_config`: `encoder` (a name in `ENCODERS`), `standardize_frames` (frames that the pixel
-    statistics are taken over; 0 divides by 255 instead), `bfloat16` (`None`: wherever the
-    processor computes in it; the heads and the loss stay in float32).
+    `model_config`: `encoder` (a name in `ENCODERS`), `standardize_frames` (number of frames for
+    the pixel statistics; 0: divide by 255 instead), `bfloat16` (`None`: if the processor supports
+    it in hardware; the heads and the loss stay in float32).
     """
 
     def setup(self) -> None:
@@ -83,7 +83,7 @@ class AtariModule(TorchRLModule, ValueFunctionAPI):
             _orthogonal(nn.Linear(channels * size * size, hidden), 2**0.5),
             nn.ReLU(),
         ]
-        # Channels last is what CPU (AMX, AVX-512) and GPU convolutions in bfloat16 want.
+        # CPU (AMX, AVX-512) and GPU convolutions in bfloat16 need channels last.
         self.encoder = nn.Sequential(*layers).to(
             memory_format=torch.channels_last  # type: ignore[call-overload]
         )
@@ -93,7 +93,7 @@ class AtariModule(TorchRLModule, ValueFunctionAPI):
 
     @property
     def compute_dtype(self) -> torch.dtype:
-        """float32, or bfloat16 where it is asked for or, unasked, fast on this device."""
+        """bfloat16 if configured, or by default if fast on this device; else float32."""
         if self._bfloat16 is None:
             self._bfloat16 = fast_bfloat16(self.standardizer.mean.device)
         return torch.bfloat16 if self._bfloat16 else torch.float32

@@ -1,4 +1,4 @@
-"""Particle worlds: several agents, with a network for each or for each kind."""
+"""Particle worlds: several agents, with one network per agent or per kind of agent."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ ENV_CONFIG: dict[str, Any] = {
     "continuous": False,
     "backend": "auto",
 }
-"""Keywords of `savanna.envs.particle.world.make_worlds`, and what they are unless given."""
+"""Keywords of `savanna.envs.particle.world.make_worlds`, and their defaults."""
 
 EVALUATION = 2**32 - 1
-"""Sets the seeds of evaluation apart from those that training draws."""
+"""Keeps evaluation seeds apart from those that training draws."""
 
 MOVES = "stay, left, right, down, up; one that also speaks: 5 x word + move"
 STRENGTHS = "strengths of stay (no effect), left, right, down, up, then of words, each in 0..1"
@@ -77,7 +77,7 @@ class Particle(Environment):
         from savanna.envs.particle.world import old_scale
 
         if any(isinstance(v, str) for name, v in self.settings.items() if name != "backend"):
-            return None  # a search space: it may be any of several
+            return None  # a search space: the scale may differ per run
         task = self.task
         return old_scale(self.name, task["num_agents"], task["max_cycles"], task["local_ratio"])
 
@@ -111,7 +111,7 @@ class Particle(Environment):
         }
 
     def make(self, render_mode: str | None = None) -> gym.Env[Any, Any]:
-        raise UsageError(f"{self.name} is {self.what}: check-env checks environments of one agent.")
+        raise UsageError(f"{self.name} is {self.what}; check-env needs one with one agent.")
 
     def play(
         self, players: Iterable[Act], episodes: int, seed: int, explore: bool
@@ -129,7 +129,7 @@ class Particle(Environment):
             yield [Played(sum(e.returns), e.length, e.metrics) for e in ended]
 
     def film(self, act: Act, seed: int) -> Iterator[Shot]:
-        """An ended world has begun anew: the last picture is that of the step before, once more."""
+        """An ended world has already reset: the last picture repeats that of the step before."""
         worlds = self._worlds(1)
         observations = worlds.reset(episode_seeds(seed, 1))
         score, steps, over = 0.0, 0, False
@@ -161,8 +161,8 @@ class Particle(Environment):
 
 
 def episode_seeds(seed: int, count: int) -> list[int]:
-    """Of worlds that play the episodes `seed`, `seed + 1`, ...: the same whatever their number,
-    and not those that a run with one of these numbers as its seed trains with."""
+    """Seeds of worlds that play the episodes `seed`, `seed + 1`, ...: independent of `count`, and
+    different from those of a run that trains with one of these numbers as its seed."""
     from numpy.random import SeedSequence
 
     numbers = [SeedSequence([EVALUATION, seed + i]) for i in range(count)]

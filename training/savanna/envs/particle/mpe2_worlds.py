@@ -1,6 +1,6 @@
-"""mpe2's own worlds behind the same interface: slow, for scenarios that are not written in NumPy.
+"""mpe2's own worlds behind the same interface: slow, for scenarios without a NumPy version.
 
-Where one is, its `Scenario` still counts and draws, from a copy of mpe2's state.
+If there is one, its `Scenario` still counts and draws, from a copy of mpe2's state.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class Mpe2Worlds:
     """`VectorWorlds` of mpe2's parallel environments, stepped one after the other.
 
     Args:
-        kind: the scenario in NumPy; `None` where there is none.
+        kind: the scenario in NumPy; `None` if there is none.
     """
 
     def __init__(
@@ -88,7 +88,7 @@ class Mpe2Worlds:
         return Step(self.reset(), mine, truncated, observations, episodes)
 
     def _count(self) -> dict[str, Array]:
-        """Add this step's counts; the metrics of the episode so far."""
+        """Add this step's counts. Returns the metrics of the episode so far."""
         if self.kind is None:
             return {}
         physics = self._mirror()
@@ -122,7 +122,7 @@ class Mpe2Worlds:
 
 def mpe2_module(scenario: str) -> ModuleType:
     """mpe2's module of a scenario, whatever its version."""
-    os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")  # it goes to stdout
+    os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")  # it would go to stdout
     from mpe2.all_modules import mpe_environments
 
     found: dict[str, ModuleType] = {
@@ -133,7 +133,7 @@ def mpe2_module(scenario: str) -> ModuleType:
 
 
 def copy_state(theirs: Any, kind: Scenario, physics: Physics, world: int) -> None:
-    """Copy the state of a world of mpe2 into one of ours; then `Scenario.refresh`."""
+    """Copy the state of an mpe2 world into one of ours; call `Scenario.refresh` afterwards."""
     entities = [*theirs.agents, *theirs.landmarks]
     physics.position[:, :, world] = np.transpose([entity.state.p_pos for entity in entities])
     physics.velocity[:, :, world] = np.transpose([agent.state.p_vel for agent in theirs.agents])

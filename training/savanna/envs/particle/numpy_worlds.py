@@ -19,7 +19,7 @@ _DIRECTIONS = np.array([[0, -1, 1, 0, 0], [0, 0, 0, -1, 1]], np.float64)
 
 
 class NumpyWorlds:
-    """`VectorWorlds` for a scenario of `SCENARIOS`; physics in float64 as mpe2's.
+    """`VectorWorlds` for a scenario of `SCENARIOS`; physics in float64, like mpe2's.
 
     `physics` holds the true state; `rewards` [N, W] are the last step's in float64.
     """
@@ -53,7 +53,7 @@ class NumpyWorlds:
         self._clock: int | None = None
 
     def _number_actions(self, sizes: list[int]) -> None:
-        """What each discrete action does, all agents' one after the other."""
+        """What each discrete action does, for all agents in order."""
         self._first_action = np.cumsum([0, *sizes[:-1]])[:, None]
         pushes, words = [], []
         for body, size in zip(self.kind.agents, sizes, strict=True):
@@ -121,7 +121,7 @@ class NumpyWorlds:
         return [part.T.astype(np.float32, order="C") for part in parts]
 
     def _act(self, actions: list[NDArray[Any]]) -> Array:
-        """Set what is said; return the agents' own forces [2, N, W]."""
+        """Set what agents say; return their own forces [2, N, W]."""
         if self.continuous:
             return self._act_continuous(check_continuous(actions, self.agents, self.num_worlds))
         chosen = check_discrete(actions, self.agents, self.num_worlds)
@@ -168,9 +168,9 @@ def check_discrete(
 def check_continuous(
     actions: list[NDArray[Any]], agents: tuple[AgentSpec, ...], num_worlds: int
 ) -> list[NDArray[np.float32]]:
-    """The actions by agent [W, action_size], cut to 0..1, or a ValueError."""
+    """The actions by agent [W, action_size], clipped to 0..1, or a ValueError."""
     shapes = [(num_worlds, spec.action_size) for spec in agents]
     if [np.shape(given) for given in actions] != shapes:
         wanted = ", ".join(str(list(shape)) for shape in shapes)
-        raise ValueError(f"actions: floats of the shapes {wanted}")
+        raise ValueError(f"actions: floats with the shapes {wanted}")
     return [np.clip(np.asarray(given, np.float32), 0, 1) for given in actions]

@@ -1,8 +1,7 @@
 """Bodies that push each other, in many worlds at once, with the arithmetic of mpe2's core.
 
 Worlds are the last axis of every array, so that each operation runs over contiguous memory.
-Everything an agent may observe lies in one table [rows, worlds]; an observation is a choice of
-rows.
+Everything an agent may observe is in one table [rows, worlds]; an observation selects rows.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ DAMPING = 0.25
 CONTACT_FORCE = 100.0
 CONTACT_MARGIN = 1e-3
 CONTACT_REACH = 0.04
-"""Gap beyond which a contact is left out: its force there is below 1e-18."""
+"""Contacts with a wider gap are ignored: their force is below 1e-18."""
 
 Array = NDArray[np.float64]
 Rows = NDArray[np.int64]
@@ -30,7 +29,7 @@ class Body:
     name: str
     size: float = 0.05
     collides: bool = False
-    # Of agents only:
+    # Agents only:
     team: str = "good"
     moves: bool = True
     speaks: bool = False
@@ -96,7 +95,7 @@ class Physics:
         return self.table[start : start + rows.size].reshape(*rows.shape, self.table.shape[1])
 
     def place(self, rng: np.random.Generator, spread: float) -> None:
-        """Agents anywhere in -1..1, at rest and silent; landmarks in -spread..spread.
+        """Place agents anywhere in -1..1, at rest and silent; landmarks in -spread..spread.
 
         Call `look` afterwards.
         """
@@ -108,9 +107,9 @@ class Physics:
         self.hidden[...] = rng.integers(len(self.landmarks), size=self.hidden.shape)
 
     def advance(self, push: Array) -> None:
-        """One step of time under the agents' own forces [2, N, W].
+        """One time step under the agents' own forces [2, N, W].
 
-        A body moves with its old velocity first; then damping, forces and the speed limit change
+        A body first moves with its old velocity; then damping, forces and the speed limit change
         the velocity. All masses are 1.
         """
         self._add_contacts(push)
@@ -126,7 +125,7 @@ class Physics:
         self.look()
 
     def look(self) -> None:
-        """Offsets and distances, after positions have changed."""
+        """Update offsets and distances after positions have changed."""
         n = len(self.agents)
         np.subtract(self.position[:, None], self.position[:, :n, None], out=self.offset)
         np.multiply(self.offset[0], self.offset[0], out=self.distance)
@@ -134,7 +133,7 @@ class Physics:
         np.sqrt(self.distance, out=self.distance)
 
     def _add_contacts(self, push: Array) -> None:
-        """Add the force between touching bodies: a softplus of how deep they are in each other."""
+        """Add the force between touching bodies: a softplus of how far they overlap."""
         if not self._one.size:
             return
         gap = self.distance[self._one, self._other] - self._contact

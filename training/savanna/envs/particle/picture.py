@@ -1,6 +1,6 @@
-"""Pictures of particle worlds, drawn with Pillow: no screen is needed.
+"""Pictures of particle worlds, drawn with Pillow, without a screen.
 
-Drawn larger and scaled down, so that edges are smooth.
+They are drawn larger and scaled down, for smooth edges.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ PAPER, ARENA, INK, GREY = (255, 255, 255), (244, 245, 247), (45, 50, 60), (150, 
 GOOD, ADVERSARY, DARK_ADVERSARY = (58, 110, 190), (212, 72, 62), (140, 32, 36)
 GREEN, AMBER, FOREST = (46, 160, 90), (235, 160, 30), (186, 222, 186)
 SMALL = 9
-"""Discs of a radius of fewer pixels have their label beside them."""
+"""Discs with a smaller radius (pixels) have their label beside them."""
 VIEW = 1.2
-"""Half the width seen; bodies start within 1. Wider where one went further."""
+"""Half the visible width; bodies start within 1. Wider if one went further."""
 
 
 @dataclass(frozen=True)
 class Disc:
-    """A body as it is drawn."""
+    """A body as drawn."""
 
     x: float
     y: float
@@ -38,7 +38,7 @@ class Disc:
 
 def draw(discs: list[Disc], captions: list[str], size: int) -> NDArray[np.uint8]:
     """Discs in their order, captions as lines at the lower left; [size, size, 3]."""
-    from PIL import Image, ImageDraw  # who only asks for a scenario's name needs no Pillow
+    from PIL import Image, ImageDraw  # not needed just to look up a scenario's name
 
     full = size * FINER
     half = max([VIEW] + [max(abs(d.x), abs(d.y)) + d.radius + 0.05 for d in discs])
@@ -60,7 +60,7 @@ def draw(discs: list[Disc], captions: list[str], size: int) -> NDArray[np.uint8]
             pen.rounded_rectangle(box, 0.2 * r, disc.colour, darker, line)
         else:
             pen.ellipse(box, disc.colour, darker, line)
-    for disc in discs:  # over all of them
+    for disc in discs:  # labels on top of all discs
         x, y, r = _place(disc, scale, middle)
         if disc.label and r > SMALL * FINER:
             pen.text((x, y), disc.label, PAPER, _font(r), anchor="mm")
@@ -73,7 +73,7 @@ def draw(discs: list[Disc], captions: list[str], size: int) -> NDArray[np.uint8]
 
 
 def _place(disc: Disc, scale: float, middle: float) -> tuple[float, float, float]:
-    """Centre and radius in pixels; large enough to be seen from however far."""
+    """Centre and radius in pixels, always large enough to be visible."""
     radius = max(disc.radius * scale, 3 * FINER)
     return middle + disc.x * scale, middle - disc.y * scale, radius
 
@@ -86,6 +86,6 @@ def _font(height: float) -> Any:
 
 
 def shade(colour: NDArray[np.float64]) -> Colour:
-    """A colour [3] of mpe2, in 0..1, somewhat lighter."""
+    """A colour [3] of mpe2, in 0..1, slightly lighter."""
     red, green, blue = (int(255 * (0.2 + 0.75 * part)) for part in colour)
     return red, green, blue

@@ -1,4 +1,4 @@
-"""Scripted players of simple_spread, beside which a learned one is reported."""
+"""Scripted players of simple_spread, as a reference for learned ones."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ REFERENCES = {
 EPISODES, SEED = 500, 10_000
 NAMES = {"random": "random play", "fixed": "fixed assignment", "best": "best assignment"}
 LOOK_AHEAD = 3
-"""Steps after which an agent wants to be nearest to its landmark; 1 cannot be influenced, 2
-overshoots a little more."""
+"""Steps after which an agent should be nearest to its landmark. An action cannot affect step 1;
+2 overshoots a little more."""
 
 Observations = list[NDArray[np.float32]]
 Player = Callable[[Observations], list[NDArray[np.generic]]]
@@ -30,14 +30,14 @@ _PUSHES = np.array([[0, 0], [-5, 0], [5, 0], [0, -5], [0, 5]], np.float64)
 
 
 def make_player(reference: str, worlds: VectorWorlds, seed: int = 0) -> Player:
-    """Something that chooses actions for `worlds.step`.
+    """A player that chooses actions for `worlds.step`.
 
     Args:
-        reference: a name in `REFERENCES`; all but "random" play simple_spread only. They see
-            what agents see, and take no care of collisions.
+        reference: a name in `REFERENCES`; all but "random" play only simple_spread. They see
+            what agents see, and ignore collisions.
 
     Raises:
-        ValueError: "fixed" or "best" of another scenario.
+        ValueError: "fixed" or "best" with another scenario.
     """
     if reference == "random":
         return _random(worlds, seed)
@@ -61,7 +61,7 @@ def make_player(reference: str, worlds: VectorWorlds, seed: int = 0) -> Player:
 
 
 def play(worlds: VectorWorlds, player: Player, episodes: int, seed: int = 0) -> list[Episode]:
-    """At least so many episodes, from a seed."""
+    """Play at least `episodes` episodes, starting from a seed."""
     observations = worlds.reset(seed)
     found: list[Episode] = []
     while len(found) < episodes:
@@ -72,7 +72,7 @@ def play(worlds: VectorWorlds, player: Player, episodes: int, seed: int = 0) -> 
 
 
 def mean_returns(make: Callable[[int], VectorWorlds]) -> dict[str, float]:
-    """Name -> mean return of `EPISODES` episodes; scripted players know simple_spread only."""
+    """Name -> mean return of `EPISODES` episodes; scripted players play only simple_spread."""
     found = {}
     for reference, name in NAMES.items():
         worlds = make(EPISODES)
@@ -97,13 +97,13 @@ def _random(worlds: VectorWorlds, seed: int) -> Player:
 
 
 def _discrete(goals: Floats, velocity: Floats) -> list[NDArray[np.generic]]:
-    """The push after which, without another, an agent is nearest to its goal some steps later.
+    """The push that, with no further push, brings an agent nearest to its goal `LOOK_AHEAD` later.
 
     Args:
-        goals: offsets to them [W, N, 2].
+        goals: offsets to the goals [W, N, 2].
     """
     ahead, speed = np.zeros_like(goals)[:, :, None], velocity[:, :, None]
-    ahead = ahead + speed * DT  # the body moves first, then the push counts
+    ahead = ahead + speed * DT  # the body moves first, then the push takes effect
     speed = speed * (1 - DAMPING) + _PUSHES * DT
     for _ in range(LOOK_AHEAD - 1):
         ahead = ahead + speed * DT
@@ -113,7 +113,7 @@ def _discrete(goals: Floats, velocity: Floats) -> list[NDArray[np.generic]]:
 
 
 def _continuous(goals: Floats, velocity: Floats) -> list[NDArray[np.generic]]:
-    """Towards the goal on both axes, less the way that will be made anyway."""
+    """Towards the goal on both axes, minus the current motion."""
     push = np.clip(5 * goals - velocity, -1, 1)
     nothing = np.zeros_like(push[..., 0])
     parts = [nothing, -push[..., 0], push[..., 0], -push[..., 1], push[..., 1]]

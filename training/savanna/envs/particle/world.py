@@ -1,4 +1,4 @@
-"""What a particle world offers to those who learn in it, and `make_worlds`, which makes them.
+"""The interface of particle worlds, and `make_worlds`, which creates them.
 
 worlds = make_worlds("simple_spread", 64)
 observations = worlds.reset(seed=0)
@@ -26,14 +26,14 @@ class AgentSpec:
     team: str  # "good" or "adversary"
     observation_size: int
     num_actions: int
-    """Of discrete actions; 0 where they are continuous. One that moves and speaks chooses
-    `5 * word + move`."""
+    """Number of discrete actions; 0 if actions are continuous. An agent that moves and speaks
+    chooses `5 * word + move`."""
     action_size: int
-    """Of continuous actions, each in 0..1; 0 where they are discrete."""
+    """Number of continuous actions, each in 0..1; 0 if actions are discrete."""
 
     @property
     def spaces(self) -> tuple[gym.Space[Any], gym.Space[Any]]:
-        """Gymnasium's, of its observations and actions."""
+        """Gymnasium's spaces of its observations and actions."""
         from gymnasium.spaces import Box, Discrete
 
         choices, size = self.num_actions, self.action_size
@@ -42,10 +42,10 @@ class AgentSpec:
 
 
 def module_names(agents: Sequence[AgentSpec], *, shared: bool) -> tuple[str, ...]:
-    """Per agent the name of its network: its own name, or that of the first of its kind.
+    """The name of each agent's network: its own name, or that of the first agent of its kind.
 
-    Agents of one role and team with equal observations and actions are of one kind. The role is
-    in the name: `alice_0` and `bob_0` of simple_crypto see as much, but not the same.
+    Agents of one kind have the same role, team, observation size and actions. The role is in the
+    name: `alice_0` and `bob_0` of simple_crypto see equally much, but not the same.
     """
     if not shared:
         return tuple(agent.name for agent in agents)
@@ -61,14 +61,14 @@ class Episode:
     """One finished episode of one world."""
 
     returns: tuple[float, ...]
-    """Per agent the sum of its rewards, on mpe2's scale."""
+    """The sum of each agent's rewards, on mpe2's scale."""
     length: int
     metrics: dict[str, float]
     """What the scenario counts; `docs/particle.md` explains each."""
     world: int
 
     def measured(self, agents: Sequence[AgentSpec]) -> dict[str, float]:
-        """`metrics`, and the returns of both teams where there are two."""
+        """`metrics`, and the returns of both teams if there are two."""
         teams: dict[str, float] = {}
         for agent, value in zip(agents, self.returns, strict=True):
             name = f"{agent.team}_return"
@@ -78,21 +78,21 @@ class Episode:
 
 @dataclass(frozen=True)
 class Step:
-    """What every world returned; the arrays are the caller's to keep.
+    """What every world returned; the caller may keep the arrays.
 
-    Worlds begin a new episode in the step that ends one. An end is always a truncation: states at
+    Worlds start a new episode in the step that ends one. The end is always a truncation: states at
     the end of an episode are worth as much as others.
     """
 
     observations: list[NDArray[np.float32]]
-    """Per agent [num_worlds, observation_size]; after an end those of the new episode."""
+    """Per agent [num_worlds, observation_size]; after an end, those of the new episode."""
     rewards: NDArray[np.float32]  # [num_worlds, num_agents], mpe2's scale
     truncated: NDArray[np.bool_]  # [num_worlds]
     final_observations: list[NDArray[np.float32]] | None
     """The true last observations where `truncated`, else those of `observations`; `None` if no
     world ended."""
     episodes: list[Episode]
-    """Those that ended in this step."""
+    """The episodes that ended in this step."""
 
 
 class VectorWorlds(Protocol):
@@ -104,24 +104,24 @@ class VectorWorlds(Protocol):
     agents: tuple[AgentSpec, ...]
 
     def reset(self, seed: int | Sequence[int] | None = None) -> list[NDArray[np.float32]]:
-        """Begin new episodes everywhere; a seed makes all that follows repeatable.
+        """Start new episodes in all worlds; a seed makes everything that follows reproducible.
 
-        With a seed for every world each begins as it does among any others.
+        With one seed per world, each world starts the same, whatever the others are.
         """
 
     def step(self, actions: list[NDArray[Any]]) -> Step:
         """Act once in every world.
 
         Args:
-            actions: per agent whole numbers [num_worlds] below its `num_actions`, or floats
-                [num_worlds, action_size], which are cut to 0..1.
+            actions: per agent, whole numbers [num_worlds] below its `num_actions`, or floats
+                [num_worlds, action_size], which are clipped to 0..1.
 
         Raises:
             ValueError: a wrong shape or type, or an action that does not exist.
         """
 
     def frame(self, world: int = 0, size: int = 350) -> NDArray[np.uint8]:
-        """A picture [size, size, 3] of one world as it is now."""
+        """A picture [size, size, 3] of the current state of one world."""
 
 
 @dataclass(frozen=True)
@@ -138,11 +138,11 @@ class OldScale:
 def old_scale(
     scenario: str, num_agents: int | None = None, max_cycles: int = 25, local_ratio: float = 0.5
 ) -> OldScale | None:
-    """From mpe2's returns to those of the service this one replaces; `None` where unknown.
+    """From mpe2's returns to those of the service this one replaces; `None` if unknown.
 
-    There every agent of simple_spread got the sum of what each had earned: per step and agent the
+    There, every agent of simple_spread got the sum of what all had earned: per step and agent, the
     distances to cover and one for every agent it touches, itself included. With G the (negative)
-    sum of distances and P the number of touching pairs, N agents had N(NG - N - 2P) a step; in
+    sum of distances and P the number of touching pairs, N agents had N(NG - N - 2P) per step; in
     mpe2 (local ratio 0.5) they have NG/2 - P. For three agents and 25 steps: 6 x sum - 225.
     """
     if scenario != "simple_spread" or local_ratio != 0.5:
@@ -166,14 +166,14 @@ def make_worlds(
 
     Args:
         scenario: mpe2's name without its version.
-        num_agents: all agents, adversaries included; the scenario's own number if None.
-        num_adversaries: how many of them are adversaries; the scenario's own number if None.
-        local_ratio: weight of an agent's own reward against the shared one, 0.5 if None.
-        max_cycles: steps of an episode.
-        backend: "numpy", "mpe2" (slow), or "auto": numpy where the scenario is written in it.
+        num_agents: all agents, adversaries included; None: the scenario's own number.
+        num_adversaries: how many of them are adversaries; None: the scenario's own number.
+        local_ratio: weight of an agent's own reward against the shared one; None: 0.5.
+        max_cycles: steps per episode.
+        backend: "numpy", "mpe2" (slow), or "auto": numpy if the scenario has a NumPy version.
 
     Raises:
-        UsageError: one line for each argument that is wrong.
+        UsageError: one line per invalid argument.
     """
     from savanna.envs.particle.options import check_options
 

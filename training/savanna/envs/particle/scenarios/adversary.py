@@ -1,4 +1,4 @@
-"""simple_adversary: good agents cover a target and keep from the adversary which one it is."""
+"""simple_adversary: good agents cover a target and hide from the adversary which one it is."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class SimpleAdversary(Scenario):
         return {"agent_distance": nearest, "adversary_distance": adversary}
 
     def _distances(self, physics: Physics) -> tuple[Array, Array]:
-        """From the target to the adversary and to the nearest good agent, each [W]."""
+        """Distances from the target to the adversary and to the nearest good agent, each [W]."""
         distances = pick(physics.distance[:, len(self.agents) :], physics.hidden[0])
         return distances[0], distances[1:].min(axis=0)
 

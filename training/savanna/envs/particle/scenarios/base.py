@@ -1,4 +1,4 @@
-"""What a scenario says about its worlds; the rest is common to all."""
+"""What a scenario defines about its worlds; the rest is common to all."""
 
 from __future__ import annotations
 
@@ -32,15 +32,15 @@ class Scenario:
     name: ClassVar[str]
     default: ClassVar[Count]
     any_agents: ClassVar[bool] = False
-    """Whether there may be another number of agents than `default`'s."""
+    """Whether the number of agents may differ from `default`'s."""
     any_adversaries: ClassVar[bool] = False
     has_local_ratio: ClassVar[bool] = False
     words: ClassVar[int] = 0
-    """Numbers in what an agent says; mpe2 observes them even of those who cannot speak."""
+    """How many numbers an agent says; mpe2 also includes them for agents that cannot speak."""
     num_hidden: ClassVar[int] = 0
     landmark_spread: ClassVar[float] = 1.0
     counts: ClassVar[tuple[str, ...]] = ()
-    """What `score` counts at every step."""
+    """What `score` counts in every step."""
 
     agents: tuple[Body, ...]
     landmarks: tuple[Body, ...]
@@ -64,7 +64,7 @@ class Scenario:
         )
 
     def refresh(self, physics: Physics) -> None:
-        """Work out all that follows from positions, velocities, speech and hidden choices."""
+        """Recompute everything that depends on positions, velocities, speech and hidden choices."""
         physics.look()
         self.begin(physics)
         self.look(physics)
@@ -84,7 +84,7 @@ class Scenario:
         raise NotImplementedError
 
     def metrics(self, physics: Physics, totals: Array, steps: int) -> dict[str, Array]:
-        """What people understand of the episodes that end now, each [W].
+        """Readable measurements of the episodes that end now, each [W].
 
         Args:
             totals: [len(counts), W], summed over the episode.
@@ -92,15 +92,15 @@ class Scenario:
         return {}
 
     def mpe2_options(self) -> dict[str, Any]:
-        """Arguments with which mpe2 makes the same world."""
+        """Arguments with which mpe2 creates the same world."""
         return {}
 
     def hidden_in(self, world: Any) -> list[int]:
-        """`Physics.hidden` of a world of mpe2."""
+        """`Physics.hidden` of an mpe2 world."""
         return []
 
     def picture(self, physics: Physics, world: int) -> tuple[list[Disc], list[str]]:
-        """What `draw` draws of one world."""
+        """What `draw` shows of one world."""
         n = len(self.agents)
         colours = self.colours(physics, world)
         names = [body.name for body in self.agents]
@@ -120,13 +120,13 @@ class Scenario:
         return discs[n:] + discs[:n], captions
 
     def colours(self, physics: Physics, world: int) -> list[Colour]:
-        """Of agents, then landmarks."""
+        """Colours of agents, then landmarks."""
         teams = [GOOD if body.team == "good" else ADVERSARY for body in self.agents]
         return teams + [GREY] * len(self.landmarks)
 
 
 def heard(speech: Array) -> str:
-    """A word as a letter, other speech as its numbers."""
+    """A word as a letter, other speech as numbers."""
     if not speech.any():
         return "nothing"
     if np.isin(speech, (0, 1)).all() and speech.sum() == 1:
@@ -140,7 +140,7 @@ def _shape(body: Body) -> str:
 
 
 def _label(name: str, names: list[str]) -> str:
-    """A number where there are several of a kind, an initial where the kind says something."""
+    """A number if there are several of a kind, an initial if the kind is meaningful."""
     kind, _, number = name.rpartition("_")
     if f"{kind}_1" in names:
         return number
@@ -167,7 +167,7 @@ def speech_of(physics: Physics, which: list[int]) -> Rows:
 
 
 def pick(values: Array, chosen: Rows) -> Array:
-    """Of values [..., L, W] the one chosen [W] in each world, [..., W]."""
+    """From values [..., L, W], the one chosen [W] in each world: [..., W]."""
     return values[..., chosen, np.arange(values.shape[-1])]
 
 

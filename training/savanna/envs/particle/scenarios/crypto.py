@@ -60,7 +60,7 @@ class SimpleCrypto(Scenario):
         ]
 
     def picture(self, physics: Physics, world: int) -> tuple[list[Disc], list[str]]:
-        """Nobody moves, so each has a fixed place; a green ring is around who is right."""
+        """Nobody moves, so each has a fixed place; a green ring marks those who are right."""
         secret, key = ("AB"[chosen] for chosen in physics.hidden[:, world])
         places = {EVE: (0.0, 0.1), BOB: (0.7, 0.7), ALICE: (-0.7, 0.7)}
         discs, captions = [], [f"the secret is {secret}, the key {key}"]

@@ -1,4 +1,4 @@
-"""simple_speaker_listener: one says which landmark is meant, the other goes there."""
+"""simple_speaker_listener: one agent says which landmark to go to, the other goes there."""
 
 from __future__ import annotations
 

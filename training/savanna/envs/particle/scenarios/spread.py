@@ -19,7 +19,7 @@ from savanna.envs.particle.scenarios.base import (
 )
 
 COVERED = 0.1
-"""A landmark with an agent nearer than this is covered; mpe2's benchmark counts so too."""
+"""A landmark with an agent nearer than this is covered, as in mpe2's benchmark."""
 
 
 class SimpleSpread(Scenario):
@@ -70,7 +70,7 @@ class SimpleSpread(Scenario):
         return {"N": self.count_of.agents, "local_ratio": self.local_ratio}
 
     def picture(self, physics: Physics, world: int) -> tuple[list[Disc], list[str]]:
-        """A landmark that is covered lies on top, green."""
+        """Covered landmarks are on top, in green."""
         discs, captions = super().picture(physics, world)
         n = len(self.agents)
         nearest = physics.distance[:, n:, world].min(axis=0)

@@ -52,7 +52,7 @@ class SimpleWorldComm(Scenario):
         return {"seen_offset": (2, n, n), "seen_velocity": (2, n, good), "in_forest": (n, FORESTS)}
 
     def look(self, physics: Physics) -> None:
-        """Who sees whom: in the same forest, both in the open, and the leader everyone."""
+        """Who sees whom: in the same forest, or both in the open; the leader sees everyone."""
         n = len(self.agents)
         inside = physics.distance[:, self.forests] < physics.touch[:, self.forests, None]
         hidden = inside.any(axis=1)
@@ -104,6 +104,6 @@ class SimpleWorldComm(Scenario):
         return teams + [INK] * OBSTACLES + [AMBER] * FOOD + [FOREST] * FORESTS
 
     def picture(self, physics: Physics, world: int) -> tuple[list[Disc], list[str]]:
-        """Forests behind all others."""
+        """Forests behind everything else."""
         discs, captions = super().picture(physics, world)
         return sorted(discs, key=lambda disc: disc.colour != FOREST), captions
