@@ -205,7 +205,7 @@ def test_a_job_lost_with_its_head_is_submitted_again(tmp_path, monkeypatch, caps
     assert second == "savanna train pong --seed 1 --resume pong/1 --runs-root /results"
     printed = capsys.readouterr()
     assert len(printed.out.splitlines()) == 3 and printed.out.endswith("succeeded\n")
-    assert "restarted or replaced" in printed.err and "retries left after it: 2" in printed.err
+    assert "restarted or replaced" in printed.err and "retries left: 2" in printed.err
 
 
 REFUSED = (
@@ -264,4 +264,4 @@ def test_ctrl_c_leaves_the_job_alone(tmp_path, monkeypatch, capsys):
     jobs.client.get_job_info = interrupted
     for command in (["wait", "j"], ["logs", "-f", "j"]):
         assert main(command) == 130
-        assert "j goes on. `savanna stop j` stops it." in capsys.readouterr().err
+        assert "j continues. Stop it with: savanna stop j" in capsys.readouterr().err

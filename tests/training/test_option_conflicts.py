@@ -39,7 +39,7 @@ def test_given_twice(words, says, capsys, tmp_path, monkeypatch):
     monkeypatch.delenv(MAX_TIME, raising=False)
     assert main(["train", *words.split()]) == 2
     [line] = capsys.readouterr().err.splitlines()
-    assert says in line and line.endswith("give one.")
+    assert says in line and line.endswith("Give only one.")
 
 
 @pytest.mark.parametrize("command", ["train", "submit"])

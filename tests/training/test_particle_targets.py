@@ -104,7 +104,7 @@ def test_a_dry_run_shows_target_actions_and_films(tmp_path):
     lines = result.stdout.splitlines()
     assert "target       return -29.1667 (-400 on the retired service's scale)" in lines
     assert "actions      continuous" in lines
-    assert "films        every 50 episodes of a world" in lines
+    assert "films        every 50 episodes per world" in lines
 
 
 def test_a_dry_run_says_so_for_scripts_too(tmp_path):

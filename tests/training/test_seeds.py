@@ -54,7 +54,7 @@ def test_a_dry_run_says_how_many_runs_there_will_be(words, drawn, count, capsys)
         ("--seeds 1,99999999999", "seed 99999999999: must be from 0"),
         ("--seeds 0", "--seeds 0: must be at least 1"),
         ("--seeds 1,1", "--seeds 1,1: a seed is given twice"),
-        ("--seeds many", "write how many, as in --seeds 5, or which, as in --seeds 1,2,7"),
+        ("--seeds many", "give how many, as in --seeds 5, or which, as in --seeds 1,2,7"),
         ("--seeds 1,2 --seed 3", "--seed 3 and --seeds 1,2: both choose the seeds"),
         ("--seeds 2 --num-samples 3", "--seeds 2 and --num-samples 3: without a search space"),
         ("--set seed=grid(1,2,3)", "--set seed=grid(1,2,3): give seeds as --seeds 1,2,3"),

@@ -14,9 +14,9 @@ from savanna.cli.values import literal, pairs
 from savanna.errors import UsageError
 
 EPILOG = """checks: spaces, random play, observations in their space and dtype, finite numbers,
-boolean flags, an end of episodes, seeds that repeat, copies that share nothing, a fresh process,
-films, the size of observations, speed, Gymnasium's own checker, closing.
-exit codes: 0 nothing wrong (warnings are allowed), 1 something is wrong, 2 it cannot be made."""
+boolean flags, end of episodes, reproducible seeds, independent copies, a new process, films,
+size of observations, speed, Gymnasium's own checker, closing.
+exit codes: 0 nothing wrong (maybe warnings), 1 something wrong, 2 cannot be created."""
 PREFIX = "env_config."
 
 
@@ -29,7 +29,7 @@ def add_parser(commands: Any) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
-        "env", metavar="ENV", help="your own as module:Class, a Gymnasium id or an Atari id"
+        "env", metavar="ENV", help="module:Class (your own), a Gymnasium id or an Atari id"
     )
     parser.add_argument(
         "--set",
@@ -37,7 +37,7 @@ def add_parser(commands: Any) -> None:
         default=[],
         metavar="KEY=VALUE",
         dest="settings",
-        help="a keyword of its constructor, as env_config.KEY=VALUE",
+        help="a keyword argument of its constructor, as env_config.KEY=VALUE",
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.set_defaults(run=run)
@@ -47,10 +47,10 @@ def run(options: argparse.Namespace) -> int:
     settings = pairs("--set", options.settings)
     bad = [key for key in settings if not key.startswith(PREFIX)]
     if bad:
-        lines = [f"--set {key}: only {PREFIX}KEY=VALUE means something here." for key in bad]
+        lines = [f"--set {key}: check-env accepts only {PREFIX}KEY=VALUE." for key in bad]
         raise UsageError("\n".join(lines))
     env_config = {key.removeprefix(PREFIX): literal(text) for key, text in settings.items()}
-    os.environ.setdefault("SDL_VIDEODRIVER", "dummy")  # pygame needs no screen then
+    os.environ.setdefault("SDL_VIDEODRIVER", "dummy")  # lets pygame run without a screen
     os.environ.setdefault("SDL_AUDIODRIVER", "dummy")
     from savanna.envs.checked_env import CheckedEnv
     from savanna.envs.conformance import run_checks

@@ -1,4 +1,4 @@
-"""The options that say which cluster a command is about."""
+"""The options that choose the cluster for a command."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ if TYPE_CHECKING:
 def add_cluster_options(parser: Parser) -> None:
     group = parser.add_argument_group("cluster")
     group.add_argument(
-        "--cluster", type=path, metavar="FILE", help="default: .savanna/cluster.json"
+        "--cluster", type=path, metavar="FILE", help="cluster file (default: .savanna/cluster.json)"
     )
     group.add_argument(
         "--address",
         metavar="URL",
-        help="of the Jobs API instead, e.g. http://127.0.0.1:8265 (default: "
+        help="instead of a file: the Jobs API, e.g. http://127.0.0.1:8265 (default: "
         "RAY_API_SERVER_ADDRESS)",
     )
     group.add_argument(
         "--token-file",
         type=path,
         metavar="FILE",
-        help="with the cluster's token (default: RAY_AUTH_TOKEN_PATH)",
+        help="file with the cluster's token (default: RAY_AUTH_TOKEN_PATH)",
     )
     group.add_argument("--results", metavar="DIR", help="folder of the run directories on the head")
 
 
 def same_cluster(options: argparse.Namespace) -> str:
-    """The options that say which cluster, as they were given, for commands that are printed."""
+    """The given cluster options, to repeat in printed commands."""
     given = {
         "--cluster": options.cluster,
         "--address": options.address,
@@ -46,7 +46,7 @@ def same_cluster(options: argparse.Namespace) -> str:
 
 
 def open_jobs(options: argparse.Namespace) -> Jobs:
-    """The jobs of the cluster that the options name, connected."""
+    """Connect to the cluster that the options name, and return its jobs."""
     from savanna.jobs.known_cluster import find_cluster
 
     cluster = find_cluster(options.cluster, options.address, options.token_file, options.results)

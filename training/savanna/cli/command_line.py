@@ -1,4 +1,4 @@
-"""Command lines as options with their values, and options that set the same thing."""
+"""Command lines as options with values, and options that conflict."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ BARE = (
     "--help",
     "-h",
 )
-"""Options of `savanna train` without a value; besides those that begin with `--no-`."""
+"""Options of `savanna train` without a value, besides those that start with `--no-`."""
 
 _ALIASES = {
     "--scenario": "--env",
@@ -28,10 +28,10 @@ _ALIASES = {
 
 @dataclass(frozen=True)
 class Option:
-    """One option as it was given; an argument without an option has the flag ''."""
+    """One option as given; a positional argument has the flag ''."""
 
     flag: str
-    value: str | None  # None: takes none, or none was given
+    value: str | None  # None: has none, or none was given
     words: tuple[str, ...]
 
     @property
@@ -48,7 +48,7 @@ def is_bare(flag: str) -> bool:
 
 
 def options_of(argv: Sequence[str]) -> list[Option]:
-    """The options in their order; a value that begins with a dash is a negative number."""
+    """The options in order; a value that starts with a dash is a negative number."""
     found, words = [], list(argv)
     while words:
         word = words.pop(0)
@@ -66,7 +66,7 @@ def options_of(argv: Sequence[str]) -> list[Option]:
 
 
 def target(flag: str, value: str | None) -> str:
-    """What an option sets: its name, for `--set` and `--stop` with the key."""
+    """What an option sets: its name, plus the key for `--set` and `--stop`."""
     if flag in ("--set", "--stop"):
         flag = f"{flag} {(value or '').partition('=')[0].strip()}"
     if is_bare(flag):
@@ -75,15 +75,16 @@ def target(flag: str, value: str | None) -> str:
 
 
 def conflicts(given: Iterable[tuple[str, str]]) -> list[str]:
-    """A line for everything that is set twice. `given` holds what was written, and its `target`.
+    """One line for everything that is set twice. `given` holds the text of each option and its
+    `target`.
 
-    Otherwise one of the two would be ignored silently.
+    Otherwise one of the two would be silently ignored.
     """
     origins: dict[str, list[str]] = {}
     for text, name in given:
         origins.setdefault(name, []).append(text)
     problems = (
-        f"{' and '.join(texts)}: both set {name}, give one."
+        f"{' and '.join(texts)}: both set {name}. Give only one."
         for name, texts in origins.items()
         if len(texts) > 1
     )

@@ -1,4 +1,4 @@
-"""How jobs are shown, to people and to scripts."""
+"""How jobs are displayed, for people and for scripts."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ def say(text: str) -> None:
 
 
 def leave(job: str, cluster: str) -> int:
-    """Ctrl-C ends the looking on, never the job. `cluster`: options for the printed command."""
-    say(f"Not waiting any longer; {job} goes on. `savanna stop {job}{cluster}` stops it.")
+    """Ctrl-C ends the waiting, never the job. `cluster`: options for the printed command."""
+    say(f"No longer waiting; {job} continues. Stop it with: savanna stop {job}{cluster}")
     return 130
 
 
 def exit_code(job: Job) -> int:
-    """That of the command that waits for the job; 2 for a job that was refused as wrong usage."""
+    """The exit code of a command that waits for the job; 2 if the job's command was wrong."""
     return 2 if job.state.refused else EXIT_CODES[job.state.name]
 
 
 def show_end(job: Job, cluster: str, *, as_json: bool) -> None:
-    """What an ended job leaves: its state on stdout, causes and next commands on stderr.
+    """Print an ended job: its state on stdout, the cause and next commands on stderr.
 
     `cluster`: the options for those commands.
     """
@@ -38,13 +38,13 @@ def show_end(job: Job, cluster: str, *, as_json: bool) -> None:
         where = f" (on node {job.state.node})" if job.state.node else ""
         say(f"{job.id} {job.state.name}{where}: {job.state.cause}")
     if job.state.run and not job.state.lost:
-        say(f"  bring it here  savanna fetch {job.id}{cluster}")
+        say(f"  fetch   savanna fetch {job.id}{cluster}")
     if job.state.resumable and job.state.name != "succeeded":
-        say(f"  go on          savanna submit --resume {job.state.run}{cluster}")
+        say(f"  resume  savanna submit --resume {job.state.run}{cluster}")
 
 
 def as_dict(job: Job) -> dict[str, Any]:
-    """A job as scripts read it."""
+    """A job as JSON for scripts."""
     state = job.state.as_dict()
     return {
         "job": job.id,

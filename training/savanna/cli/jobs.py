@@ -18,32 +18,32 @@ from savanna.errors import SavannaError
 
 def add_parsers(commands: Any) -> None:
     add_submit_parser(commands)
-    status = _command(commands, "status", "show the jobs of a cluster, or one of them", run_status)
-    status.add_argument("job", nargs="?", metavar="JOB", help="a job, in detail")
+    status = _command(commands, "status", "list a cluster's jobs, or show one", run_status)
+    status.add_argument("job", nargs="?", metavar="JOB", help="show this job in detail")
     status.add_argument("--json", action="store_true", help="print JSON")
-    logs = _command(commands, "logs", "print the log of a job", run_logs)
+    logs = _command(commands, "logs", "print a job's log", run_logs)
     logs.add_argument("job", metavar="JOB")
-    logs.add_argument("-f", "--follow", action="store_true", help="go on until the job has ended")
-    stop = _command(commands, "stop", "stop a job, with a checkpoint", run_stop)
+    logs.add_argument("-f", "--follow", action="store_true", help="follow until the job ends")
+    stop = _command(commands, "stop", "stop a job after a final checkpoint", run_stop)
     stop.add_argument("job", metavar="JOB")
-    stop.add_argument("--no-wait", dest="wait", action="store_false", help="return at once")
+    stop.add_argument("--no-wait", dest="wait", action="store_false", help="return immediately")
     wait = _command(
         commands,
         "wait",
-        "wait until a job has ended: 0 succeeded, 1 failed, 2 refused, 130 stopped",
+        "wait until a job ends; exit codes: 0 succeeded, 1 failed, 2 refused, 130 stopped",
         run_wait,
     )
     wait.add_argument("job", metavar="JOB")
     wait.add_argument(
-        "--timeout", type=duration, metavar="TIME", help="give up waiting after it, e.g. 10m"
+        "--timeout", type=duration, metavar="TIME", help="stop waiting after this time, e.g. 10m"
     )
     wait.add_argument("--json", action="store_true", help="print the job as JSON at the end")
-    fetch = _command(commands, "fetch", "bring a job's run directory here", run_fetch)
+    fetch = _command(commands, "fetch", "download a job's run directory", run_fetch)
     fetch.add_argument("reference", metavar="JOB|RUN", help="a job, or a run as experiment/id")
     fetch.add_argument(
-        "--to", type=path, default=Path("runs"), metavar="DIR", help="folder of the runs here"
+        "--to", type=path, default=Path("runs"), metavar="DIR", help="local folder of the runs"
     )
-    fetch.add_argument("--force", action="store_true", help="replace a run that differs")
+    fetch.add_argument("--force", action="store_true", help="replace a local run that differs")
 
 
 def _command(commands: Any, name: str, text: str, run: Any) -> Parser:
@@ -68,7 +68,7 @@ def run_status(options: argparse.Namespace) -> int:
     if options.json:
         print(json.dumps([as_dict(job) for job in every], indent=2))
     elif not every:
-        print(f"no jobs on {jobs.client.cluster.name} yet; `savanna submit` makes one")
+        print(f"no jobs on {jobs.client.cluster.name} yet; submit one with `savanna submit`")
     else:
         show_table(every)
     return 0
@@ -105,7 +105,7 @@ def run_stop(options: argparse.Namespace) -> int:
     jobs = open_jobs(options)
     job = jobs.look(options.job)
     if job.state.terminal:
-        say(f"{job.id} has ended already")
+        say(f"{job.id} has already ended")
     else:
         jobs.stop(job.id)
         if not options.wait:
@@ -114,7 +114,7 @@ def run_stop(options: argparse.Namespace) -> int:
         job = wait(jobs, job.id, say)
     print(job.state.name)
     if job.state.resumable:
-        say(f"  go on  savanna submit --resume {job.state.run}{same_cluster(options)}")
+        say(f"  resume  savanna submit --resume {job.state.run}{same_cluster(options)}")
     return 0
 
 
@@ -138,9 +138,9 @@ def run_fetch(options: argparse.Namespace) -> int:
     try:
         path = fetch(jobs, run, options.to, say, force=options.force)
     except KeyboardInterrupt:
-        say("Interrupted. What has arrived is kept: the same command goes on from there.")
+        say("Interrupted. Downloaded files are kept; repeat the command to continue.")
         return 130
     print(path)
     if (path / "report.html").is_file():
-        say(f"  look  {open_command(path)}")
+        say(f"  open  {open_command(path)}")
     return 0

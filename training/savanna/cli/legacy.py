@@ -1,4 +1,4 @@
-"""The command lines of the retired Azure ML Reinforcement Learning scripts, in today's words.
+"""The command lines of the retired Azure ML Reinforcement Learning scripts, translated.
 
 Two generations of scripts exist: `--run IMPALA --env ... --config '{...}' --stop '{...}'` and
 `--algorithm IMPALA --config__env ... --stop__episode_reward_mean ...`.
@@ -47,12 +47,12 @@ NESTED = ("--config__", "--stop__", "--checkpoint__frequency", "--checkpoint__at
 @dataclass
 class _Translation:
     new: list[str] = field(default_factory=list)
-    passed: list[str] = field(default_factory=list)  # today's options, as they are
+    passed: list[str] = field(default_factory=list)  # today's options, unchanged
     lines: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     given: dict[str, str] = field(default_factory=dict)  # "algorithm" and "environment"
     experiment: str | None = None  # today's positional
-    set: list[tuple[str, str]] = field(default_factory=list)  # what was written, what it sets
+    set: list[tuple[str, str]] = field(default_factory=list)  # option as given, what it sets
 
     def add(self, old: str, *new: str) -> None:
         self.new += new
@@ -87,19 +87,19 @@ class _Translation:
             self.add(f"{flag} {text}", "--set", f"{CONFIG[key]}={json.dumps(value)}")
         else:
             self.problems.append(
-                f"{flag}: the setting {key!r} has no counterpart.{_hint(key, KNOWN_CONFIG)} "
-                "Leave it out, or give an RLlib 2.60 setting with --set."
+                f"{flag}: the setting {key!r} no longer exists.{_hint(key, KNOWN_CONFIG)} "
+                "Omit it, or set an RLlib 2.60 setting with --set."
             )
 
     def model(self, flag: str, key: str, value: Any) -> None:
         """One setting of the old `config`'s `model`."""
         if key != "dim":
             self.problems.append(
-                f"{flag}: the model setting {key!r} has no counterpart. "
-                "Leave it out, or give one with --set model_config.NAME=VALUE."
+                f"{flag}: the model setting {key!r} no longer exists. "
+                "Omit it, or set one with --set model_config.NAME=VALUE."
             )
         elif value not in (42, 84):
-            self.problems.append(f"{flag}: dim {value} is not supported, use 42 or 84.")
+            self.problems.append(f"{flag}: dim {value} is not supported; use 42 or 84.")
         else:
             self.add(f"{flag} dim {value}", "--set", f"env_config.frame_size={value}")
 
@@ -107,8 +107,8 @@ class _Translation:
 def translate(argv: list[str]) -> tuple[list[str], list[str]]:
     """Arguments of `savanna train` -> (today's arguments, one "old -> new" line each).
 
-    Without an old option the arguments come back untouched. What cannot be honoured is a
-    `UsageError` that names it; all of them in one, a line each.
+    Without an old option, returns the arguments unchanged. Raises one `UsageError` with a line for
+    each option that cannot be translated.
     """
     given = options_of(argv)
     if not any(map(_is_old, given)):
@@ -141,7 +141,7 @@ def _translate(option: Option, result: _Translation) -> None:
     flag, value, old = option.flag, option.value or "", option.text
     if not flag:
         if result.experiment is not None:
-            result.problems.append(f"{value}: the experiment was given as {result.experiment}.")
+            result.problems.append(f"{value}: the experiment is already {result.experiment}.")
         result.experiment = value
     elif option.lacks_value:
         result.problems.append(f"{flag} needs a value.")
@@ -165,7 +165,7 @@ def _translate(option: Option, result: _Translation) -> None:
         on = value.lower() == "true"
         result.add(old, "--checkpoint-at-end" if on else "--no-checkpoint-at-end")
     elif flag == "--checkpoint__at_end":
-        result.problems.append(f"{old}: write True or False.")
+        result.problems.append(f"{old}: use True or False.")
     elif "__" in flag:
         result.problems.append(f"{flag}: unknown option.{_hint(flag, NESTED)}")
     else:
@@ -174,12 +174,12 @@ def _translate(option: Option, result: _Translation) -> None:
 
 
 def _choose_experiment(result: _Translation) -> None:
-    """The experiment that the old algorithm and environment, or today's positional, mean."""
+    """The experiment for the old algorithm and environment, or for today's positional."""
     algorithm, env = result.given.get("algorithm"), result.given.get("environment")
     if result.experiment is not None:
         if algorithm is not None:
             result.problems.append(
-                f"algorithm {algorithm} and the experiment {result.experiment}: give one of them."
+                f"algorithm {algorithm} and the experiment {result.experiment}: give only one."
             )
         result.new = [result.experiment, *(["--env", env] if env else []), *result.new]
         return
@@ -187,7 +187,7 @@ def _choose_experiment(result: _Translation) -> None:
         return
     if algorithm not in (None, "IMPALA", "PPO"):
         result.problems.append(
-            f"algorithm {algorithm!r} is not here. IMPALA plays Atari games, PPO plays CartPole-v1."
+            f"no algorithm {algorithm!r}. Use IMPALA for Atari games, PPO for CartPole-v1."
         )
         return
     algorithm = algorithm or ("PPO" if env == "CartPole-v1" else "IMPALA")

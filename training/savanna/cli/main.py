@@ -24,7 +24,7 @@ def make_parser() -> Parser:
     parser.add_argument(
         "--debug",
         action="store_true",
-        help="show tracebacks of errors; with train: where the time of the start goes",
+        help="show tracebacks of errors; with train, also the time of each startup phase",
     )
     commands = parser.add_subparsers(
         dest="command", metavar="COMMAND", required=True, parser_class=Parser
@@ -37,7 +37,7 @@ def make_parser() -> Parser:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run `savanna` with `argv`; the exit code: 0 ok, 1 failed, 2 wrong usage, 130/143 stopped."""
+    """Run `savanna` with `argv`. Exit code: 0 ok, 1 failed, 2 wrong usage, 130/143 stopped."""
     given = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in given
     given = [word for word in given if word != "--debug"]
@@ -61,12 +61,12 @@ def main(argv: list[str] | None = None) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return 0
-    except Exception as error:  # a bug, or something nobody foresaw: still one line
+    except Exception as error:  # a bug or an unforeseen error: still one line
         return _fail(error, 1, debug, hint=" (--debug shows where)")
 
 
 def _parse(parser: Parser, argv: list[str]) -> argparse.Namespace:
-    """Parse with the subcommand's own parser, so that its options are what is suggested."""
+    """Parse with the subcommand's own parser, so that suggestions are its options."""
     choices: Mapping[str, Parser] = next(
         a.choices for a in parser._actions if isinstance(a, argparse._SubParsersAction)
     )

@@ -1,4 +1,4 @@
-"""An argument parser that rejects what it does not know and says what was probably meant."""
+"""An argument parser that rejects unknown options and suggests the nearest known one."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Parser(argparse.ArgumentParser):
         raise UsageError(f"{message}. See `{self.prog} --help`.")
 
     def parse_all(self, argv: list[str]) -> argparse.Namespace:
-        """`parse_args`, with unknown options answered by the nearest known one."""
+        """`parse_args`, but errors for unknown options suggest the nearest known one."""
         arguments, unknown = self.parse_known_args(argv)
         if unknown:
             self.error("; ".join(self._explain(word) for word in unknown))
@@ -38,7 +38,7 @@ class Parser(argparse.ArgumentParser):
 
 
 def add_runs_root(parser: Any) -> None:
-    """`--runs-root`; its default is the variable SAVANNA_RUNS_ROOT, which the images set."""
+    """Add `--runs-root`. Its default is the variable SAVANNA_RUNS_ROOT, which the images set."""
     parser.add_argument(
         "--runs-root",
         type=path,

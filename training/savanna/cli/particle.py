@@ -35,7 +35,7 @@ SETTINGS = {
     "--num-agents": ("env_config.num_agents", int, "of at least 1"),
     "--num-adversaries": ("env_config.num_adversaries", int, "of at least 0"),
 }
-"""Option -> (key of `--set`, type, what it may be)."""
+"""Option -> (key of `--set`, type, limit)."""
 
 OWN = (
     "--scenario",
@@ -45,10 +45,10 @@ OWN = (
     "--adv-policy",
     "--actions",
 )
-"""Options of today that mean a particle world; they are translated without a word."""
+"""Today's options for particle worlds; they are translated silently."""
 
 MARKS = (*OWN, "--final-reward", "--max-episode-len", "--num-units")
-"""Options that only a particle experiment has: it need not be named then."""
+"""Options that only particle experiments have, so that naming the experiment is optional."""
 MADDPG_ONLY = ("--good-policy", "--adv-policy", "--n-step", "--num-units", "--sample-batch-size")
 NAMES = ("--algorithm", "--run")
 VALUED = (*RENAMED, *SETTINGS, *MARKS, *NAMES)
@@ -59,7 +59,7 @@ class _Translation:
     new: list[str] = field(default_factory=list)
     lines: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
-    set: list[tuple[str, str]] = field(default_factory=list)  # what was written, what it sets
+    set: list[tuple[str, str]] = field(default_factory=list)  # option as given, what it sets
     named: list[str] = field(default_factory=list)
     experiment: str | None = None  # of `--algorithm`
 
@@ -75,7 +75,7 @@ def concerns(argv: Sequence[str]) -> bool:
     given = options_of(argv)
     if any(o.value in ALGORITHMS.values() for o in given if not o.flag):
         return True
-    # PPO in capitals is the retired service's, of other experiments.
+    # PPO in capitals is the retired service's, for other experiments.
     names = [o.value or "" for o in given if o.flag in NAMES]
     known = any(_experiment(name) and name != "PPO" for name in names)
     return known or any(o.flag in MARKS for o in given)
@@ -84,7 +84,7 @@ def concerns(argv: Sequence[str]) -> bool:
 def translate(argv: Sequence[str]) -> tuple[list[str], list[str]]:
     """Arguments of `savanna train` -> (those of every experiment, one "old -> new" line each).
 
-    Raises `UsageError`, a line for everything that is wrong.
+    Raises `UsageError`, with one line per problem.
     """
     result, given = _Translation(), options_of(argv)
     for option in given:
@@ -108,7 +108,7 @@ def _take(option: Option, result: _Translation) -> None:
         result.experiment = _experiment(value)
         if result.experiment is None:
             known = ", ".join(ALGORITHMS)
-            result.problems.append(f"{option.text}: particle worlds know {known}.")
+            result.problems.append(f"{option.text}: particle worlds support {known}.")
     elif flag in RENAMED:
         result.add(option, RENAMED[flag], value)
     elif flag in ("--good-policy", "--adv-policy"):
@@ -125,7 +125,7 @@ def _take(option: Option, result: _Translation) -> None:
             result.add(option, "--set", f"model_config.{part}_hiddens=[{units}, {units}]")
     elif flag == "--final-reward":
         _number(option, float, "", result)
-        result.add(option, "--stop", f"old_return={value}")  # in words of today, on its scale
+        result.add(option, "--stop", f"old_return={value}")  # today's option, on the old scale
     elif flag in SETTINGS:
         key, kind, least = SETTINGS[flag]
         result.add(option, "--set", f"{key}={_number(option, kind, least, result)}")
@@ -159,20 +159,20 @@ def _experiment(algorithm: str) -> str | None:
 
 
 def _name(given: Sequence[Option], result: _Translation) -> str | None:
-    """The experiment; `None` where it is that of the resumed run."""
+    """The experiment; `None` if it is that of the resumed run."""
     flags = {option.flag for option in given}
     first = result.named[0] if result.named else None
     if len(result.named) > 1:
-        result.problems.append(f"{result.named[1]}: the experiment was given as {first}.")
+        result.problems.append(f"{result.named[1]}: the experiment is already {first}.")
     if first is not None and first not in ALGORITHMS.values():
         marks = ", ".join(sorted(flags & set(MARKS)))
         result.problems.append(f"{marks}: only for the experiment particle, not {first}.")
     elif result.experiment and first not in (None, "particle", result.experiment):
-        result.problems.append(f"--algorithm and the experiment {first}: give one of them.")
+        result.problems.append(f"--algorithm and the experiment {first}: give only one.")
     name = result.experiment or first
     if name in ("particle-ppo", "particle-ippo"):
         for flag in sorted(flags & set(MADDPG_ONLY)):
-            result.problems.append(f"{flag}: of MADDPG; {name} has nothing like it.")
+            result.problems.append(f"{flag}: only for MADDPG; {name} has no such option.")
     resumed = [o.value or "" for o in given if o.flag in ("--resume", "--restore")]
     if name is None and resumed and not _is_checkpoint(resumed[0]):
         return None
@@ -180,12 +180,12 @@ def _name(given: Sequence[Option], result: _Translation) -> str | None:
 
 
 def _is_checkpoint(reference: str) -> bool:
-    """Whether a folder of a checkpoint is meant, which starts a new run, and not a run."""
+    """Whether `reference` is a checkpoint folder, which starts a new run, and not a run."""
     return re.fullmatch(r"checkpoint_\d+", PurePath(reference).name) is not None
 
 
 def _limit_of_time(result: _Translation) -> None:
-    """The retired service told its script so how long it may train."""
+    """Apply the training time limit, which the retired service passed in a variable."""
     text = os.environ.get(MAX_TIME)
     if not text or any(name == "--stop seconds" for _, name in result.set):
         return

@@ -1,4 +1,4 @@
-"""`savanna evaluate`, `video`, `report`, `runs` and `export`: what is left of runs."""
+"""`savanna evaluate`, `video`, `report`, `runs` and `export`: the results of runs."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ DEFAULT_SEED = 10_000
 
 def add_parsers(commands: Any) -> None:
     evaluate = _command(
-        commands, "evaluate", "play episodes with fixed seeds and measure", run_evaluate
+        commands, "evaluate", "measure a policy on episodes with fixed seeds", run_evaluate
     )
     evaluate.add_argument("--checkpoint", default="best", help="best, last, all or a number")
     evaluate.add_argument("--episodes", type=int, default=10, help="episodes to play")
@@ -30,22 +30,22 @@ def add_parsers(commands: Any) -> None:
         "--seed", type=int, default=DEFAULT_SEED, help="seed of the first episode"
     )
     evaluate.add_argument(
-        "--explore", action="store_true", help="draw actions instead of taking the most probable"
+        "--explore", action="store_true", help="sample actions instead of taking the most likely"
     )
     evaluate.add_argument("--json", action="store_true", help="print JSON")
-    video = _command(commands, "video", "film an episode, to mp4", run_video)
+    video = _command(commands, "video", "film an episode as mp4", run_video)
     video.add_argument("--checkpoint", default="best", help="best, last or a number")
-    video.add_argument("--all-checkpoints", action="store_true", help="checkpoints side by side")
+    video.add_argument("--all-checkpoints", action="store_true", help="up to four side by side")
     video.add_argument("--seed", type=int, default=DEFAULT_SEED, help="seed of the episode")
     report = _command(commands, "report", "write the run's report.html again", run_report)
-    _add_group(report, "instead the page of the runs that one command made")
-    export = _command(commands, "export", "write the policy as ONNX", run_export)
+    _add_group(report, "write the page for all runs of one command instead")
+    export = _command(commands, "export", "export the policy to ONNX", run_export)
     export.add_argument("--checkpoint", default="best", help="best, last or a number")
     export.add_argument("--output", type=path, help="folder to write to (default: the run's)")
     runs = commands.add_parser(
         "runs", help="list the runs", description="List the runs, newest first."
     )
-    _add_group(runs, "only the runs that one command made, ranked by return")
+    _add_group(runs, "list only the runs of one command, ranked by return")
     add_runs_root(runs)
     runs.add_argument("--json", action="store_true", help="print JSON")
     runs.set_defaults(run=run_runs)
@@ -60,7 +60,7 @@ def _command(commands: Any, name: str, text: str, run: Any) -> Parser:
         nargs="?",
         default="latest",
         metavar="RUN",
-        help="a run: its folder, id, experiment/id or `latest` (the default)",
+        help="a run: folder, id, experiment/id or `latest` (the default)",
     )
     add_runs_root(parser)
     parser.set_defaults(run=run)
@@ -73,8 +73,8 @@ def _add_group(parser: Parser, what: str) -> None:
         nargs="?",
         const=LATEST,
         metavar="NAME",
-        help=f"{what} (several seeds, or a search): the group's name, its beginning, or `latest` "
-        "(default: latest)",
+        help=f"{what} (several seeds, or a search). NAME is the group's name, the start of its "
+        "name, or `latest` (default: latest)",
     )
 
 
@@ -159,14 +159,14 @@ def run_runs(options: argparse.Namespace) -> int:
         print(json.dumps([each.as_json() for each in found], indent=2))
         return 0
     if not found:
-        print(f"no runs in {options.runs_root}/ yet; `savanna train` makes one")
+        print(f"no runs in {options.runs_root}/ yet; start one with `savanna train`")
         return 0
     print("\n".join(listing(found)))
     return 0
 
 
 def listing(found: Sequence[Summary]) -> list[str]:
-    """The table of runs, and below it what is wrong with those that are broken."""
+    """The table of runs, and below it what is wrong with broken ones."""
     drawn = any(each.drawn for each in found)
     head = ["run", "state", "return", "agent steps", "seconds", "best"] + ["drawn"] * drawn
     rows = [_cells(each) + [drawn_text(each)] * drawn for each in found]
@@ -184,7 +184,7 @@ def _cells(each: Summary) -> list[str]:
 
 
 def group_json(group: Group) -> dict[str, Any]:
-    """The group's settings from the best to the worst, each with its mean and its runs."""
+    """The group's settings from best to worst, each with its mean and its runs."""
     return {
         "group": group.name,
         "page": str(group.page) if group.page.is_file() else None,

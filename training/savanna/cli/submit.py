@@ -28,8 +28,8 @@ EXAMPLES = """examples:
   savanna submit cartpole --env my_game:MyGame --stop return=100
   savanna submit --resume pong/20261121T120000Z-s0 --stop return=20"""
 REFUSED = {
-    "--dry-run": "see what a run would be with `savanna train --dry-run`, here",
-    "--runs-root": "on a cluster runs go to its own folder, and come here with `savanna fetch`",
+    "--dry-run": "use `savanna train --dry-run` here instead",
+    "--runs-root": "a cluster has its own folder for runs; download them with `savanna fetch`",
 }
 
 
@@ -37,7 +37,7 @@ def add_submit_parser(commands: Any) -> None:
     parser: Parser = commands.add_parser(
         "submit",
         help="train on a cluster",
-        description="Train on a cluster: check the options here, then start `savanna train` there.",
+        description="Train on a cluster: check the options here, then run `savanna train` there.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -47,14 +47,14 @@ def add_submit_parser(commands: Any) -> None:
 
 
 def _add_job_options(parser: Parser) -> None:
-    """The options that are about the job, and not passed on to `savanna train`."""
+    """The options for the job itself, which `savanna train` does not get."""
     job = parser.add_argument_group("job")
-    job.add_argument("--wait", action="store_true", help="wait until it has ended")
+    job.add_argument("--wait", action="store_true", help="wait until the job ends")
     job.add_argument(
         "--retries",
         type=int,
         metavar="N",
-        help="with --wait: submit again after a failure, from the last checkpoint, at most N times",
+        help="with --wait: after a failure, resubmit from the last checkpoint, at most N times",
     )
     job.add_argument(
         "--py-modules",
@@ -62,28 +62,28 @@ def _add_job_options(parser: Parser) -> None:
         action="append",
         default=[],
         metavar="PATH",
-        help="a .py file or package to send along; that of --env module:Class goes by itself",
+        help="a .py file or package to send along; --env module:Class sends its own module",
     )
     job.add_argument("--json", action="store_true", help="print JSON")
     add_cluster_options(parser)
 
 
 def arguments(argv: list[str]) -> list[str]:
-    """`argv` after `submit` with the retired service's options translated, which is shown."""
+    """Translate the retired service's options in `argv` (the words after `submit`) and say so."""
     for word in argv:
         name = word.partition("=")[0]
         if name in REFUSED:
-            raise UsageError(f"{name} is not for submit: {REFUSED[name]}.")
+            raise UsageError(f"submit has no {name}: {REFUSED[name]}.")
     own, train = _split(argv)
     return [*translated(train), *own]
 
 
 class _Word(str):
-    """A word of the command line that is itself, even where another one reads the same."""
+    """A word of the command line with its own identity, even if another word is equal."""
 
 
 def _split(argv: list[str]) -> tuple[list[str], list[str]]:
-    """The job's options and those of `savanna train`, as they were given."""
+    """The job's options and those of `savanna train`, as given."""
     parser = Parser(prog="savanna submit", add_help=False)
     _add_job_options(parser)
     words = [_Word(word) for word in argv]
@@ -97,7 +97,7 @@ def run(options: argparse.Namespace) -> int:
     from savanna.jobs.staging import files_of, staged
 
     if options.retries is not None and not options.wait:
-        raise UsageError("--retries only works with --wait: this command submits again.")
+        raise UsageError("--retries needs --wait: it is this command that resubmits.")
     if (options.retries or 0) < 0:
         raise UsageError(f"--retries {options.retries}: must be at least 0.")
     check(request_from(options))
@@ -120,7 +120,7 @@ def run(options: argparse.Namespace) -> int:
                 print(json.dumps({"job": job, **known}))
             print(
                 f"submitted to {jobs.client.cluster.name}\n"
-                f"  look         savanna status {job}{cluster}\n"
+                f"  status       savanna status {job}{cluster}\n"
                 f"  follow       savanna logs -f {job}{cluster}\n"
                 f"  stop         savanna stop {job}{cluster}\n"
                 f"  fetch        savanna fetch {job}{cluster}",
@@ -138,13 +138,13 @@ def run(options: argparse.Namespace) -> int:
         say(f"{job} failed: {ended.state.cause}")
         train = retry_arguments(train, ended.state)
         start = f"from the last checkpoint of {ended.state.run}" if ended.state.resumable else ""
-        say(f"Submitting again {start or 'from the start'}; retries left after it: {left}.")
+        say(f"Submitting again {start or 'from the start'}; retries left: {left}.")
 
 
 def retry_arguments(train: list[str], state: State) -> list[str]:
-    """Arguments of `savanna train` that go on with the job's run, instead of what they resumed.
+    """Arguments of `savanna train` that resume the job's run instead of any earlier one.
 
-    They wait for as many worker nodes as the job had: after a loss those come back one by one.
+    They wait for as many worker nodes as the job had: lost nodes come back one by one.
     """
     if state.workers and not any(w.partition("=")[0] == "--workers" for w in train):
         train = [*train, "--workers", str(state.workers)]
@@ -161,25 +161,25 @@ def retry_arguments(train: list[str], state: State) -> list[str]:
 
 
 def experiment_of(options: argparse.Namespace) -> str:
-    """The experiment's name for the job's id; a resumed run's is in front of its own."""
+    """The experiment's name for the job's id; a resumed run's reference starts with it."""
     match = re.fullmatch(r"([\w-]+)/[\w.@-]+", options.resume or "")
     return options.experiment or (match[1] if match else None) or "pong"
 
 
 def check(request: TrainRequest) -> None:
-    """`UsageError` for whatever can be known here to be wrong; the run itself is on the head."""
+    """`UsageError` for all problems that can be found here; the resumed run is on the head."""
     from savanna.experiments import Machine, get_experiment
     from savanna.jobs.staging import files_of, module_of
     from savanna.session.checks import check_early
     from savanna.session.log_file import quiet
     from savanna.session.plan import make_plan
 
-    if request.resume:  # its world, and with it the old service's scale, is known on the head
+    if request.resume:  # only the head knows its world, and so the old service's scale
         stop = {rule: limit for rule, limit in request.stop.items() if rule != OLD_RETURN}
         request = replace(request, stop=stop)
     experiment = get_experiment(request.experiment)
     if module_of(request.env) and not files_of(request.env, [], Path.cwd()):
-        # Its module is nowhere but in the cluster's image: check the rest.
+        # Its module is only in the cluster's image: check the rest.
         request = replace(request, env=experiment.env or "CartPole-v1")
     check_early(request)
     if (request.overrides or request.search) and not request.resume:

@@ -24,7 +24,7 @@ EXAMPLES = """examples:
   savanna train cartpole --set 'lr=loguniform(1e-4,1e-2)' --num-samples 4
   savanna train particle --scenario simple_tag --num-adversaries 2 --adv-policy ddpg
   savanna train --resume latest
-The options of the retired Azure ML Reinforcement Learning scripts are translated."""
+Options of the retired Azure ML Reinforcement Learning scripts are translated."""
 
 
 def add_parser(commands: Any) -> None:
@@ -40,24 +40,24 @@ def add_parser(commands: Any) -> None:
     where = parser.add_argument_group("where")
     where.add_argument(
         "--address",
-        help="a running Ray cluster to join (default: RAY_ADDRESS, else the one this machine is a "
-        "node of), or `local` for a Ray of its own",
+        help="Ray cluster to join (default: RAY_ADDRESS, else the one this machine belongs to), "
+        "or `local` to start Ray here",
     )
     add_runs_root(where)
     parser.add_argument(
         "--dry-run",
         action="store_true",
-        help="print the resolved configuration and resources, train nothing",
+        help="print the resolved configuration and resources without training",
     )
-    parser.add_argument("--json", action="store_true", help="with --dry-run: as JSON")
+    parser.add_argument("--json", action="store_true", help="with --dry-run: print JSON")
     parser.set_defaults(run=run)
 
 
 def add_options(parser: Parser) -> None:
-    """Everything that `savanna submit` takes as well."""
-    parser.add_argument("experiment", nargs="?", help="name of the experiment (default: pong)")
+    """The options that `savanna submit` has too."""
+    parser.add_argument("experiment", nargs="?", help="experiment (default: pong)")
     what = parser.add_argument_group("what to train")
-    what.add_argument("--env", help="Gymnasium id of the environment, e.g. ALE/Breakout-v5")
+    what.add_argument("--env", help="environment: a Gymnasium id, e.g. ALE/Breakout-v5")
     what.add_argument(
         "--set",
         action="append",
@@ -73,20 +73,20 @@ def add_options(parser: Parser) -> None:
         type=seeds,
         default=1,
         metavar="N|A,B,...",
-        help="several runs that differ in their seed: how many, from --seed on, or which; as many "
-        "at once as fit. In a search every draw is trained with each of them",
+        help="one run per seed: how many, counting from --seed, or which; as many at once as fit. "
+        "A search trains every draw with each seed",
     )
     what.add_argument(
         "--num-samples",
         type=int,
         default=1,
         metavar="N",
-        help="runs, drawn from search spaces (default: 1); without any the same as --seeds N",
+        help="draws from the search spaces (default: 1); without a search, the same as --seeds N",
     )
     what.add_argument(
         "--resume",
         metavar="RUN",
-        help="go on with a run (RUN or RUN@CHECKPOINT), or begin a new one with the networks in a "
+        help="continue a run (RUN or RUN@CHECKPOINT), or start a new one from the networks in a "
         "checkpoint folder",
     )
     worlds = parser.add_argument_group("particle worlds")
@@ -95,7 +95,7 @@ def add_options(parser: Parser) -> None:
         ("--algorithm", "NAME", "maddpg (default), ppo (shared networks), ippo (independent)"),
         ("--num-agents", "N", "agents, adversaries included (default: the world's)"),
         ("--num-adversaries", "N", "adversaries among them (default: the world's)"),
-        ("--good-policy", "NAME", "maddpg, or ddpg: a critic that sees nothing of the others"),
+        ("--good-policy", "NAME", "maddpg, or ddpg (a critic that sees only its own agent)"),
         ("--adv-policy", "NAME", "the same for adversaries"),
         ("--actions", "KIND", "continuous (forces; default of MADDPG) or discrete (moves)"),
     ):
@@ -107,14 +107,14 @@ def add_options(parser: Parser) -> None:
         default=[],
         metavar="RULE=NUMBER",
         help="return (mean of the last 100 episodes), agent_steps, seconds (of training) or "
-        "iterations; replaces the experiment's rule of that name; `none` drops the others; "
+        "iterations; overrides the experiment's rule of that name; `none` drops the others; "
         "old_return: a return of simple_spread on the retired service's scale",
     )
     until.add_argument(
         "--max-duration",
         type=duration,
         metavar="TIME",
-        help="hard limit on the whole command, e.g. 90s or 2h; a graceful stop comes before it",
+        help="hard limit on the whole command, e.g. 90s or 2h; it stops gracefully before that",
     )
     until.add_argument(
         "--max-failures",
@@ -122,7 +122,7 @@ def add_options(parser: Parser) -> None:
         metavar="N",
         help="retries from the last checkpoint (default: 0)",
     )
-    keep = parser.add_argument_group("what is kept", "A resumed run keeps these as they were.")
+    keep = parser.add_argument_group("what is kept", "A resumed run keeps its earlier values.")
     keep.add_argument(
         "--checkpoint-freq",
         type=int,
@@ -138,66 +138,66 @@ def add_options(parser: Parser) -> None:
         "--keep",
         type=int,
         metavar="N",
-        help="best checkpoints kept, the newest always (default: 5)",
+        help="how many of the best checkpoints to keep; the newest always stays (default: 5)",
     )
     keep.add_argument(
         "--storage",
         metavar="URI",
-        help="where checkpoints and results go as well: a folder, abfss://CONTAINER@ACCOUNT.dfs."
-        "core.windows.net/PATH or another location that pyarrow opens; `none` for none (default: "
+        help="where to copy checkpoints and results: a folder, abfss://CONTAINER@ACCOUNT.dfs."
+        "core.windows.net/PATH or another location that pyarrow opens; `none`: nowhere (default: "
         "SAVANNA_STORAGE)",
     )
     keep.add_argument(
         "--evaluate-episodes",
         type=int,
         metavar="N",
-        help="episodes to evaluate every kept checkpoint on after training (default: 10)",
+        help="episodes for evaluating every kept checkpoint after training (default: 10)",
     )
     keep.add_argument("--video", action=argparse.BooleanOptionalAction, help="films (default: yes)")
     keep.add_argument(
         "--film-every",
         type=int,
         metavar="N",
-        help="particle worlds: a film every N episodes of a world, 0 for none (default: 200)",
+        help="particle worlds: a film every N episodes per world, 0 for none (default: 200)",
     )
     keep.add_argument(
-        "--report", action=argparse.BooleanOptionalAction, help="write a report (default: yes)"
+        "--report", action=argparse.BooleanOptionalAction, help="report.html (default: yes)"
     )
     resources = parser.add_argument_group("resources")
     resources.add_argument(
         "--num-env-runners",
         type=int,
         metavar="N",
-        help="sampling processes (default: all CPUs but one)",
+        help="processes that sample (default: all CPUs but one)",
     )
     resources.add_argument(
         "--num-gpus",
         type=int,
         metavar="N",
-        help="GPUs for the learner, 0 or 1 (default: 1 where there is one)",
+        help="GPUs for the learner, 0 or 1 (default: 1 if available)",
     )
     resources.add_argument(
         "--workers",
         type=int,
         metavar="N",
-        help="nodes that are to join the cluster, besides its head, before training starts",
+        help="nodes that must join the cluster, besides its head, before training starts",
     )
     resources.add_argument(
         "--min-workers",
         type=int,
         metavar="N",
-        help="start as soon as so many have joined (default: all of --workers)",
+        help="start once this many have joined (default: all of --workers)",
     )
     resources.add_argument(
         "--start-timeout",
         type=duration,
         metavar="TIME",
-        help="give up after it if fewer have joined, e.g. 10m (default: 30m)",
+        help="give up if fewer have joined after this time, e.g. 10m (default: 30m)",
     )
 
 
 def arguments(argv: list[str]) -> list[str]:
-    """`argv` after `train` with the retired service's options translated, which is shown."""
+    """Translate the retired service's options in `argv` (the words after `train`) and say so."""
     translator = particle.translate if particle.concerns(argv) else translate
     translated, lines = translator(argv)
     for line in lines:
@@ -206,7 +206,7 @@ def arguments(argv: list[str]) -> list[str]:
 
 
 def request_from(options: argparse.Namespace) -> TrainRequest:
-    """The request that the options of `add_options` make."""
+    """The request for the options of `add_options`."""
     from savanna.session.search_space import is_search_space
 
     settings = pairs("--set", options.settings)

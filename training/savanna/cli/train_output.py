@@ -1,4 +1,4 @@
-"""What `savanna train` prints besides its progress: a dry run's plan, and what to type next."""
+"""What `savanna train` prints besides its progress: a dry run's plan, and the next commands."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from savanna.runs.group import Group
 
 
 def next_steps(run: RunDirectory, root: Path) -> list[str]:
-    """What a run came to, and what to type next."""
+    """How a run ended, and the next commands."""
     status, report = run.status, run.path / "report.html"
     written = run.config["options"]["report"] and report.is_file()
     shares = run.node_shares()
@@ -27,7 +27,7 @@ def next_steps(run: RunDirectory, root: Path) -> list[str]:
 
 
 def group_steps(group: Group, root: Path) -> list[str]:
-    """What to type next about runs that one command made; their table was shown as they ended."""
+    """The next commands for the runs of one command, whose table has already been shown."""
     best = group.best.run
     return [
         f"  table     {next_command('runs', '--group', group.name, root=root)}",
@@ -47,7 +47,7 @@ def show_plan(content: dict[str, Any], *, as_json: bool) -> None:
     if runs["drawn"]:
         drawn = ", ".join(f"{key}={space}" for key, space in runs["drawn"].items())
         print(f"runs         {runs['count']}: {drawn}")
-    print("stop         " + (_listed(content["stop"]) or "none: it goes on until it is stopped"))
+    print("stop         " + (_listed(content["stop"]) or "none: trains until you stop it"))
     target = content["target"]
     if target and target["old_return"] is not None:
         old = f"{target['old_return']:g} on the retired service's scale"
@@ -55,12 +55,12 @@ def show_plan(content: dict[str, Any], *, as_json: bool) -> None:
     if "actions" in content:
         print(f"actions      {content['actions']}")
         every = content["film_every"]
-        print("films        " + (f"every {every} episodes of a world" if every else "none"))
+        print("films        " + (f"every {every} episodes per world" if every else "none"))
     for note in content["notes"]:
         print(f"note         {note}")
     print(
         f"resources    {resources['env_runners']} env runners and one learner on "
-        f"{resources['learner_device']}, of {resources['cpus']} CPUs, {resources['gpus']} GPUs"
+        f"{resources['learner_device']}; {resources['cpus']} CPUs, {resources['gpus']} GPUs in all"
     )
     settings = {**content["preset"], **content["overrides"]}
     for key in sorted(settings):

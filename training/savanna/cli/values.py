@@ -22,11 +22,11 @@ def duration(text: str) -> float:
             raise ValueError
         return float(match[1]) * _UNITS[match[2]]
     except (KeyError, ValueError) as error:
-        raise UsageError(f"{text!r} is no duration; write 3600, 90s, 10m or 2h") from error
+        raise UsageError(f"{text!r} is not a duration; use 3600, 90s, 10m or 2h") from error
 
 
 def pairs(option: str, given: Sequence[str]) -> dict[str, str]:
-    """`["a=1", "b=2"]` -> `{"a": "1", "b": "2"}`; all malformed ones in one error."""
+    """`["a=1", "b=2"]` -> `{"a": "1", "b": "2"}`; one error for all malformed ones."""
     bad = [word for word in given if "=" not in word or word.startswith("=")]
     if bad:
         raise UsageError("\n".join(f"{option} {word}: write it as key=value." for word in bad))
@@ -49,13 +49,13 @@ def seeds(text: str) -> int | tuple[int, ...]:
         numbers = tuple(int(word) for word in text.split(","))
     except ValueError as error:
         raise UsageError(
-            f"--seeds {text}: write how many, as in --seeds 5, or which, as in --seeds 1,2,7"
+            f"--seeds {text}: give how many, as in --seeds 5, or which, as in --seeds 1,2,7"
         ) from error
     return numbers if "," in text else numbers[0]
 
 
 def path(text: str) -> Path:
-    """A path in which `~` is home; the shell leaves it alone after an equals sign."""
+    """A path with `~` expanded, which the shell does not do after an equals sign."""
     try:
         return Path(text).expanduser()
     except RuntimeError as error:
@@ -63,7 +63,7 @@ def path(text: str) -> Path:
 
 
 def stop_rules(given: Sequence[str]) -> tuple[dict[str, float], bool]:
-    """Rules of `--stop`, and whether the experiment's own stay; `--stop none` drops those."""
+    """Rules of `--stop`, and whether to keep the experiment's own, which `--stop none` drops."""
     keep = "none" not in given
     rules, bad = {}, []
     for key, value in pairs("--stop", [word for word in given if word != "none"]).items():
