@@ -91,7 +91,7 @@ def test_an_unreachable_server_warns_once_and_holds_nobody_up(
     recorder.finish(succeeded())
     (warning,) = warnings
     assert warning.startswith("MLflow tracking at http://127.0.0.1:9 does not work: ")
-    assert warning.endswith("(training goes on)")
+    assert warning.endswith("(training continues)")
     assert "secret" not in warning and "\n" not in warning
 
 
@@ -175,7 +175,7 @@ def test_where_files_are_refused_metrics_and_the_end_arrive(
     run.videos.mkdir()
     (run.videos / "episode-1.mp4").write_bytes(b"film")
     (warning,) = track(run, range(1, 4))
-    assert "takes no files" in warning and "does not work" not in warning
+    assert "accepts no files" in warning and "does not work" not in warning
     (stored,) = client.search_runs([experiment])
     assert stored.info.status == "FINISHED"
     assert stored.data.metrics["training_iteration"] == 3

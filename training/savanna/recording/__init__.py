@@ -31,8 +31,8 @@ def default_recorders(
 ) -> list[Recorder]:
     """Console first, then `metrics.csv`, TensorBoard and MLflow.
 
-    `plan` is the content of `config.json`; `stop` and `max_duration` (seconds) are what the run
-    stops at; `stream` is standard error unless given.
+    `plan` is the content of `config.json`; the run stops at `stop` and `max_duration` (seconds);
+    `stream` defaults to standard error.
     """
     several = int((plan.get("options") or {}).get("runs") or 1) > 1
     console = Console(stream or sys.stderr, stop=stop, max_duration=max_duration, shared=several)

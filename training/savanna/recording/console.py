@@ -1,4 +1,4 @@
-"""The terminal: one live line on a TTY, a plain line now and then anywhere else."""
+"""The terminal: one live line on a TTY, otherwise occasional plain lines."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from savanna.recording.progress import measure
 from savanna.runs.directory import RunDirectory
 
 PLAIN_SECONDS = 10.0
-"""Least time between two plain lines."""
+"""Minimum time between two plain lines."""
 
 _CLEAR = "\r\x1b[K"
 
 
 class Console:
-    """Shows a run on `stream`. Safe to call from several threads.
+    """Shows a run on `stream`. Thread-safe.
 
-    `stop` and `max_duration` are what the run stops at (see `progress.measure`). Runs that
-    share a terminal (`shared`) write plain lines only, each with its run id.
+    The run stops at `stop` and `max_duration` (see `progress.measure`). Runs that share a terminal
+    (`shared`) print only plain lines, each with its run id.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class Console:
         self._ticker: threading.Thread | None = None
 
     def stage(self, text: str) -> None:
-        """Say what happens before the first result: "starting Ray", "building env runners"."""
+        """Show what happens before the first result: "starting Ray", "building env runners"."""
         with self._lock:
             self._stage = text
             if not self._live:
@@ -68,7 +68,7 @@ class Console:
         if self._shared:
             self._prefix = f"{run.id}  "
         if resumed:
-            # The sparkline, the rates and the share go on from what was recorded before.
+            # The sparkline, the rates and the share continue from the earlier rows.
             with self._lock:
                 self._history = [_result(row) for row in run.metrics()]
         self._tick()
@@ -87,7 +87,7 @@ class Console:
         self._tick()
 
     def finish(self, status: dict[str, Any]) -> None:
-        """Leave the last line standing."""
+        """Print the last line for good."""
         self._ended.set()
         if self._ticker is not None:
             self._ticker.join()
@@ -111,7 +111,7 @@ class Console:
         self._print(f"{self._prefix}{plain_line(self._line())}")
 
     def _draw(self) -> None:
-        """Rewrite the live line in one write, text first and then the rest cleared: no flicker."""
+        """Rewrite the live line in one write, clearing after the text: no flicker."""
         width = terminal_width(self._stream) - 1  # the last column would wrap in some terminals
         if self._stage or not self._history:
             elapsed = time.monotonic() - self._began
@@ -122,7 +122,7 @@ class Console:
         self._write(f"\r{text}\x1b[K")
 
     def _tick(self) -> None:
-        """Redraw every second, so that the clock runs between two iterations."""
+        """Redraw every second, so that the clock runs between iterations."""
         if self._live and self._ticker is None and not self._ended.is_set():
             self._ticker = threading.Thread(target=self._tick_on, name="console", daemon=True)
             self._ticker.start()
@@ -144,17 +144,17 @@ class Console:
 
 
 def _result(row: Mapping[str, float]) -> IterationResult:
-    """A row of `metrics.csv` as the result it was; nan in columns that it lacks."""
+    """The result behind a row of `metrics.csv`, with nan for missing columns."""
     return IterationResult(**{name: row.get(name, math.nan) for name in COLUMNS})  # type: ignore[arg-type]
 
 
 def is_terminal(stream: TextIO) -> bool:
-    """Whether a line can be rewritten there."""
+    """Whether lines can be rewritten there."""
     return stream.isatty() and os.environ.get("TERM", "dumb") != "dumb"
 
 
 def terminal_width(stream: TextIO) -> int:
-    """Columns of the terminal behind `stream`; 80 where that is unknown."""
+    """Columns of the terminal behind `stream`; 80 if unknown."""
     try:
         return os.get_terminal_size(stream.fileno()).columns or 80
     except (OSError, ValueError):

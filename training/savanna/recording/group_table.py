@@ -1,4 +1,4 @@
-"""The table of a group of runs, as the terminal shows it."""
+"""The table of a group of runs in the terminal."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _TEXT = (_MEAN, "state", "run", "drawn")
 
 
 def headline(group: Group) -> str:
-    """What the group came to, in a sentence."""
+    """The group's result in one line."""
     if group.searched:
         of = "settings" if group.seeded else "runs"
         return f"ranking of {len(group.settings)} {of} by final return"
@@ -23,7 +23,7 @@ def headline(group: Group) -> str:
 
 
 def mean_of(setting: Setting) -> str:
-    """The final return; of several seeds their mean, its interval and how many they are."""
+    """The final return; for several seeds, the mean, its interval and the number of seeds."""
     count, whole = len(setting.returns), len(setting.members)
     if whole == 1:
         return decimal(setting.mean, 2)
@@ -35,7 +35,7 @@ def mean_of(setting: Setting) -> str:
 
 
 def table(group: Group) -> list[str]:
-    """The lines: for a search with seeds the settings, then every run, the best first."""
+    """The lines: for a search with seeds, the settings; then every run, best first."""
     lines = [headline(group)]
     keys = [key for key in group.keys if key != SEED]
     if group.searched and group.seeded:
@@ -60,14 +60,14 @@ def table(group: Group) -> list[str]:
 
 
 def shown(value: Any) -> str:
-    """A drawn value, short."""
+    """A drawn value, shortened."""
     if isinstance(value, float):
         return f"{value:.4g}"
     return "-" if value is None else str(value).replace(" ", "")
 
 
 def drawn_text(member: Summary) -> str:
-    """What was drawn for a run, in a word or several."""
+    """What was drawn for a run: `lr=0.001 gamma=0.98`."""
     return " ".join(f"{key}={shown(value)}" for key, value in member.drawn.items())
 
 
@@ -88,7 +88,7 @@ def _result(member: Summary) -> list[str]:
 
 
 def aligned(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """Columns as wide as they must be; numbers stand on the right."""
+    """Columns as wide as needed; numbers are right-aligned."""
     widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
     return [
         "  ".join(

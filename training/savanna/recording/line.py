@@ -1,4 +1,4 @@
-"""The text of the progress line: what it says, and what goes first when space is short."""
+"""The text of the progress line, and what to drop first when space is short."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Part = tuple[str, str]
 
 @dataclass(frozen=True)
 class Line:
-    """Everything the progress line says."""
+    """Everything that the progress line shows."""
 
     progress: Progress
     history: Sequence[IterationResult]  # at least one, oldest first
@@ -45,7 +45,7 @@ _LAYOUTS = (
     _Layout(0, "", eta=False, times=False),
     _Layout(0, "", eta=False, times=False, steps=False),
 )
-"""From all there is to say to the least; the first that fits is taken."""
+"""From the longest to the shortest; the first that fits is used."""
 
 
 def live_line(line: Line, width: int, *, unicode: bool = True) -> list[Part]:
@@ -58,12 +58,12 @@ def live_line(line: Line, width: int, *, unicode: bool = True) -> list[Part]:
 
 
 def plain_line(line: Line) -> str:
-    """The whole line in ASCII, without sparkline and colour, for logs."""
+    """The whole line in ASCII, without sparkline or colours, for logs."""
     return "  ".join(text for text, _ in _parts(line, _Layout(0, "long"), unicode=False))
 
 
 def paint(parts: Sequence[Part], width: int, *, colour: bool) -> str:
-    """Join `parts` by two spaces, cut to `width` columns, with colours where wanted."""
+    """Join `parts` with two spaces, cut to `width` columns, with colours if `colour`."""
     painted: list[str] = []
     left = width
     for text, style in parts:

@@ -1,4 +1,4 @@
-"""`metrics.csv`: one line an iteration, flushed, so that a crash loses nothing."""
+"""`metrics.csv`: one line per iteration, flushed, so that a crash loses nothing."""
 
 from __future__ import annotations
 
@@ -40,11 +40,11 @@ class MetricsCsv:
             self._handle = None
 
     def _open(self, file: Path, first: int) -> TextIO:
-        """Open `file` after the lines of iterations before `first`, kept as they are."""
+        """Open `file` to append after the lines of iterations before `first`."""
         kept = _lines_before(file, first) if self._resumed and file.exists() else []
         temporary = file.with_name(f".{file.name}.tmp")
         with temporary.open("w", newline="") as handle:
-            # A column that an older version did not write has no value.
+            # A column that an older version did not write gets no value.
             writer = csv.DictWriter(handle, COLUMNS, restval="nan", extrasaction="ignore")
             writer.writeheader()
             writer.writerows(kept)
@@ -56,7 +56,7 @@ def _lines_before(file: Path, first: int) -> list[dict[str, str]]:
     kept = []
     with file.open(newline="") as handle:
         for row in csv.DictReader(handle):
-            whole = None not in row.values()  # else a line that a crash cut short
+            whole = None not in row.values()  # else a crash truncated the line
             if whole and int(row["iteration"]) < first:
                 kept.append(row)
     return kept

@@ -1,8 +1,8 @@
-"""MLflow's SQLite file: whole or not there, for any number of runs that begin at once.
+"""MLflow's SQLite file: complete or absent, even if several runs start at once.
 
-MLflow makes a file in some seventy migrations, on the spot and under no lock. Two runs that do so
-at once fail, and one that is cut off leaves a file that never works again. So a new file is made
-whole beside its place, and then linked there: the first link counts.
+MLflow creates a file in some seventy migrations, in place and without a lock. Two runs that do so
+at once fail, and one that is interrupted leaves a file that never works again. So we create a new
+file completely beside its place, then link it there: the first link wins.
 """
 
 from __future__ import annotations
@@ -19,27 +19,27 @@ from pathlib import Path
 from savanna.errors import SavannaError
 
 ARTIFACTS_FOLDER = "mlartifacts"
-"""Folder beside the file, for what is no number."""
+"""Folder beside the file for everything but numbers."""
 
 _BESIDE = ".mlflow-"
 _LOCK_SECONDS = 60.0
 _UNUSABLE = (
-    "the file is broken or from another version of MLflow. Move it away, and a new one is made "
-    "(`mlflow db upgrade` updates that of an older version). metrics.csv has everything"
+    "the file is damaged or from another version of MLflow. Move it away to get a new one "
+    "(`mlflow db upgrade` upgrades an older one). metrics.csv has everything"
 )
 
 
 def sqlite_uri(file: Path) -> str:
-    """The URI with which MLflow opens exactly `file`, whatever its folders are called."""
+    """The URI with which MLflow opens exactly `file`, whatever the names of its folders."""
     quoted = str(file).replace("%", "%25").replace("?", "%3F").replace("#", "%23")
-    # Of a plain sqlite:/// MLflow makes the folders as they are written, quotes and all.
+    # For a plain sqlite:///, MLflow would create the folders with the quoted names.
     return f"sqlite{'' if quoted == str(file) else '+pysqlite'}:///{quoted}"
 
 
 def prepare(uri: str) -> None:
-    """Make the SQLite file that `uri` names unless it is there. Other URIs are left alone.
+    """Create the SQLite file that `uri` names unless it exists. Ignores other URIs.
 
-    Raises `SavannaError` where there is one that does not work.
+    Raises `SavannaError` if there is one that does not work.
     """
     file = _file_of(uri)
     if file is None:
@@ -71,7 +71,7 @@ def _is_there(file: Path) -> bool:
 
 
 def _clear(file: Path) -> None:
-    """Remove what killed processes have left: files half made, and one that was only opened."""
+    """Remove what killed processes left: incomplete files, and one that was only opened."""
     for left in file.parent.glob(f"{_BESIDE}*"):
         shutil.rmtree(left, ignore_errors=True)
     file.unlink(missing_ok=True)
@@ -96,7 +96,7 @@ def _make(file: Path) -> None:
 
 
 def _is_usable(file: Path) -> bool:
-    """Whether MLflow would neither refuse the file nor begin to migrate it on the spot."""
+    """Whether MLflow would neither reject the file nor migrate it in place."""
     from mlflow.store.db import utils
     from sqlalchemy.exc import DatabaseError, OperationalError
 
@@ -104,7 +104,7 @@ def _is_usable(file: Path) -> bool:
     try:
         version = utils._get_schema_version(engine)
         return version == utils._get_latest_schema_revision() and utils._all_tables_exist(engine)
-    except OperationalError:  # no right to read it, or busy: nothing is wrong with the file
+    except OperationalError:  # no permission, or busy: the file itself is fine
         raise
     except DatabaseError:
         return False
@@ -114,7 +114,7 @@ def _is_usable(file: Path) -> bool:
 
 @contextlib.contextmanager
 def _alone_in(folder: Path) -> Iterator[bool]:
-    """Hold a lock on `folder`; false without one. It saves work only: nobody waits for it long."""
+    """Hold a lock on `folder`; false if there is none. It only saves work: nobody waits long."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         yield _locked(handle)

@@ -1,4 +1,4 @@
-"""One run in an MLflow store: begun or found again, described, sent, ended."""
+"""One run in an MLflow store: create or find it, describe it, send results, end it."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ T = TypeVar("T")
 class MlflowRun:
     """The MLflow run of `run` at `uri`; `began` in milliseconds.
 
-    `answers` counts what the store has answered. `waits_for_server`: MLflow is imported, and now it
-    is for a server to answer.
+    `answers` counts the store's answers. `waits_for_server`: MLflow is imported and the store is a
+    server, whose answers we wait for.
     """
 
     def __init__(self, run: RunDirectory, config: dict[str, Any], uri: str, began: int) -> None:
@@ -50,7 +50,7 @@ class MlflowRun:
         self.waits_for_server = False
 
     def log(self, results: Sequence[tuple[int, IterationResult]]) -> int:
-        """Send the first of `results`, with their times in milliseconds; how many those are."""
+        """Send the first of `results`, with their times in milliseconds. Returns how many."""
         client, run_id = self._open()
         metrics: list[Metric] = []
         count = 0
@@ -69,7 +69,7 @@ class MlflowRun:
         self._ask(client.log_artifact, run_id, str(file), folder)
 
     def end(self, status: dict[str, Any]) -> None:
-        """Say how the run went: the content of its `status.json`."""
+        """Record how the run ended: the content of its `status.json`."""
         client, run_id = self._open()
         for name in ("state", "reason", "cause"):
             if status.get(name):
@@ -103,7 +103,7 @@ class MlflowRun:
             )
             run_id = created.info.run_id
             self._run.write_json("mlflow.json", {"run_id": run_id, "uri": public_uri(self._uri)})
-        # A parameter can be written once only.
+        # A parameter can be written only once.
         new = [Param(k, v) for k, v in parameters(self._config).items() if k not in known]
         for begin in range(0, len(new), PARAMETERS_PER_BATCH):
             some = new[begin : begin + PARAMETERS_PER_BATCH]
@@ -115,9 +115,9 @@ class MlflowRun:
         return self._opened
 
     def _earlier_run(self, client: MlflowClient) -> tuple[str, dict[str, str]]:
-        """Id and parameters of the MLflow run to go on with; an empty id where there is none.
+        """Id and parameters of the MLflow run to continue; an empty id if there is none.
 
-        There is one when the run is resumed, and when an earlier try to open it failed half-way.
+        There is one if the run is resumed, or if an earlier attempt to open it failed half-way.
         """
         stored = self._run.read_json("mlflow.json")
         if not stored.get("run_id") or stored.get("uri") != public_uri(self._uri):
@@ -129,7 +129,7 @@ class MlflowRun:
         except MlflowException as error:
             if error.error_code != "RESOURCE_DOES_NOT_EXIST":
                 raise
-            return "", {}  # deleted in the meantime: begin a new one
+            return "", {}  # deleted in the meantime: create a new one
         self._ask(client.update_run, earlier.info.run_id, status="RUNNING")
         return earlier.info.run_id, dict(earlier.data.params)
 
@@ -151,7 +151,7 @@ def _experiment_id(client: MlflowClient, run: RunDirectory, uri: str) -> str:
     if known is None:
         special: dict[str, Any] = {}
         if uri == default_uri(run):
-            # Our own file keeps the artifacts beside itself, and opens in the view for training.
+            # Our own file keeps the artifacts beside it, and opens in the view for training.
             place = run.path.parent.parent / ARTIFACTS_FOLDER / name
             special = {"artifact_location": place.as_uri(), "tags": EXPERIMENT_TAGS}
         try:
@@ -159,7 +159,7 @@ def _experiment_id(client: MlflowClient, run: RunDirectory, uri: str) -> str:
         except MlflowException as error:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
-            return _experiment_id(client, run, uri)  # another run has just made it
+            return _experiment_id(client, run, uri)  # another run has just created it
     if known.lifecycle_stage == "deleted":
         client.restore_experiment(known.experiment_id)
     return str(known.experiment_id)

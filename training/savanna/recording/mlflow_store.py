@@ -1,4 +1,4 @@
-"""What MLflow is told about a run besides its metrics, and where it is told."""
+"""What MLflow gets about a run besides its metrics, and where MLflow stores it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
 
 ALIASES = {"training_iteration": "iteration"}
-"""Names that RLlib's users know -> our column."""
+"""Names that RLlib users know -> our column."""
 
 EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
 
@@ -30,14 +30,14 @@ SETTINGS = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
 }
-"""Environment variables of MLflow that are set unless the user has set them."""
+"""MLflow's environment variables that we set unless the user has set them."""
 
 _MAX_VALUE = 500  # characters of a parameter; what old servers and Azure ML accept
 _NOT_ALLOWED = re.compile(r"[^\w\-. :/]")
 
 
 def import_mlflow() -> None:
-    """Import MlflowClient quietly, which takes seconds."""
+    """Import MLflow without its output. Takes seconds."""
     for name, value in SETTINGS.items():
         os.environ.setdefault(name, value)
     import mlflow.tracking  # noqa: F401
@@ -47,7 +47,7 @@ def import_mlflow() -> None:
 
 
 def open_store(uri: str) -> MlflowClient:
-    """Connect to `uri`; a SQLite file that it names is made if need be."""
+    """Connect to `uri`; create the SQLite file that it names if necessary."""
     import_mlflow()
     from mlflow.tracking import MlflowClient
 
@@ -56,19 +56,19 @@ def open_store(uri: str) -> MlflowClient:
 
 
 def why_not(uri: str) -> str:
-    """Why a run cannot be tracked at `uri`; "" where it can be tried."""
+    """Why a run cannot be tracked at `uri`; "" if it is worth trying."""
     plugins = {plugin.name for plugin in entry_points(group="mlflow.tracking_store")}
     if not uri.startswith("azureml:") or "azureml" in plugins:
         return ""
     return (
         f"MLFLOW_TRACKING_URI={uri} is an Azure ML workspace, which MLflow cannot reach without "
-        "Azure's plugin. This run is not tracked in MLflow, metrics.csv has everything. Unset the "
+        "Azure's plugin. This run is not tracked in MLflow; metrics.csv has everything. Unset the "
         "variable to track in runs/mlflow.db, or name an MLflow server."
     )
 
 
 def is_server(uri: str) -> bool:
-    """Whether `uri` names something that may not answer; files do."""
+    """Whether `uri` names a server, which may not answer, and not a file."""
     return "://" in uri and not uri.startswith(("sqlite", "file:"))
 
 
@@ -86,7 +86,7 @@ def public_uri(uri: str) -> str:
 
 
 def parameters(config: dict[str, Any]) -> dict[str, str]:
-    """The essentials of `config.json` as MLflow parameters, nested names joined by dots."""
+    """The essentials of `config.json` as MLflow parameters, with nested names joined by dots."""
     found: dict[str, str] = {}
     for name in ("experiment", "algorithm", "env", "seed"):
         if name in config:

@@ -1,12 +1,12 @@
 """MLflow tracking that training never waits for.
 
-Everything is queued and sent by one background thread, which also imports MLflow (seconds). It
-starts with the first result, so that the start of a run stays quick. A store that cannot be
-reached costs one warning; the thread tries again now and then, and `metrics.csv` has it all.
+One background thread sends everything from a queue, and also imports MLflow (seconds). It starts
+with the first result, so that runs start quickly. If the store cannot be reached, there is one
+warning; the thread retries occasionally, and `metrics.csv` has everything.
 
-The thread has the priority of all others. One that yielded to training could not be hurried when
-training had ended, for only root may raise a priority: on a busy machine the command waited for it
-in vain, and the end of a short run was lost.
+The thread has normal priority. A lower one could not be raised again when training ended, because
+only root may do that: on a busy machine the command waited in vain, and the end of a short run was
+lost.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ from savanna.recording.mlflow_store import artifacts_of, default_uri, public_uri
 from savanna.runs.directory import RunDirectory
 
 _LONGEST = 120.0
-"""Seconds that `finish` waits at most, be it for a store that takes in what it gets, but slowly."""
+"""Seconds that `finish` waits at most, even for a store that works but is slow."""
 
 
 class MlflowTracking:
     """Sends a run to `MLFLOW_TRACKING_URI`, or to `mlflow.db` in the runs folder.
 
-    `warn` gets the one line that says that tracking fails. `flush_seconds` is the time between
-    two batches, `retry_seconds` the pause after a failure, `patience` the longest that `finish`
-    waits for the next answer of a server.
+    `warn` gets one line if tracking fails. `flush_seconds` is the time between two batches,
+    `retry_seconds` the pause after a failure, `patience` the longest time that `finish` waits for
+    the next answer from a server.
     """
 
     def __init__(
@@ -92,7 +92,7 @@ class MlflowTracking:
             if not told:
                 self._warn(f"Finishing MLflow tracking at {public_uri(self._uri)} ...")
                 told = True
-        self._warn_once("is slow", f"the end of this run is not there after {_LONGEST:g} s")
+        self._warn_once("is slow", f"the end of this run did not arrive within {_LONGEST:g} s")
 
     def _start_thread(self) -> None:
         if self._thread is None and not self._off:
@@ -105,7 +105,7 @@ class MlflowTracking:
             pause = self._flush_seconds
             try:
                 self._send(status)
-            except Exception as error:  # whatever a store or plugin raises: training goes on
+            except Exception as error:  # whatever a store or plugin raises: training continues
                 self._fail(error)
                 pause = self._retry_seconds
             if status is not None:
@@ -113,7 +113,7 @@ class MlflowTracking:
             self._wake.wait(pause)
 
     def _send(self, status: dict[str, Any] | None) -> None:
-        """All there is; with `status` it is the last."""
+        """Send everything there is; with `status`, for the last time."""
         while waiting := list(self._pending):
             for _ in range(self._mlflow.log(waiting)):
                 self._pending.popleft()
@@ -127,14 +127,14 @@ class MlflowTracking:
             self._send_file(films[-1], "videos")
 
     def _send_file(self, file: Path, folder: str | None = None) -> None:
-        """Files may go to another place than metrics, which are sent though it does not work."""
+        """Files may go to another place than metrics; if it fails, metrics must not."""
         try:
             self._mlflow.send_file(file, folder)
         except Exception as error:  # whatever such a place raises
-            self._warn_once("takes no files", self._cause(error))
+            self._warn_once("accepts no files", self._cause(error))
 
     def _fail(self, error: BaseException) -> None:
-        self._warn_once("does not work", f"{self._cause(error)} (training goes on)")
+        self._warn_once("does not work", f"{self._cause(error)} (training continues)")
 
     def _warn_once(self, trouble: str, details: str) -> None:
         if trouble in self._warned or "does not work" in self._warned:

@@ -1,4 +1,4 @@
-"""How far a run is, and how long it may still take, judged by its stop rules."""
+"""How far a run is, and how long it may still take, according to its stop rules."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from dataclasses import dataclass
 from savanna.metrics import STOP_RULES, IterationResult
 
 _RECENT = 0.3
-"""Share of the run, from its end, that the trend of the return is taken from."""
+"""The latest share of the run, which gives the trend of the return."""
 
 
 @dataclass(frozen=True)
 class Progress:
     """`share` of the way to the nearest stop rule (0 to 1) and the `remaining` seconds to it.
 
-    `estimated`: the nearest rule is the return, whose future nobody knows. Its share is the way
-    made from the first mean return to the target; its time is the recent trend drawn on.
+    `estimated`: the nearest rule is the return, which can only be estimated. Its share is the way
+    from the first mean return to the target; its time extrapolates the recent trend.
     """
 
     share: float
-    remaining: float  # seconds; nan where nothing can be said
+    remaining: float  # seconds; nan if unknown
     estimated: bool
 
 
@@ -42,7 +42,7 @@ def measure(
         for rule, limit in stop.items():
             found.append(_towards(history, rule, limit))
     nearest = max(found, key=lambda p: p.share)
-    # The rule with the largest share need not be the one that ends first: time decides that.
+    # The rule with the largest share may not be the first to stop the run: time decides that.
     times = [p for p in found if math.isfinite(p.remaining)]
     soonest = min(times, key=lambda p: p.remaining, default=nearest)
     return Progress(
@@ -65,7 +65,7 @@ def _towards(history: Sequence[IterationResult], rule: str, limit: float) -> Pro
         first, last = known[0].episode_return_mean, known[-1].episode_return_mean
         if last >= limit:
             return Progress(1.0, 0.0, True)
-        # A run that begins above its lowest point is judged from that lowest point on.
+        # If the return has dropped since the start, measure from the current one.
         base = min(first, last)
         return Progress((last - base) / (limit - base), _trend(known, limit), True)
     rate = _rate(history, name)
@@ -74,7 +74,7 @@ def _towards(history: Sequence[IterationResult], rule: str, limit: float) -> Pro
 
 
 def _rate(history: Sequence[IterationResult], name: str) -> float:
-    """Growth a second of a counter, over the recent part; from 0 where there is one row only."""
+    """A counter's growth per second over the recent part; from 0 if there is only one row."""
     recent = _recent_part(history)
     begin, end = recent[0], recent[-1]
     if begin is end:
@@ -84,7 +84,7 @@ def _rate(history: Sequence[IterationResult], name: str) -> float:
 
 
 def _trend(known: Sequence[IterationResult], limit: float) -> float:
-    """Seconds until the return reaches `limit` if it goes on as lately; nan if it does not rise."""
+    """Seconds until the return reaches `limit` at its recent trend; nan if it does not rise."""
     recent = _recent_part(known)
     seconds = [r.seconds for r in recent]
     returns = [r.episode_return_mean for r in recent]

@@ -1,4 +1,4 @@
-"""What a recorder is: a consumer of the one typed result that every iteration emits."""
+"""What a recorder is: a consumer of the typed result of every iteration."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from savanna.runs.directory import RunDirectory
 
 
 class Recorder(Protocol):
-    """Gets every iteration of one run, in order: `start`, then `record`s, then `finish`."""
+    """Gets every iteration of one run, in order: one `start`, many `record`, one `finish`."""
 
     def start(self, run: RunDirectory, config: dict[str, Any], resumed: bool) -> None:
         """The run directory exists; `config` is the content of its `config.json`.
 
-        `resumed`: the directory holds an earlier part of the same run, and iterations later than
-        the checkpoint it continues from come again.
+        `resumed`: the directory holds an earlier part of the same run, and iterations after the
+        checkpoint that it continues from will come again.
         """
 
     def record(self, result: IterationResult) -> None:

@@ -20,7 +20,7 @@ GROUPS = {
     "machine": ("cpu_percent", "memory_percent"),
     "progress": ("iteration", "seconds"),
 }
-"""Cards of TensorBoard; every other metric is in `learner`."""
+"""TensorBoard's cards; every other metric is in `learner`."""
 
 _GROUP_OF = {name: group for group, names in GROUPS.items() for name in names}
 
@@ -48,7 +48,7 @@ class TensorBoardEvents:
                 str(self._folder),
                 purge_step=purge,
                 flush_secs=FLUSH_SECONDS,
-                # Parts of a run that begin in the same second must not share a file.
+                # Parts of a run that start in the same second must not share a file.
                 filename_suffix=f".{result.iteration:09d}",
             )
         for name, value in result.as_row().items():

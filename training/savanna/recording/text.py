@@ -1,4 +1,4 @@
-"""Numbers and times as people read them."""
+"""Numbers and times as readable text."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def clock(seconds: float) -> str:
 
 
 def decimal(value: float, digits: int = 1) -> str:
-    """A fixed number of decimals; a value that does not exist is a dash."""
+    """A fixed number of decimals; a missing value is a dash."""
     if not math.isfinite(value):
         return MISSING
     text = f"{value:.{digits}f}"
