@@ -122,7 +122,7 @@ def test_a_model_that_acts_differently_is_refused(pong, tmp_path, monkeypatch):
         weight -= 0.5
 
     monkeypatch.setattr(onnx_module, "write_graph", spoil)
-    with pytest.raises(SavannaError, match="does not act as the checkpoint"):
+    with pytest.raises(SavannaError, match="does not act like the checkpoint"):
         export(pong, "last", output=tmp_path)
     assert not list(tmp_path.iterdir())
 

@@ -1,4 +1,4 @@
-"""What a trained policy is worth: evaluating, filming, exporting. Importing this is cheap."""
+"""Using a trained policy: evaluating, filming, exporting. Importing this is cheap."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Evaluating checkpoints: fixed seeds, an interval beside every mean."""
+"""Evaluating checkpoints, with fixed seeds and an interval for every mean."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Evaluation:
     explore: bool
     returns: list[float]
     at: str
-    metrics: dict[str, float] = field(default_factory=dict)  # means of what else was measured
+    metrics: dict[str, float] = field(default_factory=dict)  # means of other measurements
 
 
 def evaluate(
@@ -51,14 +51,14 @@ def evaluate(
 ) -> list[Evaluation]:
     """Evaluate one checkpoint, or with `which="all"` every kept one on the same seeds.
 
-    By default actions are the most probable ones: that is the policy people take out and deploy,
-    and it makes a result repeatable to the last digit. `explore` draws them: from the policy, or
-    with the training's mean noise where actors give continuous actions.
+    By default, actions are the most likely ones: that is the policy people export and deploy, and
+    it makes results reproducible to the last digit. `explore` samples them: from the policy, or
+    with the training's mean noise if actors give continuous actions.
     Adds to the run's `evaluations.json`.
     """
     chosen = run.checkpoints() if which == "all" else [run.checkpoint(which)]
     if not chosen:
-        raise UsageError(f"run {run.id} has no checkpoint (yet): {run.path}")
+        raise UsageError(f"run {run.id} has no checkpoint yet: {run.path}")
     config = run.config
     environment = environment_of(config)
     players = (load_team(run.checkpoint_path(info.number), config).act for info in chosen)
@@ -67,8 +67,8 @@ def evaluate(
         number = chosen[len(found)].number
         result = summarize(number, played, seed, explore, environment.old_scale)
         found.append(result)
-        _store(run, [result])  # what is measured stays, if the rest is interrupted
-        text = f"checkpoint {number}: mean {result.mean:.2f} of {result.episodes} episodes"
+        _store(run, [result])  # saved even if the rest is interrupted
+        text = f"checkpoint {number}: mean {result.mean:.2f} over {result.episodes} episodes"
         print(text, file=sys.stderr, flush=True)
     return found
 
@@ -80,7 +80,7 @@ def summarize(
     explore: bool,
     scale: OldScale | None = None,
 ) -> Evaluation:
-    """The statistics of one evaluation; `scale` adds the return on the retired service's."""
+    """The statistics of one evaluation; `scale` adds the return on the retired service's scale."""
     values = np.asarray([episode.total for episode in played], float)
     names = played[0].metrics
     metrics = {name: float(np.mean([e.metrics[name] for e in played])) for name in names}

@@ -17,7 +17,7 @@ H264 = ("-crf", "23", "-preset", "fast", "-pix_fmt", "yuv420p", "-movflags", "+f
 
 
 def with_caption(picture: Picture, text: str) -> Picture:
-    """The picture with a line of text above it, even sides as H.264 wants them."""
+    """The picture with a line of text above it, and even sides, which H.264 requires."""
     height, width = picture.shape[:2]
     canvas = Image.new("RGB", (width + width % 2, height + height % 2 + CAPTION), "black")
     canvas.paste(Image.fromarray(picture), (0, CAPTION))
@@ -33,7 +33,7 @@ def read_film(path: Path) -> list[Picture]:
 
 
 def write_film(path: Path, frames: Iterator[Picture], fps: int) -> None:
-    """Write the film in one go, and a poster beside it: the picture in its middle."""
+    """Write the film in one step, and a poster beside it: a picture from its second half."""
     first = next(frames)
     temporary = path.with_name(f".{path.name}")
     writer = imageio_ffmpeg.write_frames(
@@ -52,7 +52,7 @@ def write_film(path: Path, frames: Iterator[Picture], fps: int) -> None:
     for frame in frames:
         writer.send(np.ascontiguousarray(frame))
         count += 1
-        if count & (count - 1) == 0:  # the last power of two lies in the film's second half
+        if count & (count - 1) == 0:  # the last power of two is in the second half
             poster = frame
     writer.close()
     temporary.replace(path)

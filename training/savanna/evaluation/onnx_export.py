@@ -1,4 +1,4 @@
-"""The policy as ONNX, to act anywhere, with a description of what it wants to see."""
+"""The policy as ONNX, to run anywhere, with a description of its input."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ CHECKED = 256  # observations
 
 
 class _Graph(torch.nn.Module):
-    """Observations -> logits and the most probable action, as one graph."""
+    """Observations -> logits and the most likely action, as one graph."""
 
     def __init__(self, module: Any) -> None:
         super().__init__()
@@ -49,16 +49,16 @@ class _Actor(_Graph):
 def export(run: RunDirectory, which: str = "best", *, output: Path | None = None) -> Path:
     """Write `model.onnx` and `model.json` to the folder `output` (the run's own by default).
 
-    Where there are several agents each network has a file of its name, and `model.json` says which
-    agent uses which. Returns the path of what to begin with.
-    A graph takes raw observations `[batch, ...]` (bytes for Atari; standardizing is inside) and
-    gives `logits` `[batch, actions]` and `action` `[batch]`, or a continuous `action` `[batch,
-    size]`. It is checked on observations of real play: `SavannaError`, and no file, unless it acts
-    as the checkpoint does.
+    With several agents, each network has a file with its name, and `model.json` says which agent
+    uses which. Returns the path of the main file.
+    A graph takes raw observations `[batch, ...]` (bytes for Atari; it standardizes them) and
+    returns `logits` `[batch, actions]` and `action` `[batch]`, or a continuous `action` `[batch,
+    size]`. It is checked on observations from real play: `SavannaError`, and no file, unless it
+    acts like the checkpoint.
     """
     if any(importlib.util.find_spec(name) is None for name in ("onnx", "onnxruntime")):
         raise UsageError(
-            "ONNX is not installed here (the images leave it out): bring the run to your own "
+            "ONNX is not installed here (the images omit it). Download the run to your own "
             "machine with `savanna fetch` and export it there."
         )
     info = run.checkpoint(which)
@@ -116,7 +116,7 @@ def _described(
 
 
 def check(model: Path, policy: Policy, observations: NDArray[Any]) -> float:
-    """The largest difference of a logit; `SavannaError` if it is large or an action differs."""
+    """The largest difference between logits; `SavannaError` if too large or an action differs."""
     import onnxruntime
 
     session = onnxruntime.InferenceSession(str(model), providers=["CPUExecutionProvider"])
@@ -126,16 +126,16 @@ def check(model: Path, policy: Policy, observations: NDArray[Any]) -> float:
     if policy.continuous:
         if difference > TOLERANCE:
             raise SavannaError(
-                f"the exported model does not act as the checkpoint: off by {difference:.2g}"
+                f"the exported model does not act like the checkpoint: off by {difference:.2g}"
             )
         return difference
     actions = found[1]
     best = np.sort(expected, axis=1)
-    clear = best[:, -1] - best[:, -2] > 2 * TOLERANCE  # else either action is the checkpoint's
+    clear = best[:, -1] - best[:, -2] > 2 * TOLERANCE  # else both actions count as right
     same = (actions == expected.argmax(axis=1)) | ~clear
     if difference > TOLERANCE or not same.all():
         raise SavannaError(
-            f"the exported model does not act as the checkpoint: logits off by {difference:.2g}, "
+            f"the exported model does not act like the checkpoint: logits off by {difference:.2g}, "
             f"{int((~same).sum())} of {len(same)} actions differ"
         )
     return difference

@@ -1,4 +1,4 @@
-"""A policy out of a checkpoint, on the CPU and without Ray running."""
+"""A policy from a checkpoint, on the CPU and without Ray running."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from savanna.old_names import old_names
 
 MODULES = "learner_group/learner/rl_module"
 MODULE = f"{MODULES}/default_policy"
-"""Where an RLlib checkpoint keeps the networks, and the one of a single agent."""
+"""Where an RLlib checkpoint keeps the networks, and that of a single agent."""
 
 
 @dataclass(frozen=True)
 class Policy:
-    """Acts on batches of observations. Continuous actions are in 0..1, as particle worlds want."""
+    """Acts on batches of observations. Continuous actions are in 0..1, as particle worlds need."""
 
     module: Any  # a TorchRLModule
     noise: float = 0.0
-    """Standard deviation of exploration where actors give actions, as a part of their range."""
+    """Standard deviation of exploration if actors give actions, as a fraction of their range."""
 
     @property
     def continuous(self) -> bool:
@@ -41,7 +41,7 @@ class Policy:
     def act(
         self, observations: NDArray[Any], rng: np.random.Generator | None = None
     ) -> NDArray[Any]:
-        """Observations `[B, ...]` -> the best actions, or with `rng` drawn around them.
+        """Observations `[B, ...]` -> the best actions, or sampled ones with `rng`.
 
         Discrete: whole numbers `[B]`; continuous: floats `[B, size]`.
         """
@@ -68,9 +68,9 @@ class Policy:
 def mean_and_deviation(
     module: Any, output: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor | None]:
-    """Of continuous actions in 0..1, before they are cut off there; `[B, size]` each.
+    """Of continuous actions in 0..1, before clipping; `[B, size]` each.
 
-    Actors of MADDPG give actions, and no deviation. RLlib's networks give means and logarithms of
+    MADDPG's actors give actions without a deviation. RLlib's networks give means and log standard
     deviations of a Gaussian over -1..1, which RLlib stretches to the range of the actions.
     """
     if output.shape[1] == module.action_space.shape[0]:
@@ -80,9 +80,9 @@ def mean_and_deviation(
 
 
 def load_policy(checkpoint: Path, module_id: str = "default_policy") -> Policy:
-    """The policy of a checkpoint folder, or one of several.
+    """The policy in a checkpoint folder, or one of several.
 
-    RLlib stores weights as NumPy arrays, so where they were trained does not matter.
+    RLlib stores weights as NumPy arrays, so it does not matter where they were trained.
 
     Raises:
         UsageError: there is no such folder.

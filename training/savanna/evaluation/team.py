@@ -1,4 +1,4 @@
-"""All agents of an environment out of a checkpoint; where there is one, it is a team of its own."""
+"""All agents of an environment from a checkpoint; a single agent is a team of one."""
 
 from __future__ import annotations
 
@@ -20,27 +20,27 @@ class Team:
     """A policy for each agent, in the environment's order."""
 
     policies: tuple[Policy, ...]
-    names: tuple[str, ...] = ()  # of the network of each
+    names: tuple[str, ...] = ()  # of each agent's network
 
     def act(
         self, observations: Sequence[NDArray[Any]], rng: np.random.Generator | None = None
     ) -> list[NDArray[Any]]:
-        """Per agent `[B, ...]` -> per agent `[B]`, or `[B, action size]` where continuous."""
+        """Per agent `[B, ...]` -> per agent `[B]`, or `[B, action size]` if continuous."""
         return [
             policy.act(seen, rng) for policy, seen in zip(self.policies, observations, strict=True)
         ]
 
 
 def load_team(checkpoint: Path, config: Mapping[str, Any]) -> Team:
-    """The agents of a checkpoint folder; `config` is the run's `config.json`. Raises as
-    `load_policy` does."""
+    """The agents in a checkpoint folder; `config` is the run's `config.json`. Raises the same
+    errors as `load_policy`."""
     rllib = config.get("rllib", {})
     noise = float(rllib.get("exploration_noise", 0.0))
     return _team(config, rllib, lambda name: replace(load_policy(checkpoint, name), noise=noise))
 
 
 def team_of(algorithm: Any) -> Team:
-    """The agents of an algorithm that is being trained, as they are now: copies on the CPU."""
+    """The current agents of an algorithm during training, as copies on the CPU."""
     config = vars(algorithm.config)
     module = algorithm.learner_group._learner.module
     return _team(

@@ -1,4 +1,4 @@
-"""Films made while training goes on, and one that shows with them what was learned."""
+"""Films made during training, and one that combines them to show the progress."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from savanna.runs.directory import RunDirectory
 from savanna.runs.films import film_iteration
 
 SEED = 10_000
-"""All films of a run show the same episode, so that they can be compared."""
+"""All films of a run show the same episode, for comparison."""
 
 PROGRESS = "early-middle-final.mp4"
 
@@ -34,15 +34,15 @@ def film_episode(team: Team, config: Mapping[str, Any], path: Path, label: str) 
 
 
 def early_and_middle(videos: Path, before: int) -> list[Path]:
-    """The first and the middle film made in training before an iteration, as far as there are."""
+    """The first and the middle training film from before an iteration, if they exist."""
     made = sorted(videos.glob("episode-*.mp4"), key=film_iteration)
     films = [film for film in made if film_iteration(film) < before]
     return [films[0], films[len(films) // 2]] if len(films) > 1 else films
 
 
 def film_progress(run: RunDirectory) -> Path | None:
-    """Side by side: the first and the middle film made in training, and what the newest checkpoint
-    plays. None without a film from before that checkpoint."""
+    """Film side by side: the first and the middle training film, and the newest checkpoint. None
+    if there is no film from before that checkpoint."""
     newest = max(run.checkpoints(), key=lambda checkpoint: checkpoint.iteration)
     chosen = early_and_middle(run.videos, newest.iteration)
     if not chosen:

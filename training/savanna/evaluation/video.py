@@ -27,17 +27,17 @@ def record_video(
     seed: int = 10_000,
     max_steps: int | None = None,
 ) -> Path:
-    """Film one episode, played greedily, to `videos/*.mp4` (H.264, plays in browsers).
+    """Film one greedy episode to `videos/*.mp4` (H.264, plays in browsers).
 
-    With `all_checkpoints` up to four checkpoints from first to last play the same seed side by
-    side; those that finish early stand still. A film ends with the episode, after `max_steps`
-    agent steps, or after 90 seconds.
+    With `all_checkpoints`, up to four checkpoints from first to last play the same seed side by
+    side; those that finish early stay still. A film ends with the episode, after `max_steps` agent
+    steps, or after 90 seconds.
     """
-    os.environ.setdefault("SDL_VIDEODRIVER", "dummy")  # pygame needs no screen then
+    os.environ.setdefault("SDL_VIDEODRIVER", "dummy")  # lets pygame run without a screen
     os.environ.setdefault("SDL_AUDIODRIVER", "dummy")
     chosen = _spread(run.checkpoints()) if all_checkpoints else [run.checkpoint(which)]
     if not chosen:
-        run.checkpoint(which)  # says that there is none
+        run.checkpoint(which)  # raises: there is none
     config = run.config
     environment = environment_of(config)
     fps = environment.frames_per_second()
@@ -52,7 +52,7 @@ def record_video(
 
 
 def _spread(checkpoints: list[CheckpointInfo]) -> list[CheckpointInfo]:
-    """At most `PANES` of them, first and last among them, evenly in between."""
+    """At most `PANES` of them, evenly spaced, including the first and the last."""
     if len(checkpoints) <= PANES:
         return checkpoints
     picks = np.linspace(0, len(checkpoints) - 1, PANES).round().astype(int)
