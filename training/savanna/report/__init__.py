@@ -1,4 +1,4 @@
-"""The report of a run: `write_report(run)` makes `report.html` from the run directory alone."""
+"""The report of a run: `write_report(run)` writes `report.html` from the run directory alone."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["write_group_page", "write_report"]
 def write_report(run: RunDirectory) -> Path:
     """Write `report.html` into `run`, finished or not, and return its path.
 
-    Raises `SavannaError` where a file of the run is unreadable or the page cannot be written.
+    Raises `SavannaError` if a file of the run is unreadable or the page cannot be written.
     """
     from savanna.report import page
 
@@ -23,7 +23,7 @@ def write_report(run: RunDirectory) -> Path:
 def write_group_page(group: Group) -> Path:
     """Write `group-NAME.html` beside the runs of `group`, and return its path.
 
-    Raises `SavannaError` where a file of a run is unreadable or the page cannot be written.
+    Raises `SavannaError` if a file of a run is unreadable or the page cannot be written.
     """
     from savanna.report import group_page
 

@@ -1,4 +1,4 @@
-"""What a chart shows, before it is drawn."""
+"""The data of a chart, before it is drawn."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Mark:
 
 @dataclass(frozen=True)
 class Chart:
-    """What is drawn. All series share the x values."""
+    """Everything in the chart. All series share the x values."""
 
     name: str  # for screen readers
     x_label: str

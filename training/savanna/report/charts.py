@@ -1,7 +1,7 @@
 """Line charts as inline SVG. Pure functions: the same numbers give the same text.
 
-Colours come from the page's style sheet by class (`a`, `b`, `target`, ...), so one chart serves
-the light and the dark page. Tooltips are `<title>`s on strips, so no script is needed.
+Colours come from the page's style sheet by class (`a`, `b`, `target`, ...), so one chart works on
+the light and the dark page. Tooltips are `<title>`s on strips, so they need no script.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from savanna.report.chart_data import Chart, Mark, Series
 from savanna.report.scales import finite, labels, number, padded, ticks
 
 POINTS = 240
-"""Most points a line is drawn with; longer ones are averaged in equal parts."""
+"""Maximum points per line; longer ones are averaged in equal parts."""
 
 _LEFT, _RIGHT, _TOP, _BOTTOM = 44.0, 12.0, 10.0, 38.0
-_CHARACTER = 7.2  # width of a character of a tick, with some room for larger ones on a phone
+_CHARACTER = 7.2  # width of a tick character, with room for larger ones on a phone
 
 
 def render(chart: Chart) -> str:
@@ -38,7 +38,7 @@ def render(chart: Chart) -> str:
 
 
 class _Place:
-    """From data to coordinates."""
+    """Maps data to coordinates."""
 
     def __init__(
         self, chart: Chart, x_range: tuple[float, float], y_range: tuple[float, float]
@@ -126,7 +126,7 @@ def _references(chart: Chart, place: _Place) -> list[str]:
         y = place.y(reference.value)
         text_x = place.left + 6 if reference.side == "start" else place.right - 2
         beside = y - 5 if y - 14 > place.top else y + 14
-        # Lines close together: their labels stand below each other, in the lines' order.
+        # Lines close together: their labels are below each other, in the lines' order.
         text_y = lowest[reference.side] = max(beside, lowest[reference.side] + 14)
         found.append(
             f'<g class="reference {escape(reference.style)}">'
@@ -146,14 +146,14 @@ def _line(line: Series, x: Sequence[float], place: _Place) -> list[str]:
             found.append(f'<path class="band {line.style}" d="M{"L".join([*upper, *lower])}Z"/>')
     for run in _runs(x, line.values):
         points = [f"{place.x(x[i]):.1f} {place.y(line.values[i]):.1f}" for i in run]
-        # A line of no length, with round ends, is a dot.
+        # A line without length, with round ends, is a dot.
         points = points * 2 if len(points) == 1 else points
         found.append(f'<path class="line {line.style}" d="M{"L".join(points)}"/>')
     return found
 
 
 def _runs(*columns: Sequence[float]) -> list[list[int]]:
-    """Indices in which all columns are finite, in unbroken runs."""
+    """Unbroken runs of indices at which all columns are finite."""
     runs: list[list[int]] = []
     previous = -2
     for index, row in enumerate(zip(*columns, strict=True)):
@@ -166,7 +166,7 @@ def _runs(*columns: Sequence[float]) -> list[list[int]]:
 
 
 def _strips(chart: Chart, x: Sequence[float], series: Sequence[Series], place: _Place) -> list[str]:
-    """Invisible strips over the chart; each says the values at its place."""
+    """Invisible strips over the chart; each has a tooltip with the values at its place."""
     every = max(1, math.ceil(len(x) / chart.strips))
     shown = [i for i in range(len(x)) if math.isfinite(x[i]) and (len(x) - 1 - i) % every == 0]
     found = []

@@ -1,4 +1,4 @@
-"""What the report says in words and tables, read from the run directory only."""
+"""The report's text and tables, read only from the run directory."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Tile:
 
 @dataclass(frozen=True)
 class CheckpointRow:
-    """One line of the table of checkpoints; a dash where something is unknown."""
+    """One row of the table of checkpoints; unknown values are a dash."""
 
     number: int
     iteration: str
@@ -45,7 +45,7 @@ class CheckpointRow:
 
 
 def references(run: RunDirectory) -> dict[str, float]:
-    """Mean returns of random and scripted play, where they are known of the run's environment."""
+    """Mean returns of random and scripted play, if known for the run's environment."""
     measured: dict[str, float] = run.read_json(REFERENCES, {})
     if measured:
         return measured
@@ -67,7 +67,7 @@ def best_checkpoint(run: RunDirectory) -> int | None:
 
 
 def tiles(run: RunDirectory, rows: Rows, evaluations: Sequence[Mapping[str, Any]]) -> list[Tile]:
-    """The numbers of the headline, in the order people ask for them."""
+    """The numbers of the headline, in the order in which people look for them."""
     returns = [(r["episode_return_mean"], r) for r in rows if _known(r, "episode_return_mean")]
     found = []
     if returns:
@@ -105,13 +105,13 @@ def tiles(run: RunDirectory, rows: Rows, evaluations: Sequence[Mapping[str, Any]
         )
         rate = last["agent_steps"] / last["seconds"] if last["seconds"] > 0 else math.nan
         found.append(
-            Tile("Training time", clock(last["seconds"]), f"{compact(rate)} agent steps a second")
+            Tile("Training time", clock(last["seconds"]), f"{compact(rate)} agent steps per second")
         )
     return found
 
 
 def sentence(run: RunDirectory, rows: Rows, known_play: Mapping[str, float]) -> str:
-    """The result in words."""
+    """The result as text."""
     config = run.config
     returns = [r for r in rows if _known(r, "episode_return_mean")]
     if not rows:
@@ -143,7 +143,7 @@ def sentence(run: RunDirectory, rows: Rows, known_play: Mapping[str, float]) -> 
 
 
 def node_shares(run: RunDirectory) -> dict[str, str]:
-    """Where the samples came from, where that was more than one machine."""
+    """Where the samples came from, if from several machines."""
     shares = run.node_shares()
     if len(shares) < 2:
         return {}
@@ -153,7 +153,7 @@ def node_shares(run: RunDirectory) -> dict[str, str]:
 def checkpoint_rows(
     run: RunDirectory, evaluations: Sequence[Mapping[str, Any]]
 ) -> list[CheckpointRow]:
-    """Every checkpoint that is kept or was evaluated, oldest first."""
+    """Every checkpoint that was kept or evaluated, oldest first."""
     best = best_checkpoint(run)
     kept = {c.number: c for c in run.checkpoints()}
     found = []
@@ -181,7 +181,7 @@ def _evaluated(entry: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def commands(run: RunDirectory) -> list[tuple[str, str]]:
-    """(what for, command) to type next."""
+    """The next commands, as (purpose, command)."""
     config, metadata = run.config, run.metadata
     root = run.path.parent.parent.name
     name = [f"{run.experiment}/{run.id}", *([] if root == "runs" else ["--runs-root", root])]
@@ -193,14 +193,14 @@ def commands(run: RunDirectory) -> list[tuple[str, str]]:
     found.append(("Reproduce this run", shlex.join(_reproduce(config))))
     if typed:
         typed[0] = typed[0].rsplit("/", 1)[-1]
-        found.append(("As it was typed", shlex.join(typed)))
+        found.append(("The original command", shlex.join(typed)))
     found += [
         (what, shlex.join(["savanna", *rest]))
         for what, rest in (
             ("Resume it", ["train", run.experiment, "--resume", *name]),
             ("Evaluate its best checkpoint", ["evaluate", *name]),
             ("Make a film", ["video", *name]),
-            ("Export the policy as ONNX", ["export", *name]),
+            ("Export the policy to ONNX", ["export", *name]),
         )
     ]
     return found
@@ -223,7 +223,7 @@ def pairs(content: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def machine(metadata: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Versions and commit are elsewhere; this is the hardware in words."""
+    """The hardware as text; versions and commit are elsewhere."""
     hardware = dict(metadata.get("hardware") or {})
     gpus = hardware.pop("gpus", None)
     memory = hardware.pop("memory_gib", None)
@@ -236,7 +236,7 @@ def machine(metadata: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def moment(text: Any) -> str:
-    """An ISO time as `2026-03-01 08:00 UTC`; other text as it is."""
+    """An ISO time as `2026-03-01 08:00 UTC`; other text unchanged."""
     try:
         return datetime.fromisoformat(str(text)).strftime("%Y-%m-%d %H:%M UTC")
     except ValueError:

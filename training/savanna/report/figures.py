@@ -1,4 +1,4 @@
-"""Which charts the report shows, from the rows of `metrics.csv`."""
+"""The report's charts, from the rows of `metrics.csv`."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ Rows = Sequence[Mapping[str, float]]
 _SMALL: tuple[tuple[str, str, tuple[tuple[str, str], ...], str], ...] = (
     (
         "Throughput",
-        "agent steps a second",
+        "agent steps per second",
         (("sampled", "sampled_per_second"), ("trained", "trained_per_second")),
         "machine",
     ),
     (
         "Returns of the teams",
-        "mean of 100 episodes, as all of these",
+        "mean of 100 episodes, as in all charts here",
         (("good agents", "good_return"), ("adversaries", "adversary_return")),
         "behaviour",
     ),
     ("Landmarks covered", "at the end", (("covered", "landmarks_covered"),), "behaviour"),
-    ("Collisions", "an episode", (("collisions", "collisions"),), "behaviour"),
+    ("Collisions", "per episode", (("collisions", "collisions"),), "behaviour"),
     ("Distance to landmarks", "", (("distance", "landmark_distance"),), "behaviour"),
     ("Distance to the goal", "", (("distance", "goal_distance"),), "behaviour"),
     (
@@ -37,8 +37,8 @@ _SMALL: tuple[tuple[str, str, tuple[tuple[str, str], ...], str], ...] = (
         (("good agents", "agent_distance"), ("adversaries", "adversary_distance")),
         "behaviour",
     ),
-    ("Catches", "an episode", (("catches", "catches"),), "behaviour"),
-    ("Food", "an episode", (("food", "food"),), "behaviour"),
+    ("Catches", "per episode", (("catches", "catches"),), "behaviour"),
+    ("Food", "per episode", (("food", "food"),), "behaviour"),
     ("Messages read", "share", (("Bob", "bob_right"), ("Eve", "eve_right")), "behaviour"),
     ("CPU and memory", "%", (("CPU", "cpu_percent"), ("memory", "memory_percent")), "machine"),
     ("Episode length", "agent steps", (("length", "episode_length_mean"),), "machine"),
@@ -61,7 +61,7 @@ _SMALL: tuple[tuple[str, str, tuple[tuple[str, str], ...], str], ...] = (
 
 @dataclass(frozen=True)
 class Figure:
-    """A chart with its heading and the newest value of each of its lines."""
+    """A chart with its heading and the newest value of each line."""
 
     title: str
     unit: str
@@ -77,11 +77,11 @@ def return_figures(
     evaluations: Sequence[Mapping[str, Any]] = (),
     places: Mapping[int, tuple[float, float]] | None = None,
 ) -> list[Figure]:
-    """Return over agent steps and over training time; none where no episode has finished.
+    """Return over agent steps and over training time; none if no episode has finished.
 
-    `places`: checkpoint number -> (agent steps, seconds), where its evaluation is drawn.
+    `places`: checkpoint number -> (agent steps, seconds), at which its evaluation is drawn.
     """
-    # Returns rise: the target is far from the curve at the start, random play at the end.
+    # Returns rise: the start has room for the target's label, the end for random play's.
     drawn = [] if target is None else [Reference("target", "target", target)]
     for name, value in references.items():
         drawn.append(Reference(name, "random", value, side="end"))

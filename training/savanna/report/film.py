@@ -1,4 +1,4 @@
-"""The newest film of a run, embedded where it is small enough."""
+"""The newest film of a run, embedded if it is small enough."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Film:
 
 
 def newest_film(run: RunDirectory) -> Film | None:
-    """The newest `videos/*.mp4`; its poster is the image of the same name beside it."""
+    """The newest `videos/*.mp4`; its poster is the image with the same name beside it."""
     films = [f for f in run.videos.glob("*.mp4") if f.is_file()]
     if not films:
         return None

@@ -1,4 +1,4 @@
-"""The charts of a group of runs: each run, and the mean of those that differ in seed."""
+"""The charts of a group: each run, and the mean of runs that differ only in the seed."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from savanna.report.scales import finite, number, time_unit
 from savanna.runs.group import SEED, Group, Setting
 
 STYLES = ("a", "b", "c", "d", "e", "f", "rest")
-"""Classes of the style sheet: a colour for each of the best settings, and one for the others."""
+"""Classes of the style sheet: one colour per best setting, and one for all others."""
 
 _PLACES = 200  # of every curve
 
@@ -34,7 +34,7 @@ class _Axis:
 
 
 def group_figures(group: Group) -> list[Figure]:
-    """Return over agent steps and over training time; none where no episode has finished."""
+    """Return over agent steps and over training time; none if no episode has finished."""
     rows = {member.name: member.run.metrics() for member in group.members}
     longest = max((row["seconds"] for found in rows.values() for row in found), default=0.0)
     scale, unit = time_unit(longest)
@@ -60,7 +60,7 @@ def group_figures(group: Group) -> list[Figure]:
     for axis in axes:
         x = _common(rows.values(), axis)
         series: list[Series] = []
-        for rank, setting in reversed([*enumerate(group.settings)]):  # the best on top
+        for rank, setting in reversed([*enumerate(group.settings)]):  # best on top
             style = STYLES[min(rank, len(STYLES) - 1)]
             series += _lines(setting, style, x, rows, axis)
         chart = Chart(axis.name, axis.label, x, series, references=references, x_text=axis.text)
@@ -70,13 +70,13 @@ def group_figures(group: Group) -> list[Figure]:
 
 
 def _common(tables: Any, axis: _Axis) -> list[float]:
-    """Places on the axis that all curves are drawn at."""
+    """The x values at which all curves are drawn."""
     import numpy as np
 
     ends = finite(row[axis.column] / axis.scale for rows in tables for row in rows)
     if not ends:
         return []
-    # The first and last place of each run too: one of a single iteration has no other.
+    # Include each run's first and last x: a run with a single iteration has no other.
     edges = {rows[i][axis.column] / axis.scale for rows in tables for i in (0, -1) if rows}
     return sorted({*np.linspace(0.0, max(ends), _PLACES).tolist(), *edges})
 
@@ -84,7 +84,7 @@ def _common(tables: Any, axis: _Axis) -> list[float]:
 def _lines(
     setting: Setting, style: str, x: Sequence[float], rows: Mapping[str, Rows], axis: _Axis
 ) -> list[Series]:
-    """A setting's runs, and above them their mean where there are several."""
+    """A setting's runs, and their mean on top if there are several."""
     several, what = len(setting.members) > 1, settings_text(setting)
     curves = {member: _at(x, rows[member.name], axis) for member in setting.members}
     found = []
@@ -99,7 +99,7 @@ def _lines(
 
 
 def _at(x: Sequence[float], rows: Rows, axis: _Axis) -> list[float]:
-    """The run's curve at `x`, straight between two iterations; nan outside of what it has."""
+    """The run's curve at `x`, linear between iterations; nan outside its range."""
     import numpy as np
 
     known = [row for row in rows if math.isfinite(row.get("episode_return_mean", math.nan))]
@@ -111,7 +111,7 @@ def _at(x: Sequence[float], rows: Rows, axis: _Axis) -> list[float]:
 
 
 def _mean(name: str, style: str, curves: Sequence[Sequence[float]]) -> Series:
-    """The mean where every run has a value: with fewer, it would jump where one ends."""
+    """The mean where every run has a value: otherwise it would jump where one ends."""
     columns = [*zip(*curves, strict=True)]
     means = [math.fsum(column) / len(column) for column in columns]
     halves = [half_width(column) if finite(column) == [*column] else math.nan for column in columns]

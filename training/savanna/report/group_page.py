@@ -1,4 +1,4 @@
-"""The page of a group: every curve in one chart, the means with their intervals, and the table."""
+"""The page of a group: all curves in one chart, means with intervals, and the table."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from savanna.runs.summary import Summary
 def write_group_page(group: Group) -> Path:
     """Write `group-NAME.html` beside the group's runs, and return its path.
 
-    Raises `SavannaError` where a file of a run is unreadable or the page cannot be written.
+    Raises `SavannaError` if a file of a run is unreadable or the page cannot be written.
     """
     return write_page(group.page, render_group_page(group))
 
@@ -63,13 +63,13 @@ def render_group_page(group: Group) -> str:
 
 
 def _page_of(member: Summary) -> str:
-    """Where the run's own page is, from the group's; empty where there is none."""
+    """The run's own page, relative to the group's; empty if there is none."""
     page = member.run.path / "report.html"
     return f"{member.run.id}/{page.name}" if page.is_file() else ""
 
 
 def sentence(group: Group) -> str:
-    """The result in words."""
+    """The result as text."""
     best = group.settings[0]
     if group.searched:
         best_of = f"{settings_text(best)} has the highest final return"

@@ -15,14 +15,14 @@ from savanna.runs.directory import STATES, RunDirectory
 def write_report(run: RunDirectory) -> Path:
     """Write the report of `run`, finished or not, and return its path.
 
-    It reads the run directory only. Raises `SavannaError` where a file in it is unreadable or the
-    page cannot be written.
+    Reads only the run directory. Raises `SavannaError` if a file in it is unreadable or the page
+    cannot be written.
     """
     return write_page(run.path / "report.html", render_page(run))
 
 
 def write_page(target: Path, page: str) -> Path:
-    """Replace `target` by `page` in one step; `SavannaError` where it cannot be written."""
+    """Replace `target` with `page` in one step; `SavannaError` if it cannot be written."""
     temporary = target.with_name(f".{target.name}.tmp")
     try:
         temporary.write_text(page, encoding="utf-8")
@@ -38,7 +38,7 @@ def render_page(run: RunDirectory) -> str:
 
 
 def render(template: str, content: dict[str, Any]) -> str:
-    """A template of this package with `content` as HTML."""
+    """The HTML of a template of this package, filled with `content`."""
     import jinja2
 
     environment = jinja2.Environment(

@@ -1,4 +1,4 @@
-"""Axes: nice tick values and how they are written. Pure functions."""
+"""Axes: round tick values and their labels. Pure functions."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def finite(values: Iterable[float]) -> list[float]:
 
 
 def ticks(low: float, high: float, about: int = 5) -> list[float]:
-    """Round values (1, 2, 2.5 or 5 times a power of ten) from `low` to `high`, both inside."""
+    """Round values (1, 2, 2.5 or 5 times a power of ten) from `low` to `high`, inclusive."""
     raw = (high - low) / about
     if not math.isfinite(raw) or raw <= 0:
         return [low]
@@ -27,7 +27,7 @@ def ticks(low: float, high: float, about: int = 5) -> list[float]:
 
 
 def padded(values: Sequence[float], share: float = 0.06) -> tuple[float, float]:
-    """The range of `values` with some air; a constant is put in the middle."""
+    """The range of `values` with some margin; a constant is in the middle."""
     low, high = min(values), max(values)
     if high == low:
         air = abs(low) or 1.0
@@ -49,14 +49,14 @@ def labels(values: Sequence[float]) -> list[str]:
 
 
 def time_unit(seconds: float) -> tuple[float, str]:
-    """(seconds in one unit, its name) that suits a span of so many seconds."""
+    """The unit for a span of `seconds`, as (seconds in one unit, its name)."""
     return next(((s, name) for s, name in _TIMES if seconds >= 2 * s), _TIMES[-1])
 
 
 def number(value: float, digits: int = 3, *, even: bool = False) -> str:
-    """A value as people read it: about `digits` significant digits, never 1e-05 for 0.00001.
+    """A value as readable text: about `digits` significant digits, never 1e-05 for 0.00001.
 
-    `even` keeps the zeros at the end (19.0 beside 18.3).
+    `even` keeps trailing zeros (19.0 beside 18.3).
     """
     if not math.isfinite(value):
         return "\N{EN DASH}"
@@ -70,7 +70,7 @@ def number(value: float, digits: int = 3, *, even: bool = False) -> str:
 
 
 def signed(text: str) -> str:
-    """With a typographic minus, and none before a zero."""
+    """`text` with a typographic minus, and none before zero."""
     if text.startswith("-") and not text.strip("-0."):
         text = text[1:]
     return text.replace("-", MINUS)
