@@ -212,7 +212,7 @@ BROKEN = {
     "flags as numbers": (
         "flags",
         "wrong",
-        "terminated is 0 of type int",
+        "terminated is 0, of type int",
         """
         def step(self, action):
             look, reward, over, *rest = super().step(action)
@@ -457,7 +457,7 @@ def test_known_environments(env, command, capsys):
         (["check-env"], "required: ENV"),
         (["check-env", "nowhere_at_all:Env"], "no module 'nowhere_at_all'"),
         (["check-env", "CartPoll-v1"], "unknown environment 'CartPoll-v1'"),
-        (["check-env", "simple_tag"], "is a particle world: check-env checks environments"),
+        (["check-env", "simple_tag"], "is a particle world; check-env needs a single-agent"),
         (["check-env", "PnogNoFrameskip-v4"], "Did you mean 'PongNoFrameskip-v4'"),
         (["check-env", "CartPole-v1", "--set", "lr=3"], "only env_config.KEY=VALUE"),
         (["check-env", "CartPole-v1", "--set", "env_config.mas=3"], "no such keyword"),

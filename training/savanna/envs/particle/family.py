@@ -111,7 +111,7 @@ class Particle(Environment):
         }
 
     def make(self, render_mode: str | None = None) -> gym.Env[Any, Any]:
-        raise UsageError(f"{self.name} is {self.what}; check-env needs one with one agent.")
+        raise UsageError(f"{self.name} is {self.what}; check-env needs a single-agent environment.")
 
     def play(
         self, players: Iterable[Act], episodes: int, seed: int, explore: bool
