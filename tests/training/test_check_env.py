@@ -64,7 +64,7 @@ BROKEN = {
     "actions from 1": (
         "spaces",
         "wrong",
-        "begin at 1",
+        "start at 1",
         """
         def __init__(self, render_mode=None):
             super().__init__(render_mode)

@@ -18,7 +18,7 @@ def test_durations(text, seconds):
 
 @pytest.mark.parametrize("text", ["soon", "10 parsecs", "", "-3"])
 def test_bad_durations(text):
-    with pytest.raises(UsageError, match="no duration"):
+    with pytest.raises(UsageError, match="is not a duration"):
         duration(text)
 
 
@@ -48,7 +48,7 @@ def test_values():
         (["train", "pong", "--stop", "retrun=1"], "--stop retrun: unknown rule"),
         (["train", "pong", "--stop", "return=high"], "not a number"),
         (["train", "pong", "--keep", "0"], "--keep 0: must be at least 1"),
-        (["train", "pong", "--max-duration", "soon"], "no duration"),
+        (["train", "pong", "--max-duration", "soon"], "is not a duration"),
         (["train", "pong", "--env", "PnogNoFrameskip-v4"], "Did you mean 'PongNoFrameskip-v4'"),
         (["train", "cartpole", "--env", "CartPoll-v1"], "unknown environment 'CartPoll-v1'"),
         (["train", "cartpole", "--env", "PongNoFrameskip-v4"], "savanna train atari"),

@@ -111,7 +111,7 @@ def test_the_whole_run_comes_and_small_files_need_no_request(head, tmp_path):
     assert path == tmp_path / "runs" / RUN
     assert_same(head, path)
     assert head.asked == [("model.bin", -1), ("metrics.csv", -1)]
-    assert bring(head, tmp_path / "runs") == path, "it is here already"
+    assert bring(head, tmp_path / "runs") == path, "it is already up to date"
     assert len(head.asked) == 2
 
 

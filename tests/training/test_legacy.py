@@ -151,7 +151,7 @@ def test_todays_options_pass_untouched(today):
     ("old", "says"),
     [
         (["--run", "APEX", *PONG], "algorithm 'APEX' is not here"),
-        (["--config", '{"num_wrokers": 1, "lr": 1}'], "no counterpart"),
+        (["--config", '{"num_wrokers": 1, "lr": 1}'], "no longer exists"),
         (["--config", "{bad"], "not a JSON object"),
         (["--config", '{"model": {"dim": 64}}'], "dim 64 is not supported"),
         (["--stop", '{"episode_reward_maen": 1}'], "Did you mean 'episode_reward_mean'"),

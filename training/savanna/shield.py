@@ -1,8 +1,8 @@
-"""Signals that stop a command are for the command alone.
+"""Signals that stop a command must reach only the command.
 
 A terminal, `docker stop`, systemd and batch queues send them to every process of a group. If Ray's
-processes ended at once, no checkpoint could be written. So they start with these signals blocked,
-and the command ends them when it is done. Python's own library only: Ray's workers import this.
+processes ended immediately, no checkpoint could be written. So they start with these signals
+blocked, and the command ends them when it is done. Standard library only: Ray's workers import it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 @contextlib.contextmanager
 def shielded() -> Iterator[None]:
-    """Processes and threads that this thread starts in the block have `SIGNALS` blocked."""
+    """Processes and threads that this thread starts within the block have `SIGNALS` blocked."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     try:
         yield
@@ -30,8 +30,8 @@ def shielded() -> Iterator[None]:
 def ignore_instead() -> None:
     """Ignore `SIGNALS` if they are blocked here, so that programs started from here get them.
 
-    A block is inherited by every program, and an environment that ends its own helper with
-    SIGTERM would wait for ever. What is ignored by a Python function is not inherited.
+    Every program inherits a block, and an environment that ends its own helper with SIGTERM would
+    wait forever. Signals that a Python function ignores are not inherited.
     """
     if threading.current_thread() is not threading.main_thread():
         return
@@ -40,8 +40,8 @@ def ignore_instead() -> None:
         return
     for number in blocked:
         signal.signal(number, _ignore)
-    # A fork, for example of `multiprocessing`, is ended by signals as any process is. Blocked in
-    # between: one that comes at once would be ignored.
+    # Signals end a fork, for example of `multiprocessing`, like any process. They are blocked in
+    # between: one that arrives immediately would be ignored.
     os.register_at_fork(
         before=lambda: _set(signal.SIG_BLOCK),
         after_in_parent=lambda: _set(signal.SIG_UNBLOCK),
@@ -51,7 +51,7 @@ def ignore_instead() -> None:
 
 
 def _ignore(number: int, frame: FrameType | None) -> None:
-    """Nothing."""
+    """Do nothing."""
 
 
 def _set(how: int) -> None:

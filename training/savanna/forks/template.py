@@ -128,7 +128,7 @@ def _serve(listener: socket.socket, watched: int) -> NoReturn:
     """Fork on every request, until the process at the other end of `watched` is gone."""
     try:
         os.setsid()  # Ctrl-C must reach only the process that started us
-        for number in SIGNALS:  # blocked, until a worker knows better
+        for number in SIGNALS:  # blocked until a worker sets its own handlers
             signal.signal(number, signal.SIG_DFL)
         signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # no zombies: exit codes are not needed
         null = os.open(os.devnull, os.O_RDWR)
