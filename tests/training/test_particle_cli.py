@@ -206,7 +206,7 @@ def test_what_cannot_be_honoured_is_refused_with_a_reason(words, message):
         ("--stop return=nan", ["--stop return=nan", "finite"]),
         ("--stop seconds=inf", ["--stop seconds=inf", "finite"]),
         ("--num-env-runners -1", ["--num-env-runners -1", "at least 0"]),
-        ("--scenario simple --final-reward -40", ["-40", "is not known", "--stop return="]),
+        ("--scenario simple --final-reward -40", ["-40", "cannot convert", "--stop return="]),
     ],
 )
 def test_bad_worlds_are_one_line(words, parts, tmp_path):
