@@ -150,7 +150,7 @@ def test_todays_options_pass_untouched(today):
 @pytest.mark.parametrize(
     ("old", "says"),
     [
-        (["--run", "APEX", *PONG], "algorithm 'APEX' is not here"),
+        (["--run", "APEX", *PONG], "no algorithm 'APEX'"),
         (["--config", '{"num_wrokers": 1, "lr": 1}'], "no longer exists"),
         (["--config", "{bad"], "not a JSON object"),
         (["--config", '{"model": {"dim": 64}}'], "dim 64 is not supported"),
