@@ -73,7 +73,7 @@ def unpack_env_runner(env_runner: Any, packed: Mapping[int, Mapping[str, Any]]) 
     """Continue where the env runner of this index was, if it was packed."""
     content = packed.get(env_runner.worker_index or 0, {})
     # The resumed run may have other environment settings, or more or fewer environments.
-    if PIECES in content and content[WORLD] == _world(env_runner):
+    if PIECES in content and content.get(WORLD) == _world(env_runner):
         env_runner.pieces = cloudpickle.loads(content[PIECES])
     if UNDER_WAY in content and content[WORLD] == _world(env_runner):
         episodes, state = cloudpickle.loads(content[UNDER_WAY])

@@ -8,9 +8,8 @@ from typing import Any
 
 from ray import cloudpickle
 from ray.rllib.algorithms import ppo
-from ray.rllib.algorithms.ppo.torch.ppo_torch_learner import PPOTorchLearner
 from ray.rllib.callbacks.callbacks import RLlibCallback
-from ray.rllib.core import ALL_MODULES, COMPONENT_OPTIMIZER
+from ray.rllib.core import ALL_MODULES
 from ray.rllib.utils.metrics import (
     ENV_RUNNER_RESULTS,
     ENV_RUNNER_SAMPLING_TIMER,
@@ -22,16 +21,11 @@ from ray.rllib.utils.metrics import (
     TIMERS,
 )
 
-from savanna.algorithms.continuation import (
-    RANDOM,
-    pack_env_runner,
-    random_states,
-    restore_random_states,
-    unpack_env_runner,
-)
+from savanna.algorithms.continuation import pack_env_runner, unpack_env_runner
 from savanna.algorithms.episode import Episode
 from savanna.algorithms.paced import Paced, set_limits
 from savanna.algorithms.ppo_env_runner import OneAgentEnvRunner, sample_piece
+from savanna.algorithms.ppo_learner import PPOLearner
 from savanna.algorithms.sampling import SAMPLE, Failure
 from savanna.algorithms.shared_checks import UNREAD, limit_problems
 from savanna.algorithms.tally import report
@@ -46,7 +40,6 @@ PIECE_SECONDS = 2.0
 WAIT_SECONDS = 1.0
 """How long the driver waits for that before it looks whether the iteration is to end."""
 
-KL_COEFFS = "kl_coeffs"
 ENV_RUNNERS = "env_runners"
 SAMPLED = "sampled"
 
@@ -65,36 +58,6 @@ class ReportEpisodes(RLlibCallback):
         for info in episode.get_infos(-1).values():
             measured |= info.get(MEASURED, {})
         report(metrics_logger, Episode(total, episode.env_t, measured))
-
-
-class PPOLearner(PPOTorchLearner):
-    """Saves with its optimisers what RLlib forgets: the coefficients of the KL penalty, and the
-    random states for shuffling batches."""
-
-    def get_state(
-        self, components: Any = None, *, not_components: Any = None, **kwargs: Any
-    ) -> dict[str, Any]:
-        state: dict[str, Any] = super().get_state(
-            components, not_components=not_components, **kwargs
-        )
-        if self._check_component(COMPONENT_OPTIMIZER, components, not_components):
-            state[KL_COEFFS] = {
-                name: float(value) for name, value in self.curr_kl_coeffs_per_module.items()
-            }
-            state[RANDOM] = random_states()
-        return state
-
-    def set_state(self, state: dict[str, Any]) -> None:
-        super().set_state(state)
-        for name, value in state.get(KL_COEFFS, {}).items():
-            self.curr_kl_coeffs_per_module[name].data.fill_(value)
-        if RANDOM in state:
-            restore_random_states(state[RANDOM])
-
-    def set_schedules(self, agent_steps: int) -> None:
-        """Set entropy coefficients for `agent_steps`; RLlib sets them only after an update."""
-        for module_id in self.module.keys():  # noqa: SIM118 (not a dictionary)
-            self.entropy_coeff_schedulers_per_module[module_id].update(timestep=agent_steps)
 
 
 class PPO(Paced, ppo.PPO):
