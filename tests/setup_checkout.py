@@ -2,8 +2,12 @@
 
 import os
 import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from subprocess import Popen  # noqa: TID251 (the type)
 
 from command import ROOT, run, started
+from waiting import wait_until
 
 COPIED = (
     "Makefile",
@@ -50,8 +54,7 @@ case "$*" in
   "pip install "*-r*)
     mkdir -p .venv/lib/python3.11/site-packages/TORCH+cpu.dist-info
     if [[ -e $FAKE/full ]]; then echo "error: No space left on device (os error 28)" >&2; exit 2; fi
-    touch "$FAKE/installs"
-    while [[ -e $FAKE/slow ]]; do sleep 0.02; done ;;
+    [[ ! -p $FAKE/gate ]] || exec cat "$FAKE/gate" ;;
 esac
 """.replace("TORCH", TORCH.replace("==", "-"))
 
@@ -95,6 +98,24 @@ class Checkout:
             stderr=-1,
             env=self.environment | environment,
         )
+
+    @contextmanager
+    def installing(self) -> Iterator[tuple[Popen, Callable[[], None]]]:
+        """`make setup` while uv installs, and what lets uv go on.
+
+        The pipe has a reader only then, one that ends by Ctrl-C as uv does: bash may miss one.
+        """
+        gate = self.fake / "gate"
+        os.mkfifo(gate)
+
+        def opened():
+            with suppress(OSError):
+                return os.fdopen(os.open(gate, os.O_WRONLY | os.O_NONBLOCK), "w")
+
+        with self.starting() as process:
+            with wait_until(opened, "uv installs", process=process) as writer:
+                gate.unlink()
+                yield process, writer.close
 
     def setup(self, **environment):
         return run(["make", "setup"], cwd=self.folder, env=self.environment | environment)

@@ -7,7 +7,7 @@ import signal
 import pytest
 from command import ROOT, finish, run
 from setup_checkout import TORCH, WHEEL, Checkout
-from waiting import wait_until
+from waiting import PATIENCE
 
 
 @pytest.fixture
@@ -107,15 +107,13 @@ def test_a_full_disk_is_an_error_after_which_setup_makes_a_whole_environment(che
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_an_interrupted_setup_is_repaired_by_the_next(checkout, number):
-    checkout.has("slow")
-    with checkout.starting() as process:
-        wait_until((checkout.fake / "installs").exists, "uv installs", process=process)
+    with checkout.installing() as (process, _):
         os.killpg(process.pid, number)
-        assert process.wait(20) != 0
+        finish(process, PATIENCE)
+        assert process.returncode != 0
     assert not checkout.stamp.exists()
     half = checkout.folder / ".venv/half-a-package"
     half.touch()
-    checkout.lacks("slow")
     done = checkout.setup()
     assert done.returncode == 0, done.stderr
     assert checkout.stamp.exists() and not half.exists()
@@ -131,13 +129,11 @@ def test_an_interrupted_uv_is_installed_again(checkout):
 
 
 def test_the_second_of_two_waits_and_finds_all_done(checkout):
-    checkout.has("slow")
-    with checkout.starting() as first:
-        wait_until((checkout.fake / "installs").exists, "uv installs", process=first)
+    with checkout.installing() as (first, go_on):
         with checkout.starting() as second:
             assert "Another make setup is running here" in second.stdout.readline()
-            checkout.lacks("slow")
-            assert finish(first, 20)[1] == "" and finish(second, 20)[1] == ""
+            go_on()
+            assert finish(first, PATIENCE)[1] == finish(second, PATIENCE)[1] == ""
             assert (first.returncode, second.returncode) == (0, 0)
     assert len(checkout.installs()) == 1
 
