@@ -56,7 +56,7 @@ def test_values():
         (["train", "--storage", "/proc/nowhere"], "cannot write to the storage"),
         (["train", "--storage", "gopher://x/y"], "cannot write to the storage"),
         (["train", "--runs-root", "/proc/nowhere"], "cannot write to --runs-root"),
-        (["train", "--run", "APEX"], "algorithm 'APEX' is not here"),
+        (["train", "--run", "APEX"], "no algorithm 'APEX'"),
         (["evaluate", "nowhere"], "no run 'nowhere'"),
         (["evaluate", "--episodes", "0"], "--episodes 0"),
         (["video", "nowhere"], "no run 'nowhere'"),

@@ -3,7 +3,6 @@
 import json
 import signal
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
@@ -91,7 +90,7 @@ def log(tmp_path, monkeypatch):
     monkeypatch.setenv("SAVANNA_JOB", "x")
     monkeypatch.setattr(phases, "_lasting", {})
     with (tmp_path / "job-driver-x.log").open("w") as stream:
-        monkeypatch.setattr(phases, "sys", SimpleNamespace(stderr=stream))
+        monkeypatch.setattr(phases, "messages", lambda: stream)
         yield stream
         assert Path(stream.name).read_text() == "", "the log is for people"
 
