@@ -1,5 +1,7 @@
 """The kinds of error a user may see without a traceback."""
 
+import os
+
 
 class SavannaError(Exception):
     """Something failed while working; the command exits with code 1."""
@@ -15,3 +17,11 @@ class Interrupted(SavannaError):
     def __init__(self, message: str, signal_number: int) -> None:
         super().__init__(message)
         self.exit_code = 128 + signal_number
+
+
+def explained(error: OSError) -> str:
+    """What the system refused, without Python's signs: `runs/x: No space left on device`."""
+    if error.errno is None:
+        return str(error) or type(error).__name__
+    why = os.strerror(error.errno)
+    return f"{error.filename}: {why}" if error.filename is not None else why

@@ -5,13 +5,13 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import sys
 from dataclasses import asdict
 from typing import Any
 
 from savanna.cli.parser import Parser
 from savanna.cli.values import literal, pairs
 from savanna.errors import UsageError
+from savanna.streams import say, show
 
 EPILOG = """checks: spaces, random play, observations in their space and dtype, finite numbers,
 boolean flags, an end of episodes, seeds that repeat, copies that share nothing, a fresh process,
@@ -60,12 +60,12 @@ def run(options: argparse.Namespace) -> int:
     warnings = sum(finding.verdict == "warning" for finding in findings)
     if options.json:
         content = {"env": options.env, "env_config": env_config, "ok": not wrong}
-        print(json.dumps(content | {"checks": [asdict(f) for f in findings]}, indent=2))
+        show(json.dumps(content | {"checks": [asdict(f) for f in findings]}, indent=2))
     else:
         for finding in findings:
             fix = f". {finding.fix}" if finding.fix else ""
-            print(f"{finding.verdict:<8} {finding.check:<13} {finding.text}{fix}")
-    print(f"{options.env}: {wrong} wrong, {_count(warnings, 'warning')}", file=sys.stderr)
+            show(f"{finding.verdict:<8} {finding.check:<13} {finding.text}{fix}")
+    say(f"{options.env}: {wrong} wrong, {_count(warnings, 'warning')}")
     return 1 if wrong else 0
 
 

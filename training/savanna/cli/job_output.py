@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import json
-import sys
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
+
+from savanna.streams import say, show
 
 if TYPE_CHECKING:
     from savanna.jobs.jobs import Job
 
 EXIT_CODES = {"succeeded": 0, "failed": 1, "stopped": 130}
-
-
-def say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
 
 
 def leave(job: str, cluster: str) -> int:
@@ -33,7 +30,7 @@ def show_end(job: Job, cluster: str, *, as_json: bool) -> None:
 
     `cluster`: the options for those commands.
     """
-    print(json.dumps(as_dict(job), indent=2) if as_json else job.state.name, flush=True)
+    show(json.dumps(as_dict(job), indent=2) if as_json else job.state.name)
     if job.state.cause:
         where = f" (on node {job.state.node})" if job.state.node else ""
         say(f"{job.id} {job.state.name}{where}: {job.state.cause}")
@@ -71,7 +68,7 @@ def show_job(job: Job) -> None:
     }
     for name, value in rows.items():
         if value:
-            print(f"{name:<12} {value}")
+            show(f"{name:<12} {value}")
 
 
 def show_table(jobs: list[Job]) -> None:
@@ -92,7 +89,7 @@ def show_table(jobs: list[Job]) -> None:
         )
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
-        print("  ".join(f"{x:<{w}}" for x, w in zip(row, widths, strict=True)).rstrip())
+        show("  ".join(f"{x:<{w}}" for x, w in zip(row, widths, strict=True)).rstrip())
 
 
 def _time(seconds: float | None) -> str | None:

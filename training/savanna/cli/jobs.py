@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
 from savanna.cli.cluster_options import add_cluster_options, open_jobs, same_cluster
-from savanna.cli.job_output import as_dict, exit_code, leave, say, show_end, show_job, show_table
+from savanna.cli.job_output import as_dict, exit_code, leave, show_end, show_job, show_table
 from savanna.cli.parser import Parser
 from savanna.cli.submit import add_submit_parser
 from savanna.cli.values import duration, path
 from savanna.errors import SavannaError
+from savanna.streams import say, show, show_bytes
 
 
 def add_parsers(commands: Any) -> None:
@@ -60,15 +60,15 @@ def run_status(options: argparse.Namespace) -> int:
     if options.job:
         job = jobs.look(options.job)
         if options.json:
-            print(json.dumps(as_dict(job), indent=2))
+            show(json.dumps(as_dict(job), indent=2))
         else:
             show_job(job)
         return 0
     every = jobs.all()
     if options.json:
-        print(json.dumps([as_dict(job) for job in every], indent=2))
+        show(json.dumps([as_dict(job) for job in every], indent=2))
     elif not every:
-        print(f"no jobs on {jobs.client.cluster.name} yet; `savanna submit` makes one")
+        show(f"no jobs on {jobs.client.cluster.name} yet; `savanna submit` makes one")
     else:
         show_table(every)
     return 0
@@ -81,14 +81,13 @@ def run_logs(options: argparse.Namespace) -> int:
     if not options.follow:
         job = jobs.look(options.job)
         for part in jobs.log(job):
-            sys.stdout.buffer.write(part)
-        sys.stdout.flush()
+            show_bytes(part)
         if job.state.lost:
             raise SavannaError(f"the log is gone: {job.state.cause}")
         return 0
 
     def write(text: str) -> None:
-        print(text, end="", flush=True)
+        show(text, end="")
 
     try:
         job = follow(jobs, options.job, write, say)
@@ -112,7 +111,7 @@ def run_stop(options: argparse.Namespace) -> int:
             say(f"{job.id} was asked to stop")
             return 0
         job = wait(jobs, job.id, say)
-    print(job.state.name)
+    show(job.state.name)
     if job.state.resumable:
         say(f"  go on  savanna submit --resume {job.state.run}{same_cluster(options)}")
     return 0
@@ -140,7 +139,7 @@ def run_fetch(options: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         say("Interrupted. What has arrived is kept: the same command goes on from there.")
         return 130
-    print(path)
+    show(path)
     if (path / "report.html").is_file():
         say(f"  look  {open_command(path)}")
     return 0

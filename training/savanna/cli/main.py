@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import difflib
 import os
 import sys
 import traceback
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
-from savanna import __version__
+from savanna import __version__, streams
 from savanna.cli import check_env, jobs, results, submit, train
 from savanna.cli.parser import Parser
-from savanna.errors import SavannaError, UsageError
+from savanna.errors import SavannaError, UsageError, explained
 
 
 def make_parser() -> Parser:
@@ -49,8 +50,8 @@ def main(argv: list[str] | None = None) -> int:
         parser = make_parser()
         options = _parse(parser, given)
         options.command_line, options.debug = ["savanna", *given], debug
-        code: int = options.run(options)
-        sys.stdout.flush()
+        with _noise_kept_out(shown=debug or "check-env" in given[:1]):
+            code: int = options.run(options)
         return code
     except UsageError as error:
         return _fail(error, 2, debug)
@@ -58,11 +59,26 @@ def main(argv: list[str] | None = None) -> int:
         return _fail(error, getattr(error, "exit_code", 1), debug)
     except KeyboardInterrupt:
         return 130
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    except streams.ReaderGone:
         return 0
+    except OSError as error:
+        return _fail(SavannaError(explained(error)), 1, debug)
     except Exception as error:  # a bug, or something nobody foresaw: still one line
         return _fail(error, 1, debug, hint=" (--debug shows where)")
+    finally:
+        if argv is None:
+            streams.end_of_output()
+
+
+@contextlib.contextmanager
+def _noise_kept_out(*, shown: bool) -> Iterator[None]:
+    """What libraries and environments print goes nowhere; `shown`: to standard error."""
+    noise = os.dup(2) if shown else os.open(os.devnull, os.O_WRONLY)
+    try:
+        with streams.noise_to(noise):
+            yield
+    finally:
+        os.close(noise)
 
 
 def _parse(parser: Parser, argv: list[str]) -> argparse.Namespace:
@@ -81,8 +97,8 @@ def _parse(parser: Parser, argv: list[str]) -> argparse.Namespace:
 
 def _fail(error: BaseException, code: int, debug: bool, hint: str = "") -> int:
     if debug:
-        traceback.print_exception(error, file=sys.stderr)
+        traceback.print_exception(error, file=streams.messages())
     text = str(error) or type(error).__name__
     for line in text.splitlines() or [text]:
-        print(f"savanna: {line}{hint}", file=sys.stderr)
+        streams.say(f"savanna: {line}{hint}")
     return code

@@ -7,15 +7,19 @@ import json
 import math
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from savanna.cli.parser import Parser, add_runs_root
 from savanna.cli.values import path
-from savanna.errors import UsageError
+from savanna.errors import SavannaError, UsageError
 from savanna.recording.group_table import aligned, drawn_text, table
 from savanna.runs.directory import LATEST, RunDirectory
 from savanna.runs.group import Group, find_group
 from savanna.runs.summary import BROKEN, Summary, all_runs, summary
+from savanna.streams import say, show
+
+if TYPE_CHECKING:
+    from savanna.evaluation.evaluations import Evaluation
 
 DEFAULT_SEED = 10_000
 
@@ -83,40 +87,52 @@ def _find(options: argparse.Namespace) -> RunDirectory:
 
 
 def run_evaluate(options: argparse.Namespace) -> int:
-    from savanna.evaluation import evaluate
+    from savanna.evaluation.evaluations import headline, measure, store
 
     if options.episodes < 1:
         raise UsageError(f"--episodes {options.episodes}: must be at least 1.")
-    run = _find(options)
-    found = evaluate(
+    run, found, unkept = _find(options), [], None
+    for result in measure(
         run,
         options.checkpoint,
         episodes=options.episodes,
         seed=options.seed,
         explore=options.explore,
-    )
+    ):
+        say(headline(result))
+        found.append(result)
+        try:
+            store(run, result)
+        except SavannaError as error:
+            unkept = error
     if options.json:
-        print(json.dumps([asdict(e) for e in found], indent=2))
-        return 0
-    print(
+        show(json.dumps([asdict(e) for e in found], indent=2))
+    else:
+        _show_evaluations(found)
+    if unkept is not None:
+        say(f"warning: what is printed here is not kept with the run: {unkept}")
+    return 0
+
+
+def _show_evaluations(found: Sequence[Evaluation]) -> None:
+    show(
         f"{'checkpoint':>10} {'mean':>8} {'95 % CI':>18} "
         f"{'min':>7} {'median':>7} {'max':>7} {'length':>7}"
     )
     for e in found:
-        interval = f"{e.ci95[0]:.2f} to {e.ci95[1]:.2f}"
-        print(
+        interval = "-" if e.ci95 is None else f"{e.ci95[0]:.2f} to {e.ci95[1]:.2f}"
+        show(
             f"{e.checkpoint:>10} {e.mean:>8.2f} {interval:>18} {e.min:>7.1f} "
             f"{e.percentiles['50']:>7.1f} {e.max:>7.1f} {e.length_mean:>7.0f}"
         )
         if e.metrics:
-            print("  " + ", ".join(f"{k} {v:.2f}" for k, v in e.metrics.items()))
-    return 0
+            show("  " + ", ".join(f"{k} {v:.2f}" for k, v in e.metrics.items()))
 
 
 def run_video(options: argparse.Namespace) -> int:
     from savanna.evaluation import record_video
 
-    print(
+    show(
         record_video(
             _find(options),
             options.checkpoint,
@@ -131,16 +147,16 @@ def run_report(options: argparse.Namespace) -> int:
     from savanna.report import write_group_page, write_report
 
     if options.group is not None:
-        print(write_group_page(find_group(options.runs_root, options.group)))
+        show(write_group_page(find_group(options.runs_root, options.group)))
     else:
-        print(write_report(_find(options)))
+        show(write_report(_find(options)))
     return 0
 
 
 def run_export(options: argparse.Namespace) -> int:
     from savanna.evaluation import export
 
-    print(export(_find(options), options.checkpoint, output=options.output))
+    show(export(_find(options), options.checkpoint, output=options.output))
     return 0
 
 
@@ -148,20 +164,20 @@ def run_runs(options: argparse.Namespace) -> int:
     if options.group is not None:
         group = find_group(options.runs_root, options.group)
         if options.json:
-            print(json.dumps(group_json(group), indent=2))
+            show(json.dumps(group_json(group), indent=2))
         else:
-            print("\n".join(table(group)))
+            show("\n".join(table(group)))
             if group.page.is_file():
-                print(f"page: {group.page}")
+                show(f"page: {group.page}")
         return 0
     found = [summary(run) for run in all_runs(options.runs_root)]
     if options.json:
-        print(json.dumps([each.as_json() for each in found], indent=2))
+        show(json.dumps([each.as_json() for each in found], indent=2))
         return 0
     if not found:
-        print(f"no runs in {options.runs_root}/ yet; `savanna train` makes one")
+        show(f"no runs in {options.runs_root}/ yet; `savanna train` makes one")
         return 0
-    print("\n".join(listing(found)))
+    show("\n".join(listing(found)))
     return 0
 
 

@@ -6,13 +6,12 @@ import argparse
 import json
 import os
 import re
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from savanna.cli.cluster_options import add_cluster_options, open_jobs, same_cluster
-from savanna.cli.job_output import exit_code, leave, say, show_end
+from savanna.cli.job_output import exit_code, leave, show_end
 from savanna.cli.parser import Parser
 from savanna.cli.train import add_options, request_from
 from savanna.cli.train import arguments as translated
@@ -21,6 +20,7 @@ from savanna.errors import UsageError
 from savanna.jobs.states import State
 from savanna.session.request import TrainRequest
 from savanna.session.target_return import OLD_RETURN
+from savanna.streams import say, show
 
 EXAMPLES = """examples:
   savanna submit pong --workers 2
@@ -113,18 +113,17 @@ def run(options: argparse.Namespace) -> int:
         with staged(files) as folder:
             job = jobs.submit(name, train, folder, say=say)
         if not options.json:
-            print(job, flush=True)
+            show(job)
         if not options.wait:
             if options.json:
                 known = {"cluster": jobs.client.cluster.name, "address": jobs.address}
-                print(json.dumps({"job": job, **known}))
-            print(
+                show(json.dumps({"job": job, **known}))
+            say(
                 f"submitted to {jobs.client.cluster.name}\n"
                 f"  look         savanna status {job}{cluster}\n"
                 f"  follow       savanna logs -f {job}{cluster}\n"
                 f"  stop         savanna stop {job}{cluster}\n"
-                f"  fetch        savanna fetch {job}{cluster}",
-                file=sys.stderr,
+                f"  fetch        savanna fetch {job}{cluster}"
             )
             return 0
         try:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from dataclasses import replace
 from typing import Any
 
@@ -12,9 +11,11 @@ from savanna.cli.legacy import translate
 from savanna.cli.parser import Parser, add_runs_root
 from savanna.cli.train_output import group_steps, next_steps, show_plan
 from savanna.cli.values import duration, literal, pairs, seeds, stop_rules
+from savanna.errors import UsageError
 from savanna.experiments import EXPERIMENTS
 from savanna.runs.group import find_group
 from savanna.session.request import TrainRequest
+from savanna.streams import say, show
 
 EXAMPLES = """examples:
   savanna train pong
@@ -201,7 +202,7 @@ def arguments(argv: list[str]) -> list[str]:
     translator = particle.translate if particle.concerns(argv) else translate
     translated, lines = translator(argv)
     for line in lines:
-        print(f"translated: {line}", file=sys.stderr)
+        say(f"translated: {line}")
     return translated
 
 
@@ -245,6 +246,8 @@ def run(options: argparse.Namespace) -> int:
     from savanna.jobs.phases import outcome
     from savanna.session import dry_run, train
 
+    if options.json and not options.dry_run:
+        raise UsageError("--json only works with --dry-run.")
     if options.dry_run:
         show_plan(dry_run(_request(options)), as_json=options.json)
         return 0
@@ -257,9 +260,9 @@ def run(options: argparse.Namespace) -> int:
     else:
         steps, runs = next_steps(finished, options.runs_root), [finished]
     for line in steps:
-        print(line, file=sys.stderr)
+        say(line)
     for run in runs:
-        print(run.path)
+        show(run.path)
     return 0
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from savanna.next_command import next_command
 from savanna.runs.directory import RunDirectory
 from savanna.runs.group import Group
+from savanna.streams import show
 
 
 def next_steps(run: RunDirectory, root: Path) -> list[str]:
@@ -38,33 +39,33 @@ def group_steps(group: Group, root: Path) -> list[str]:
 def show_plan(content: dict[str, Any], *, as_json: bool) -> None:
     """Print what `--dry-run` found."""
     if as_json:
-        print(json.dumps(content, indent=2))
+        show(json.dumps(content, indent=2))
         return
     resources = content["resources"]
-    print(f"experiment   {content['experiment']} ({content['algorithm']}, {content['env']})")
-    print(f"seed         {content['seed']}")
+    show(f"experiment   {content['experiment']} ({content['algorithm']}, {content['env']})")
+    show(f"seed         {content['seed']}")
     runs = content["runs"]
     if runs["drawn"]:
         drawn = ", ".join(f"{key}={space}" for key, space in runs["drawn"].items())
-        print(f"runs         {runs['count']}: {drawn}")
-    print("stop         " + (_listed(content["stop"]) or "none: it goes on until it is stopped"))
+        show(f"runs         {runs['count']}: {drawn}")
+    show("stop         " + (_listed(content["stop"]) or "none: it goes on until it is stopped"))
     target = content["target"]
     if target and target["old_return"] is not None:
         old = f"{target['old_return']:g} on the retired service's scale"
-        print(f"target       return {target['return']:g} ({old})")
+        show(f"target       return {target['return']:g} ({old})")
     if "actions" in content:
-        print(f"actions      {content['actions']}")
+        show(f"actions      {content['actions']}")
         every = content["film_every"]
-        print("films        " + (f"every {every} episodes of a world" if every else "none"))
+        show("films        " + (f"every {every} episodes of a world" if every else "none"))
     for note in content["notes"]:
-        print(f"note         {note}")
-    print(
+        show(f"note         {note}")
+    show(
         f"resources    {resources['env_runners']} env runners and one learner on "
         f"{resources['learner_device']}, of {resources['cpus']} CPUs, {resources['gpus']} GPUs"
     )
     settings = {**content["preset"], **content["overrides"]}
     for key in sorted(settings):
-        print(f"  {key} = {settings[key]}" + ("   (--set)" if key in content["overrides"] else ""))
+        show(f"  {key} = {settings[key]}" + ("   (--set)" if key in content["overrides"] else ""))
 
 
 def _listed(stop: dict[str, float]) -> str:

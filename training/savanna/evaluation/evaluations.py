@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
-from typing import Any
 
 import numpy as np
 
@@ -29,7 +28,7 @@ class Evaluation:
     episodes: int
     seed: int
     mean: float
-    ci95: tuple[float, float]  # of the mean, Student's t
+    ci95: tuple[float, float] | None  # of the mean, Student's t; one episode has none
     std: float
     min: float
     max: float
@@ -51,10 +50,29 @@ def evaluate(
 ) -> list[Evaluation]:
     """Evaluate one checkpoint, or with `which="all"` every kept one on the same seeds.
 
+    Adds each to the run's `evaluations.json` as soon as it is there. See `measure`.
+    """
+    found = []
+    for result in measure(run, which, episodes=episodes, seed=seed, explore=explore):
+        store(run, result)  # what is measured stays, if the rest is interrupted
+        print(headline(result), file=sys.stderr, flush=True)
+        found.append(result)
+    return found
+
+
+def measure(
+    run: RunDirectory,
+    which: str = "best",
+    *,
+    episodes: int = 10,
+    seed: int = 10_000,
+    explore: bool = False,
+) -> Iterator[Evaluation]:
+    """The evaluations, each as soon as it is there; nothing is written.
+
     By default actions are the most probable ones: that is the policy people take out and deploy,
     and it makes a result repeatable to the last digit. `explore` draws them: from the policy, or
     with the training's mean noise where actors give continuous actions.
-    Adds to the run's `evaluations.json`.
     """
     chosen = run.checkpoints() if which == "all" else [run.checkpoint(which)]
     if not chosen:
@@ -62,15 +80,18 @@ def evaluate(
     config = run.config
     environment = environment_of(config)
     players = (load_team(run.checkpoint_path(info.number), config).act for info in chosen)
-    found: list[Evaluation] = []
-    for played in environment.play(players, episodes, seed, explore):
-        number = chosen[len(found)].number
-        result = summarize(number, played, seed, explore, environment.old_scale)
-        found.append(result)
-        _store(run, [result])  # what is measured stays, if the rest is interrupted
-        text = f"checkpoint {number}: mean {result.mean:.2f} of {result.episodes} episodes"
-        print(text, file=sys.stderr, flush=True)
-    return found
+    everything = environment.play(players, episodes, seed, explore)
+    for info, played in zip(chosen, everything, strict=True):
+        yield summarize(info.number, played, seed, explore, environment.old_scale)
+
+
+def headline(result: Evaluation) -> str:
+    """What came out, in a line."""
+    plural = "" if result.episodes == 1 else "s"
+    return (
+        f"checkpoint {result.checkpoint}: mean {result.mean:.2f} of {result.episodes} "
+        f"episode{plural}"
+    )
 
 
 def summarize(
@@ -88,13 +109,13 @@ def summarize(
     std = float(values.std(ddof=1)) if count > 1 else 0.0
     if scale is not None:
         metrics["old_return"] = scale(mean)
-    half = half_width(values.tolist()) if count > 1 else 0.0
+    half = half_width(values.tolist())
     return Evaluation(
         checkpoint=checkpoint,
         episodes=count,
         seed=seed,
         mean=mean,
-        ci95=(mean - half, mean + half),
+        ci95=(mean - half, mean + half) if count > 1 else None,
         std=std,
         min=float(values.min()),
         max=float(values.max()),
@@ -107,9 +128,9 @@ def summarize(
     )
 
 
-def _store(run: RunDirectory, found: Sequence[Evaluation]) -> None:
-    new: list[dict[str, Any]] = [asdict(e) for e in found]
-    replaced = {(e["checkpoint"], e["explore"]) for e in new}
+def store(run: RunDirectory, result: Evaluation) -> None:
+    """Add to the run's `evaluations.json`, in place of an earlier one of that kind."""
     old = run.read_json("evaluations.json", [])
-    kept = [e for e in old if (e["checkpoint"], e["explore"]) not in replaced]
-    run.write_json("evaluations.json", kept + new)
+    replaced = (result.checkpoint, result.explore)
+    kept = [e for e in old if (e["checkpoint"], e["explore"]) != replaced]
+    run.write_json("evaluations.json", [*kept, asdict(result)])

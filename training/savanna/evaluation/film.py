@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import contextlib
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import imageio_ffmpeg
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
+
+from savanna.errors import SavannaError
+from savanna.files import replacing
 
 Picture = NDArray[np.uint8]  # [height, width, 3]
 
@@ -33,27 +40,52 @@ def read_film(path: Path) -> list[Picture]:
 
 
 def write_film(path: Path, frames: Iterator[Picture], fps: int) -> None:
-    """Write the film in one go, and a poster beside it: the picture in its middle."""
+    """Write the film in one go, and a poster beside it: the picture in its middle.
+
+    Raises `SavannaError` where it cannot be written.
+    """
     first = next(frames)
-    temporary = path.with_name(f".{path.name}")
-    writer = imageio_ffmpeg.write_frames(
-        str(temporary),
-        (first.shape[1], first.shape[0]),
-        fps=fps,
-        codec="libx264",
-        quality=None,
-        macro_block_size=2,
-        ffmpeg_log_level="error",
-        output_params=[*H264, "-f", "mp4"],
-    )
-    writer.send(None)
-    writer.send(np.ascontiguousarray(first))
     poster, count = first, 1
-    for frame in frames:
-        writer.send(np.ascontiguousarray(frame))
-        count += 1
-        if count & (count - 1) == 0:  # the last power of two lies in the film's second half
-            poster = frame
-    writer.close()
-    temporary.replace(path)
-    Image.fromarray(poster).save(path.with_suffix(".jpg"), quality=85)
+    with replacing(path) as temporary:
+        with _encoder(temporary, first.shape, fps) as write:
+            write(np.ascontiguousarray(first))
+            for frame in frames:
+                write(np.ascontiguousarray(frame))
+                count += 1
+                if count & (count - 1) == 0:  # the last power of two lies in the second half
+                    poster = frame
+    with replacing(path.with_suffix(".jpg")) as temporary:
+        Image.fromarray(poster).save(temporary, "JPEG", quality=85)
+
+
+@contextlib.contextmanager
+def _encoder(path: Path, shape: tuple[int, ...], fps: int) -> Iterator[Callable[[Any], object]]:
+    """What takes the pictures. imageio's own writer does not say whether ffmpeg failed."""
+    height, width = shape[:2]
+    raw = ("-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{width}x{height}", "-r", str(fps))
+    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-y", "-v", "error", *raw, "-i", "-"]
+    with tempfile.TemporaryFile() as said:
+        process = subprocess.Popen(
+            [*command, "-an", "-c:v", "libx264", *H264, "-f", "mp4", str(path)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=said,
+            process_group=0,  # Ctrl-C in the terminal is for us
+        )
+        assert process.stdin is not None
+        try:
+            yield process.stdin.write
+        except BrokenPipeError:
+            pass  # ffmpeg has ended, and says why
+        except BaseException:
+            process.kill()
+            raise
+        finally:
+            with contextlib.suppress(BrokenPipeError):
+                process.stdin.close()
+            process.wait()
+        if process.returncode:
+            said.seek(0)
+            lines = said.read().decode(errors="replace").split("\n")
+            cause = next((line for line in lines if line.strip()), f"code {process.returncode}")
+            raise SavannaError(f"ffmpeg could not write the film: {cause.rpartition(': ')[2]}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import json
 import logging
@@ -17,9 +18,10 @@ from ray.rllib.core.columns import Columns
 
 from savanna import __version__
 from savanna.envs.families import environment_of
-from savanna.errors import SavannaError, UsageError
+from savanna.errors import SavannaError, UsageError, explained
 from savanna.evaluation.policy import Policy, mean_and_deviation
 from savanna.evaluation.team import load_team
+from savanna.files import make_writable, replacing
 from savanna.runs.directory import RunDirectory
 
 TOLERANCE = 1e-3
@@ -50,7 +52,8 @@ def export(run: RunDirectory, which: str = "best", *, output: Path | None = None
     """Write `model.onnx` and `model.json` to the folder `output` (the run's own by default).
 
     Where there are several agents each network has a file of its name, and `model.json` says which
-    agent uses which. Returns the path of what to begin with.
+    agent uses which. Returns the path of what to begin with. Files that are there are replaced, all
+    of them or none.
     A graph takes raw observations `[batch, ...]` (bytes for Atari; standardizing is inside) and
     gives `logits` `[batch, actions]` and `action` `[batch]`, or a continuous `action` `[batch,
     size]`. It is checked on observations of real play: `SavannaError`, and no file, unless it acts
@@ -62,49 +65,51 @@ def export(run: RunDirectory, which: str = "best", *, output: Path | None = None
             "machine with `savanna fetch` and export it there."
         )
     info = run.checkpoint(which)
+    folder = output or run.path
+    try:
+        make_writable(folder)
+    except OSError as error:
+        raise SavannaError(
+            f"cannot write {explained(error)}. Name another folder with --output."
+        ) from error
     environment = environment_of(run.config)
     team = load_team(run.checkpoint_path(info.number), run.config)
     for policy in team.policies:
         if hasattr(policy.module, "_bfloat16"):
             policy.module._bfloat16 = False  # not every ONNX runtime has bfloat16
     seen = environment.observations(team.act, CHECKED)
-    folder = output or run.path
-    folder.mkdir(parents=True, exist_ok=True)
-    written: list[Path] = []
-    networks = []
-    try:
+    with contextlib.ExitStack() as stack:
+        description = stack.enter_context(replacing(folder / "model.json"))
+        written: dict[str, Path] = {}
+        networks = []
         for name, policy, observations in zip(team.names, team.policies, seen, strict=True):
-            model = folder / environment.model_file(name)
-            if model not in written:
-                written.append(model)
-                write_graph(policy, observations, model)
-            difference = check(model, policy, observations)
-            networks.append(_described(model, policy, observations, difference))
-    except SavannaError:
-        for model in written:
-            model.unlink()
-        raise
-    description = {
-        "env": environment.name,
-        "run": f"{run.experiment}/{run.id}",
-        "checkpoint": info.number,
-        "savanna": __version__,
-        "torch": version("torch"),
-        **environment.export_description(networks),
-    }
-    (folder / "model.json").write_text(json.dumps(description, indent=2) + "\n")
+            file = environment.model_file(name)
+            if file not in written:
+                written[file] = stack.enter_context(replacing(folder / file))
+                write_graph(policy, observations, written[file])
+            difference = check(written[file], policy, observations)
+            networks.append(_described(file, policy, observations, difference))
+        content = {
+            "env": environment.name,
+            "run": f"{run.experiment}/{run.id}",
+            "checkpoint": info.number,
+            "savanna": __version__,
+            "torch": version("torch"),
+            **environment.export_description(networks),
+        }
+        description.write_text(json.dumps(content, indent=2) + "\n")
     return folder / environment.exported
 
 
 def _described(
-    model: Path, policy: Policy, observations: NDArray[Any], difference: float
+    file: str, policy: Policy, observations: NDArray[Any], difference: float
 ) -> dict[str, Any]:
     size = policy.act(observations[:1]).shape[1:] if policy.continuous else ()
     outputs = {"action": ["batch", *size]}
     if not policy.continuous:
         outputs["logits"] = ["batch", policy.logits(observations[:1]).shape[1]]
     return {
-        "file": model.name,
+        "file": file,
         "input": {
             "name": "observations",
             "dtype": str(observations.dtype),

@@ -10,8 +10,10 @@ import numpy as np
 
 from savanna.envs.environment import Shot
 from savanna.envs.families import environment_of
+from savanna.errors import SavannaError, explained
 from savanna.evaluation.film import Picture, with_caption, write_film
 from savanna.evaluation.team import load_team
+from savanna.files import make_writable
 from savanna.runs.checkpoints import CheckpointInfo
 from savanna.runs.directory import RunDirectory
 
@@ -38,13 +40,19 @@ def record_video(
     chosen = _spread(run.checkpoints()) if all_checkpoints else [run.checkpoint(which)]
     if not chosen:
         run.checkpoint(which)  # says that there is none
+    try:
+        make_writable(run.videos)
+    except OSError as error:
+        raise SavannaError(
+            f"cannot write {explained(error)}. Copy the run's folder to where you may write, and "
+            "film the copy."
+        ) from error
     config = run.config
     environment = environment_of(config)
     fps = environment.frames_per_second()
     limit = min(max_steps or 10**9, LONGEST_SECONDS * fps)
     teams = [load_team(run.checkpoint_path(c.number), config) for c in chosen]
     shots = [environment.film(team.act, seed) for team in teams]
-    run.videos.mkdir(exist_ok=True)
     name = "all-checkpoints" if all_checkpoints else f"checkpoint-{chosen[0].number:06d}"
     path = run.videos / f"{name}.mp4"
     write_film(path, _frames(shots, chosen, limit), fps)

@@ -15,13 +15,13 @@ import contextlib
 import json
 import os
 import re
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TextIO
 
 from savanna.errors import Interrupted, UsageError
 from savanna.runs.owner import JOB
+from savanna.streams import messages
 
 FINAL = ("succeeded", "stopped", "failed")
 LOG, FILE = "job-driver-{}.log", "job-driver-{}.phases"
@@ -44,7 +44,7 @@ def report(phase: str, stream: TextIO | None = None, **details: Any) -> None:
     line = json.dumps({"phase": phase, **_lasting, **details}) + "\n"
     with contextlib.suppress(OSError):
         # Ray opened the log; nothing else says where it lies.
-        log = Path(f"/proc/self/fd/{(stream or sys.stderr).fileno()}").resolve()
+        log = Path(f"/proc/self/fd/{(stream or messages()).fileno()}").resolve()
         if log.name != LOG.format(job):
             return
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TextIO
 
 from savanna.jobs.contents import File, Piece
+from savanna.streams import messages
 
 MB = 1e6
 
@@ -23,7 +23,7 @@ class Meter:
 
     def __init__(self, name: str, total: int, stream: TextIO | None = None) -> None:
         self.done, self.moved = 0, 0  # bytes that are here, and how many of them came now
-        self._name, self._total, self._stream = name, total, stream or sys.stderr
+        self._name, self._total, self._stream = name, total, stream or messages()
         self._terminal = self._stream.isatty()
         self._every = 0.5 if self._terminal else 10.0
         self._began = self._shown = time.monotonic()

@@ -13,7 +13,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from savanna.errors import SavannaError, UsageError
+from savanna.errors import SavannaError, UsageError, explained
+from savanna.files import replace_json
 from savanna.jobs.states import State
 
 FOLDER = Path(".savanna/jobs")
@@ -37,11 +38,9 @@ class Record:
         """Write the file in one step."""
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            temporary = folder / f".{self.id}.tmp"
-            temporary.write_text(json.dumps(asdict(self), indent=2) + "\n")
-            temporary.replace(folder / f"{self.id}.json")
+            replace_json(folder / f"{self.id}.json", asdict(self), durable=True)
         except OSError as error:
-            raise SavannaError(f"cannot write to {folder}: {error.strerror}") from error
+            raise SavannaError(f"cannot write {explained(error)}") from error
 
     @property
     def final_state(self) -> State | None:

@@ -17,7 +17,7 @@ from savanna.runs.directory import RunDirectory
 PLAIN_SECONDS = 10.0
 """Least time between two plain lines."""
 
-_CLEAR = "\r\x1b[K"
+_ERASE = "\x1b[K"
 
 
 class Console:
@@ -60,7 +60,7 @@ class Console:
         """Print a line of text above the live line."""
         with self._lock:
             drawn = self._live and self._ticker is not None and not self._ended.is_set()
-            self._print(f"{_CLEAR}{text}" if drawn else text)
+            self._print(f"{self._clear()}{text}" if drawn else text)
             if drawn:
                 self._draw()
 
@@ -97,7 +97,7 @@ class Console:
                     self._draw()
                     self._print("")
                 else:
-                    self._write(_CLEAR)
+                    self._write(self._clear())
             elif self._history:
                 self._print_plain(time.monotonic())
 
@@ -119,7 +119,13 @@ class Console:
         else:
             parts = live_line(self._line(), width, unicode=speaks_unicode(self._stream))
         text = paint(parts, width, colour=self._colour)
-        self._write(f"\r{text}\x1b[K")
+        self._write(f"\r{text}{_ERASE if self._colour else ' ' * (width - len(text))}")
+
+    def _clear(self) -> str:
+        """What empties the line. NO_COLOR means no escape code at all."""
+        if self._colour:
+            return f"\r{_ERASE}"
+        return f"\r{' ' * (terminal_width(self._stream) - 1)}\r"
 
     def _tick(self) -> None:
         """Redraw every second, so that the clock runs between two iterations."""

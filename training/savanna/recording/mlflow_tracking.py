@@ -12,6 +12,7 @@ in vain, and the end of a short run was lost.
 from __future__ import annotations
 
 import os
+import re
 import sys
 import threading
 import time
@@ -143,7 +144,9 @@ class MlflowTracking:
         self._warn(f"MLflow tracking at {public_uri(self._uri)} {trouble}: {details}")
 
     def _cause(self, error: BaseException) -> str:
-        lines = str(error).replace(self._uri, public_uri(self._uri)).splitlines()
+        text = str(error).replace(self._uri, public_uri(self._uri))
+        database = re.search(r"^\(\w+\.\w*Error\) (.*)", text, re.MULTILINE)
+        lines = [database[1]] if database else text.splitlines()
         cause = lines[0] if lines else type(error).__name__
         return cause if isinstance(error, SavannaError) else cause[:200]
 

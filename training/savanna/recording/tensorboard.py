@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,7 @@ from savanna.metrics import IterationResult
 from savanna.runs.directory import RunDirectory
 
 if TYPE_CHECKING:
-    from tensorboardX import SummaryWriter
+    from tensorboardX.event_file_writer import EventsWriter
 
 FLUSH_SECONDS = 10
 GROUPS = {
@@ -26,12 +27,17 @@ _GROUP_OF = {name: group for group, names in GROUPS.items() for name in names}
 
 
 class TensorBoardEvents:
-    """Writes `<run>/tensorboard`. Resuming hides the points that the resumed run writes again."""
+    """Writes `<run>/tensorboard`. Resuming hides the points that the resumed run writes again.
+
+    Not by tensorboardX's `SummaryWriter`: its thread dies where the disk is full, and whoever adds
+    to its queue then waits for ever.
+    """
 
     def __init__(self) -> None:
         self._folder: Path | None = None
         self._resumed = False
-        self._writer: SummaryWriter | None = None
+        self._writer: EventsWriter | None = None
+        self._flushed = -math.inf
 
     def start(self, run: RunDirectory, config: dict[str, Any], resumed: bool) -> None:
         self._folder, self._resumed = run.path / "tensorboard", resumed
@@ -39,26 +45,42 @@ class TensorBoardEvents:
     def record(self, result: IterationResult) -> None:
         if self._folder is None:
             raise RuntimeError("record() before start()")
-        step = result.agent_steps
-        if self._writer is None:
-            from tensorboardX import SummaryWriter
+        from tensorboardX.proto.event_pb2 import Event
+        from tensorboardX.proto.summary_pb2 import Summary
 
-            purge = step if self._resumed else None
-            self._writer = SummaryWriter(
-                str(self._folder),
-                purge_step=purge,
-                flush_secs=FLUSH_SECONDS,
-                # Parts of a run that begin in the same second must not share a file.
-                filename_suffix=f".{result.iteration:09d}",
-            )
-        for name, value in result.as_row().items():
-            if name != "agent_steps" and math.isfinite(value):
-                self._writer.add_scalar(tag(name), value, step)
+        if self._writer is None:
+            self._writer = self._open(self._folder, result)
+        values = [
+            Summary.Value(tag=tag(name), simple_value=value)
+            for name, value in result.as_row().items()
+            if name != "agent_steps" and math.isfinite(value)
+        ]
+        summary = Summary(value=values)
+        self._writer.write_event(
+            Event(wall_time=time.time(), step=result.agent_steps, summary=summary)
+        )
+        if time.monotonic() - self._flushed >= FLUSH_SECONDS:
+            self._writer.flush()
+            self._flushed = time.monotonic()
 
     def finish(self, status: dict[str, Any]) -> None:
         if self._writer is not None:
             self._writer.close()
             self._writer = None
+
+    def _open(self, folder: Path, first: IterationResult) -> EventsWriter:
+        from tensorboardX.event_file_writer import EventsWriter
+        from tensorboardX.proto.event_pb2 import Event, SessionLog
+
+        folder.mkdir(exist_ok=True)
+        # Parts of a run that begin in the same second must not share a file.
+        writer = EventsWriter(str(folder / "events"), f".{first.iteration:09d}")
+        if self._resumed:
+            start = SessionLog(status=SessionLog.START)
+            writer.write_event(
+                Event(wall_time=time.time(), step=first.agent_steps, session_log=start)
+            )
+        return writer
 
 
 def tag(name: str) -> str:

@@ -15,6 +15,7 @@ from savanna.errors import UsageError
 from savanna.experiments import get_experiment
 from savanna.metrics import EPISODE_WINDOW
 from savanna.recording.text import clock, compact
+from savanna.report.evaluated import episodes_of, evaluated, interval_of
 from savanna.report.scales import number
 from savanna.runs.directory import REFERENCES, RunDirectory
 
@@ -87,10 +88,8 @@ def tiles(run: RunDirectory, rows: Rows, evaluations: Sequence[Mapping[str, Any]
     best_number = best_checkpoint(run)
     for entry in evaluations:
         if entry["checkpoint"] == best_number and not entry.get("explore"):
-            low, high = entry["ci95"]
-            note = f"checkpoint {best_number}, {entry['episodes']} episodes"
-            span = f"95 % interval {number(low, even=True)} to {number(high, even=True)}"
-            found.append(Tile("Evaluated", number(entry["mean"], even=True), f"{span}, {note}"))
+            note = ", ".join([*interval_of(entry), f"checkpoint {best_number}", episodes_of(entry)])
+            found.append(Tile("Evaluated", number(entry["mean"], even=True), note))
     if rows:
         last = rows[-1]
         if _known(last, "old_return_mean"):
@@ -166,18 +165,12 @@ def checkpoint_rows(
                 agent_steps=f"{info.agent_steps:,}" if info else number(math.nan),
                 time=clock(info.seconds if info else math.nan),
                 training_return=number(info.episode_return_mean if info else math.nan, even=True),
-                evaluated=tuple(_evaluated(e) for e in evaluations if e["checkpoint"] == key),
+                evaluated=tuple(evaluated(e) for e in evaluations if e["checkpoint"] == key),
                 best=key == best,
                 kept=info is not None,
             )
         )
     return found
-
-
-def _evaluated(entry: Mapping[str, Any]) -> tuple[str, str]:
-    how = ", sampled actions" if entry.get("explore") else ""
-    mean, low, high = (number(float(v), even=True) for v in (entry["mean"], *entry["ci95"]))
-    return mean, f"{low} to {high}, {entry['episodes']} episodes{how}"
 
 
 def commands(run: RunDirectory) -> list[tuple[str, str]]:

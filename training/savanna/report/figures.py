@@ -10,6 +10,7 @@ from typing import Any
 from savanna.recording.text import clock, compact
 from savanna.report.chart_data import Chart, Mark, Reference, Series, has_data
 from savanna.report.charts import render
+from savanna.report.evaluated import episodes_of, interval_of
 from savanna.report.scales import finite, number, time_unit
 
 Rows = Sequence[Mapping[str, float]]
@@ -173,11 +174,9 @@ def _marks(
         place = places.get(int(entry["checkpoint"]))
         if place is None:
             continue
-        low, high = (float(v) for v in entry["ci95"])
-        text = (
-            f"checkpoint {entry['checkpoint']} evaluated: {number(entry['mean'])}, "
-            f"95 % interval {number(low)} to {number(high)}, {entry['episodes']} episodes"
-        )
+        low, high = map(float, entry["ci95"] or (entry["mean"], entry["mean"]))
+        parts = [number(entry["mean"]), *interval_of(entry, even=False), episodes_of(entry)]
+        text = f"checkpoint {entry['checkpoint']} evaluated: {', '.join(parts)}"
         found.append(Mark(place[axis] / scale, float(entry["mean"]), low, high, text))
     return [m for m in found if math.isfinite(m.x) and finite([m.low]) and finite([m.high])]
 

@@ -6,7 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from savanna.errors import SavannaError
+from savanna.errors import SavannaError, explained
+from savanna.files import replace_text
 from savanna.report import facts, figures
 from savanna.report.film import newest_film
 from savanna.runs.directory import STATES, RunDirectory
@@ -23,12 +24,10 @@ def write_report(run: RunDirectory) -> Path:
 
 def write_page(target: Path, page: str) -> Path:
     """Replace `target` by `page` in one step; `SavannaError` where it cannot be written."""
-    temporary = target.with_name(f".{target.name}.tmp")
     try:
-        temporary.write_text(page, encoding="utf-8")
-        temporary.replace(target)
+        replace_text(target, page)
     except OSError as error:
-        raise SavannaError(f"cannot write {target}: {error.strerror}") from error
+        raise SavannaError(f"cannot write {explained(error)}") from error
     return target
 
 

@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from savanna.files import sync
 from savanna.old_names import old_names
 
 MANIFEST = "checkpoint.json"
@@ -59,14 +60,18 @@ def write_checkpoint(
     number = last_number(run) + 1
     partial = run / f".checkpoint_{number:06d}"
     shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir()
     try:
+        partial.mkdir()
         save(partial)
         described = info(number)
         describe(partial, described)
+        for file in filter(Path.is_file, partial.rglob("*")):
+            sync(file)
         partial.replace(path_of(run, number))
-    except BaseException:
+    except BaseException as error:
         shutil.rmtree(partial, ignore_errors=True)
+        if isinstance(error, OSError):
+            error.filename = str(path_of(run, number))
         raise
     return described
 

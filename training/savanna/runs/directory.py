@@ -19,13 +19,14 @@ import contextlib
 import csv
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from savanna.errors import SavannaError, UsageError
+from savanna.errors import SavannaError, UsageError, explained
+from savanna.files import FULL, overwrite_json, replace_json
 from savanna.next_command import DEFAULT_ROOT, next_command
 from savanna.runs.checkpoints import CheckpointInfo, checkpoints_in, or_lowest, path_of
 
@@ -215,11 +216,30 @@ class RunDirectory:
             raise SavannaError(f"{file} is damaged: it holds {text.strip()[:40]!r}")
         return content
 
-    def write_json(self, name: str, content: Any) -> None:
-        """Replace a JSON file in one step, so that a reader never sees half of it."""
-        temporary = self.path / f".{name}.tmp"
-        temporary.write_text(json.dumps(content, indent=2) + "\n")
-        temporary.replace(self.path / name)
+    def write_json(self, name: str, content: Any, *, insist: bool = False) -> None:
+        """Replace a JSON file in one step; `SavannaError` where that fails.
+
+        With `insist` it is written into, where the disk has no room for a second one.
+        """
+        with self.writing():
+            try:
+                replace_json(self.path / name, content, durable=True)
+            except OSError as error:
+                if not insist or error.errno not in FULL:
+                    raise
+                overwrite_json(self.path / name, content)
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[None]:
+        """In the block, `OSError` is a `SavannaError` that says what cannot be written, and why."""
+        try:
+            yield
+        except OSError as error:
+            if error.errno is None:  # a time limit, say
+                raise
+            if not self.path.is_dir():
+                raise SavannaError(f"the run's folder has gone: {self.path}") from error
+            raise SavannaError(f"cannot write {explained(error)}") from error
 
 
 def _followed(path: Path) -> Path:

@@ -13,7 +13,6 @@ import json
 import os
 import secrets
 import socket
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -21,7 +20,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from savanna.errors import UsageError
+from savanna.errors import UsageError, explained
+from savanna.files import replace_text
+from savanna.streams import say as to_terminal
 
 FILE = "owner.json"
 JOB = "SAVANNA_JOB"
@@ -71,9 +72,7 @@ class Owner:
 
     def _beat(self) -> None:
         self._content["seen"] = time.time()
-        temporary = self.run / f".{FILE}.tmp"
-        temporary.write_text(json.dumps(self._content) + "\n")
-        temporary.replace(self.run / FILE)
+        replace_text(self.run / FILE, json.dumps(self._content) + "\n")
 
 
 def own(run: Path, say: Callable[[str], None] = lambda _: None) -> Owner:
@@ -93,7 +92,13 @@ def own(run: Path, say: Callable[[str], None] = lambda _: None) -> Owner:
 @contextlib.contextmanager
 def owned(run: Path | None) -> Iterator[Owner | None]:
     """Own `run` within the block; see `own`. `None`: own nothing."""
-    owner = own(run, _to_stderr) if run is not None else None
+    try:
+        owner = own(run, to_terminal) if run is not None else None
+    except OSError as error:
+        raise UsageError(
+            f"cannot write {explained(error)}. To go on with this run, copy its folder to where "
+            "you may write, and resume the copy."
+        ) from error
     try:
         yield owner
     finally:
@@ -155,10 +160,6 @@ def is_owned(run: Path) -> bool:
     if owner.get("host") == socket.gethostname():
         return True
     return time.time() - float(owner.get("seen", 0)) < _LONG_AGO
-
-
-def _to_stderr(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
 
 
 def name_of(run: Path) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from savanna.errors import SavannaError, UsageError
+from savanna.files import replacing
 from savanna.runs.checkpoints import DISCARDED, CheckpointInfo, is_whole
 from savanna.runs.directory import RunDirectory
 from savanna.runs.films import films_after
@@ -86,7 +87,5 @@ def _rewind_metrics(run: RunDirectory, to: CheckpointInfo) -> None:
         new = not aside.exists()
         with aside.open("a", newline="") as handle:
             csv.writer(handle).writerows([header, *later] if new else later)
-    temporary = file.with_name(".metrics.csv.tmp")
-    with temporary.open("w", newline="") as handle:
+    with replacing(file, durable=True) as temporary, temporary.open("w", newline="") as handle:
         csv.writer(handle).writerows([header, *(row for row in whole if row not in later)])
-    temporary.replace(file)

@@ -6,7 +6,6 @@ import contextlib
 import json
 import re
 import shutil
-import sys
 import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -21,12 +20,9 @@ from savanna.runs.owner import FILE, name_of, refuse_living, refuse_owned
 from savanna.runs.resumption import Resumption, find_resumption
 from savanna.runs.storage import Storage, explain, open_storage, read_from_storage
 from savanna.runs.upload import BACKUP
+from savanna.streams import say as to_terminal
 
 _READERS = 16  # status files read at a time: each costs a round trip
-
-
-def _to_stderr(text: str) -> None:
-    print(text, file=sys.stderr)
 
 
 def is_local(reference: str, runs_root: Path) -> bool:
@@ -41,7 +37,7 @@ def is_local(reference: str, runs_root: Path) -> bool:
 
 
 def download_run(
-    storage: Storage, reference: str, runs_root: Path, say: Callable[[str], None] = _to_stderr
+    storage: Storage, reference: str, runs_root: Path, say: Callable[[str], None] = to_terminal
 ) -> RunDirectory:
     """Copy a run and its kept checkpoints to `runs_root/EXPERIMENT/ID`.
 
@@ -176,7 +172,7 @@ def _exists(storage: Storage, path: str) -> bool:
 
 
 def find_anywhere(
-    reference: str, runs_root: Path, location: str | None, say: Callable[[str], None] = _to_stderr
+    reference: str, runs_root: Path, location: str | None, say: Callable[[str], None] = to_terminal
 ) -> tuple[Resumption, bool]:
     """What `--resume` names, and whether it was fetched from the storage at `location`.
 

@@ -30,7 +30,12 @@ class Upload:
         self._checkpoints: set[str] | None = None  # whole ones in the storage
 
     def steps(self) -> Iterator[str]:
-        """Do what is needed, file by file. Before each, yields what is left to do, as text."""
+        """Do what is needed, file by file. Before each, yields what is left to do, as text.
+
+        `FileNotFoundError` where the run's folder has gone: the copy may be all there is.
+        """
+        if not (self._run / "config.json").is_file():
+            raise FileNotFoundError(f"the run's folder has gone: {self._run}")
         there = self._whole_there()
         here = {p.name for p in self._run.glob("checkpoint_*") if number_of(p.name) is not None}
         new = sorted(here - there)

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from savanna.envs.families import family_of
-from savanna.errors import UsageError
+from savanna.errors import UsageError, explained
 from savanna.experiments import Experiment, get_experiment
+from savanna.files import make_writable
 from savanna.runs.group import SEED
 from savanna.session.request import TrainRequest
 from savanna.session.search_space import refused, values_of
@@ -16,6 +20,28 @@ from savanna.session.target_return import RULES, env_settings, old_return_proble
 
 MAX_SEED = 2**31 - 1
 """Env runners add their index to the seed, and NumPy accepts only seeds below 2**32."""
+
+
+_SOCKET_PATH = 107  # bytes that Linux allows
+
+
+def check_temporary_folder() -> None:
+    """`UsageError` where Ray could not work in the folder for temporary files."""
+    name = "RAY_TMPDIR" if "RAY_TMPDIR" in os.environ else "TMPDIR"
+    folder = Path(os.environ.get(name, "/tmp"))
+    session = f"session_{datetime.now():%Y-%m-%d_%H-%M-%S_%f}_{os.getpid()}"
+    longest = len(os.fsencode(folder / "ray" / session / "sockets" / "plasma_store"))
+    if longest > _SOCKET_PATH:
+        raise UsageError(
+            f"{name}={folder} is {longest - _SOCKET_PATH} letters too long for the sockets that "
+            f"Ray makes there. Set {name} to a shorter folder, such as /tmp."
+        )
+    try:
+        make_writable(folder / "ray")
+    except OSError as error:
+        raise UsageError(
+            f"cannot write {explained(error)}. Ray needs it: set {name} to a folder with room."
+        ) from error
 
 
 def check_early(request: TrainRequest) -> None:

@@ -16,7 +16,7 @@ from savanna.runs.owner import owned, refuse_owned
 from savanna.runs.resumption import Resumption
 from savanna.runs.storage import check_storage, chosen_storage
 from savanna.runs.stored import find_anywhere, is_local
-from savanna.session.checks import check_early
+from savanna.session.checks import check_early, check_temporary_folder
 from savanna.session.log_file import log_file, quiet
 from savanna.session.machine import this_machine
 from savanna.session.networks import check_networks
@@ -96,6 +96,8 @@ def _train(request: TrainRequest, stop: Stop, startup: Startup) -> RunDirectory:
     if request.storage:
         check_storage(request.storage)
     address = address_of(request.address)
+    if address is None:
+        check_temporary_folder()
     if request.workers and not address:
         raise UsageError("--workers waits for nodes of a cluster. Name the cluster with --address.")
     continued = resumption.run if resumption else None

@@ -9,9 +9,13 @@ from pathlib import Path
 import ray
 import ray.util
 
+from savanna.next_command import next_command
+from savanna.runs.directory import RunDirectory
+
 _ADDRESS = re.compile(r"(?:ip|node_ip|ip_address)[=:]\s*([0-9a-fA-F.:]+[0-9a-fA-F])")
 _PID = re.compile(r"pid[=:]\s*(\d+)")
 _RUNNER = re.compile(r"ray::(\w*EnvRunner)[.\w]*\(\)|class_name: (\w*EnvRunner)")
+_OURS = re.compile(r"^savanna\.errors\.\w+: (.*)$", re.MULTILINE)
 _OUT_OF_MEMORY = ("OutOfMemoryError", "out of memory", "OOM", "MemoryError", "oom-kill")
 _NOISE = ("The above exception", "During handling", "Traceback", "See more", "[repeated")
 
@@ -19,14 +23,18 @@ LATE_SECONDS = 5.0
 """How long the last output of a process on another machine may take to reach our log."""
 
 
-def explain_failure(error: BaseException | None, text: str, log: str) -> str:
+def explain_failure(error: BaseException | None, text: str, log: str, kept: str = "") -> str:
     """Which process failed, where, with what last error, and whether memory ran out.
 
-    `text` is the traceback that Ray Tune kept, `log` the path of the run's log. Waits up to
-    `LATE_SECONDS` for the last output of a dead process.
+    `text` is the traceback that Ray Tune kept, `log` the path of the run's log, `kept` a sentence
+    on what is left. Waits up to `LATE_SECONDS` for the last output of a dead process.
     """
     whole = f"{text}\n{error or ''}"
+    ends = list(filter(None, [f"Details are in {log}.", kept]))
     runner = _RUNNER.search(whole)
+    ours = _OURS.findall(whole)
+    if ours and not runner:
+        return " ".join([_sentence(ours[-1]), *ends])
     # Ray names a dead process after those that waited for it, and a failed one before them.
     which = -1 if "class_name:" in whole else 0
     pid, address = (
@@ -47,8 +55,28 @@ def explain_failure(error: BaseException | None, text: str, log: str) -> str:
         )
     elif died and not logged:
         parts.append("It raised no error: it was killed, or its node was lost.")
-    parts.append(f"Everything is kept; details are in {log}.")
-    return " ".join(parts)
+    return " ".join([_sentence(part) for part in parts] + ends)
+
+
+def in_short(error: BaseException) -> str:
+    """The message of an error of ours that Tune has wrapped in tracebacks, or the last error."""
+    text = str(error) or type(error).__name__
+    ours = _OURS.findall(text)
+    return str(ours[-1]) if ours else last_error(text)
+
+
+def what_is_kept(run: RunDirectory) -> str:
+    """A sentence: how many checkpoints there are, and how to go on from the newest."""
+    kept = run.checkpoints()
+    if not kept:
+        return "There is no checkpoint yet."
+    count = f"{len(kept)} checkpoint{'s are' if len(kept) > 1 else ' is'} kept"
+    how = next_command("train", "--resume", run=run)
+    return f"{count}, the newest of iteration {kept[-1].iteration}. Resume with: {how}"
+
+
+def _sentence(text: str) -> str:
+    return text if text.endswith((".", "!", "?")) else f"{text}."
 
 
 def last_words(log: str, pid: str, address: str | None) -> str | None:

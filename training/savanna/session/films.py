@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from savanna.files import replacing
 from savanna.metrics import TALLY
 from savanna.runs.directory import RunDirectory
 
@@ -58,8 +59,9 @@ def keep_film(run: RunDirectory, result: dict[str, Any]) -> bool:
     files: Mapping[str, bytes] = result.pop(FILM, {})  # else Tune would keep and write it
     try:
         for name, content in files.items():
-            run.videos.mkdir(exist_ok=True, parents=True)
-            (run.videos / name).write_bytes(content)
+            run.videos.mkdir(exist_ok=True)
+            with replacing(run.videos / name) as temporary:
+                temporary.write_bytes(content)
     except OSError as error:
         print(f"could not save a film: {error}", file=sys.stderr, flush=True)
         for name in files:

@@ -2,52 +2,32 @@
 
 from __future__ import annotations
 
-import atexit
 import contextlib
 import logging
 import os
+import secrets
 import sys
-import tempfile
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TextIO
 
 from savanna.errors import Interrupted, UsageError
+from savanna.files import replace_text
 from savanna.runs.directory import RunDirectory
+from savanna.streams import messages, noise_to, say
 
 
 @contextlib.contextmanager
 def quiet(log: Path) -> Iterator[TextIO]:
-    """Append this process's stdout, stderr and warnings to `log`; yield the real stderr.
-
-    Redirects file descriptors, not only `sys.stderr`: Ray's C++ code bypasses Python.
-    """
-    sys.stdout.flush()
-    sys.stderr.flush()
-    saved = os.dup(1), os.dup(2)
-    terminal = os.fdopen(os.dup(2), "w", encoding=sys.stderr.encoding or "utf-8")
-    with log.open("a") as handle:
-        os.dup2(handle.fileno(), 1)
-        os.dup2(handle.fileno(), 2)
-    logging.captureWarnings(True)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("default")
-            yield terminal
-    finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        logging.captureWarnings(False)
-        os.dup2(saved[0], 1)
-        os.dup2(saved[1], 2)
-        for descriptor in saved:
-            os.close(descriptor)
-        terminal.close()
-        # colorama would end every command with an escape code, though we print no colours.
-        colorama = sys.modules.get("colorama.initialise")
-        if colorama is not None:
-            atexit.unregister(colorama.reset_all)
+    """Append what this process prints, and its warnings, to `log`; yields the real stderr."""
+    with log.open("a") as handle, noise_to(handle.fileno()), warnings.catch_warnings():
+        logging.captureWarnings(True)
+        warnings.simplefilter("default")
+        try:
+            yield messages()
+        finally:
+            logging.captureWarnings(False)
 
 
 class LogFile:
@@ -72,7 +52,7 @@ class LogFile:
         try:
             os.link(self.path, run.log)
         except OSError:  # a network share without links
-            run.log.write_text(f"This run's log is in {self.path}.\n")
+            replace_text(run.log, f"This run's log is in {self.path}.\n")
 
 
 @contextlib.contextmanager
@@ -81,16 +61,15 @@ def log_file(runs_root: Path, resumed: RunDirectory | None) -> Iterator[LogFile]
     if resumed is not None:
         yield LogFile(resumed.log, of_a_run=True)
         return
+    path = runs_root / f".log-{secrets.token_hex(4)}"
     try:
         runs_root.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=".log-", dir=runs_root)
+        path.open("x").close()
     except OSError as error:
-        raise UsageError(f"cannot write to --runs-root {runs_root}: {error.strerror}") from error
-    os.close(handle)
-    umask = os.umask(0)
-    os.umask(umask)
-    log = LogFile(Path(name), of_a_run=False)
-    log.path.chmod(0o666 & ~umask)
+        raise UsageError(
+            f"cannot write to --runs-root {runs_root}: {error.strerror}. Name another folder."
+        ) from error
+    log = LogFile(path, of_a_run=False)
     try:
         yield log
     finally:
@@ -98,4 +77,4 @@ def log_file(runs_root: Path, resumed: RunDirectory | None) -> Iterator[LogFile]
             if sys.exc_info()[0] in (None, UsageError, Interrupted, KeyboardInterrupt):
                 log.path.unlink(missing_ok=True)
             else:
-                print(f"savanna: details in {log.path}", file=sys.stderr)
+                say(f"savanna: details in {log.path}")

@@ -16,6 +16,7 @@ from savanna.runs.directory import RunDirectory
 from savanna.runs.owner import Owner
 from savanna.runs.resumption import Resumption, rewind
 from savanna.session.after_training import AFTER, finish_all, show_group
+from savanna.session.failure import in_short, what_is_kept
 from savanna.session.log_file import LogFile
 from savanna.session.opening import Opening
 from savanna.session.plan import Plan
@@ -69,7 +70,7 @@ class Session:
         except KeyboardInterrupt:
             self._cut_off = True
         except Exception as caught:  # Tune itself failed: the trials' files must still say so
-            error = caught
+            error = SavannaError(in_short(caught))
         for record in self._records:
             record.run.stop_request.unlink(missing_ok=True)
             if record.status.get("state") == "running":
@@ -77,7 +78,8 @@ class Session:
             for console in _consoles(record):
                 console.finish(record.status)
         if error is not None:
-            raise SavannaError(f"training failed: {error}") from error
+            kept = [what_is_kept(record.run) for record in self._records]
+            raise SavannaError(" ".join([f"training failed: {error}.", *kept])) from error
         return [record.run for record in self._records]
 
     def finish(self, say: Callable[[str], None]) -> None:

@@ -15,7 +15,6 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -26,6 +25,7 @@ from savanna.errors import Interrupted, SavannaError
 from savanna.metrics import EPISODE_WINDOW, STOP_RULES, IterationResult
 from savanna.session.ray_processes import kill_children
 from savanna.shield import SIGNALS, shielded
+from savanna.streams import say
 
 ASK, INTERRUPT, EXIT = 1, 2, 3
 
@@ -65,7 +65,7 @@ class Stop:
     def __init__(self, began: float, max_duration: float | None, *, exits: bool = True) -> None:
         self.signal: int | None = None
         self.step = 0
-        self.say: Callable[[str], None] = lambda text: print(text, file=sys.stderr, flush=True)
+        self.say: Callable[[str], None] = say
         self.last_words: Callable[[], int] = lambda: 1
         self._exits = exits
         self._max_duration = max_duration

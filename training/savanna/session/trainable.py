@@ -18,6 +18,7 @@ from savanna.runs.checkpoints import (
     path_of,
     write_checkpoint,
 )
+from savanna.runs.directory import RunDirectory
 from savanna.session.films import FILM, Filmer
 from savanna.session.networks import hand_out_networks, load_networks
 from savanna.session.search_space import apply_drawn
@@ -96,11 +97,12 @@ def make_trainable(
             from ray.tune import Checkpoint
             from ray.tune.result import TRAINING_ITERATION
 
-            info = write_checkpoint(
-                self._run,
-                lambda number: _described(number, self._recorded),
-                lambda partial: self.save_checkpoint(str(partial)),
-            )
+            with RunDirectory(self._run).writing():
+                info = write_checkpoint(
+                    self._run,
+                    lambda number: _described(number, self._recorded),
+                    lambda partial: self.save_checkpoint(str(partial)),
+                )
             delete_all_but_best(self._run, keep)
             saved = Checkpoint.from_directory(str(path_of(self._run, info.number)))
             return _TrainingResult(saved, {TRAINING_ITERATION: info.iteration})

@@ -11,16 +11,17 @@ from typing import Any
 
 from ray.tune import Callback
 
-from savanna.errors import SavannaError
+from savanna.errors import SavannaError, explained
 from savanna.metrics import IterationResult
-from savanna.recording import MetricsCsv, Recorder
+from savanna.recording import Console, MetricsCsv, Recorder
 from savanna.runs.copier import Copier
 from savanna.runs.directory import RunDirectory
-from savanna.session.failure import explain_failure
+from savanna.session.failure import explain_failure, what_is_kept
 from savanna.session.films import keep_film
 from savanna.session.metadata import now
 from savanna.session.startup import STARTUP
 from savanna.session.stopping import Stop, reached
+from savanna.streams import say
 
 
 @dataclass
@@ -39,7 +40,12 @@ class TrialRecord:
     def write_status(self, state: str, reason: str = "", cause: str | None = None) -> None:
         ended = None if state == "running" else now()
         self.status |= {"state": state, "reason": reason, "cause": cause, "ended": ended}
-        self.run.write_json("status.json", self.status)
+        try:
+            self.run.write_json("status.json", self.status, insist=True)
+        except SavannaError as error:
+            if state == "running":
+                raise
+            print(error, file=sys.stderr)  # how it ended is said all the same
 
     def each(self, action: Callable[[Recorder], None]) -> None:
         """Apply `action` to every recorder. One that fails is dropped, except `metrics.csv`."""
@@ -50,7 +56,19 @@ class TrialRecord:
                 if isinstance(recorder, MetricsCsv):
                     raise
                 self.recorders.remove(recorder)
-                print(f"{type(recorder).__name__} failed and is now off: {error}", file=sys.stderr)
+                why = explained(error) if isinstance(error, OSError) else error
+                self.warn(
+                    f"warning: {type(recorder).__name__} stops here: {why}. Training goes on, and "
+                    "metrics.csv has everything."
+                )
+
+    def warn(self, text: str) -> None:
+        """Say it on the terminal, above the live line if there is one."""
+        consoles = [recorder for recorder in self.recorders if isinstance(recorder, Console)]
+        if consoles:
+            consoles[0].message(text)
+        else:
+            say(text)
 
 
 class RunRecording(Callback):
@@ -76,7 +94,10 @@ class RunRecording(Callback):
 
     def _record(self, trial: Any) -> TrialRecord:
         if trial.trial_id not in self.records:
-            self.records[trial.trial_id] = self._open_record(trial)
+            try:
+                self.records[trial.trial_id] = self._open_record(trial)
+            except OSError as error:
+                raise SavannaError(f"cannot write {explained(error)}") from error
         return self.records[trial.trial_id]
 
     def on_step_begin(self, iteration: int, trials: Any, **info: Any) -> None:
@@ -137,7 +158,7 @@ class RunRecording(Callback):
     def on_trial_error(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
         record = self._record(trial)
         text = Path(trial.error_file).read_text() if trial.error_file else ""
-        cause = explain_failure(None, text, str(record.run.log))
+        cause = explain_failure(None, text, str(record.run.log), what_is_kept(record.run))
         record.write_status("failed", reason="ended by an error", cause=cause)
 
 

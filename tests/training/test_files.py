@@ -1,0 +1,99 @@
+"""Files are replaced whole or not at all, and nothing of a try is left."""
+
+import errno
+import os
+import socket
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from disks import full, read_only, small_disk
+
+from savanna.files import make_writable, replace_json, replace_text, replacing
+from savanna.runs.directory import RunDirectory
+from savanna.session.log_file import log_file
+
+
+@contextmanager
+def umask(value: int):
+    before = os.umask(value)
+    try:
+        yield
+    finally:
+        os.umask(before)
+
+
+def mode(file: Path) -> int:
+    return file.stat().st_mode & 0o777
+
+
+def test_a_failure_changes_nothing_and_leaves_nothing(tmp_path):
+    file = tmp_path / "file"
+    replace_text(file, "old")
+    with pytest.raises(RuntimeError), replacing(file) as temporary:
+        temporary.write_text("half")
+        raise RuntimeError
+    assert file.read_text() == "old" and list(tmp_path.iterdir()) == [file]
+
+
+def test_a_reader_never_sees_half(tmp_path):
+    file = tmp_path / "file"
+    replace_text(file, "old")
+    with replacing(file) as temporary:
+        temporary.write_text("new")
+        assert file.read_text() == "old"
+    assert file.read_text() == "new" and list(tmp_path.iterdir()) == [file]
+
+
+def test_umask_mode_and_links_stay(tmp_path):
+    file, link = tmp_path / "file", tmp_path / "link"
+    with umask(0o077):
+        replace_json(file, {})
+    assert mode(file) == 0o600
+    file.chmod(0o664)
+    link.symlink_to(file)
+    replace_json(link, [1])
+    assert mode(file) == 0o664 and link.is_symlink() and file.read_text() == "[\n  1\n]\n"
+
+
+def test_what_a_killed_process_left_goes_the_next_time(tmp_path):
+    host = socket.gethostname()
+    gone = tmp_path / f".file.{host}-999999999-1.tmp"
+    under_way = tmp_path / f".file.{host}-{os.getpid()}-1.tmp"
+    elsewhere = tmp_path / ".file.other-host-12-1.tmp"
+    long_ago = tmp_path / ".file.other-host-13-1.tmp"
+    another = tmp_path / f".file2.{host}-999999999-1.tmp"
+    for left in (gone, under_way, elsewhere, long_ago, another):
+        left.touch()
+    os.utime(long_ago, (0, 0))
+    replace_text(tmp_path / "file", "")
+    assert {*tmp_path.iterdir()} == {tmp_path / "file", under_way, elsewhere, another}
+
+
+def test_a_full_disk_is_an_error_of_the_file_itself(tmp_path):
+    with small_disk(tmp_path / "disk") as disk:
+        file = disk / "status.json"
+        replace_json(file, {"state": "running"})
+        with full(disk):
+            with pytest.raises(OSError) as caught:
+                replace_json(file, ["x" * 10_000])
+            assert caught.value.errno == errno.ENOSPC and caught.value.filename == str(file)
+            assert file.read_text() == '{\n  "state": "running"\n}\n'
+            RunDirectory(disk).write_json("status.json", {"state": "failed"}, insist=True)
+        assert RunDirectory(disk).status == {"state": "failed"}
+        assert list(disk.iterdir()) == [file]
+
+
+def test_a_folder_that_takes_nothing_is_found_out(tmp_path):
+    make_writable(tmp_path / "new")
+    assert list((tmp_path / "new").iterdir()) == []
+    with read_only(tmp_path), pytest.raises(OSError) as caught:
+        make_writable(tmp_path)
+    assert caught.value.errno == errno.EROFS
+
+
+def test_the_log_has_the_mode_of_other_files(tmp_path):
+    run = RunDirectory(tmp_path)
+    with umask(0o077), log_file(tmp_path, None) as log:
+        log.put_into(run)
+    assert mode(run.log) == 0o600
