@@ -249,7 +249,7 @@ def run(options: argparse.Namespace) -> int:
         show_plan(dry_run(_request(options)), as_json=options.json)
         return 0
     with outcome():
-        finished = train(_request(options))
+        finished = train(_request(options))[-1]
     made = finished.config["options"]
     if made["runs"] > 1:
         group = find_group(finished.path.parent.parent, made["group"]["name"])

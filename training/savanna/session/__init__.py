@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 __all__ = ["TrainRequest", "dry_run", "train"]
 
 
-def train(request: TrainRequest) -> RunDirectory:
+def train(request: TrainRequest) -> list[RunDirectory]:
     """Run what `request` asks for; see `savanna.session.command.train`."""
     from savanna.session.command import train as run
 

@@ -69,16 +69,16 @@ def _plan(request: TrainRequest, resumption: Resumption | None, machine: Machine
     return plan
 
 
-def train(request: TrainRequest) -> RunDirectory:
-    """Train, evaluate the kept checkpoints, film and report. Returns the (last) run's directory.
+def train(request: TrainRequest) -> list[RunDirectory]:
+    """Train, evaluate the kept checkpoints, film and report. Returns the run directories.
 
     Raises:
         UsageError: the request is invalid or impossible; nothing was started.
         Interrupted: a signal arrived; the run stopped, with a checkpoint if there was time.
         SavannaError: the run failed. The message is the cause; the run directory is kept.
     """
-    began, startup = time.monotonic(), Startup()
-    stop = Stop(began, request.max_duration, exits=bool(request.command))
+    began, startup = time.monotonic(), Startup(None if request.own_process else time.time())
+    stop = Stop(began, request.max_duration, exits=request.own_process)
     with stop.listen():
         try:
             return _train(request, stop, startup)
@@ -86,7 +86,7 @@ def train(request: TrainRequest) -> RunDirectory:
             raise stop.error(", before training began.") from None
 
 
-def _train(request: TrainRequest, stop: Stop, startup: Startup) -> RunDirectory:
+def _train(request: TrainRequest, stop: Stop, startup: Startup) -> list[RunDirectory]:
     resumption, fetched = None, False
     if request.resume:
         location = chosen_storage(request.storage)
@@ -123,8 +123,10 @@ def _train(request: TrainRequest, stop: Stop, startup: Startup) -> RunDirectory:
             startup.ended("imports")
             plan = _plan(request, resumption, machine)
             startup.ended("plan")
-            # Remote storage libraries have threads and connections that do not survive a fork.
-            stack.enter_context(own_ray(machine, fork=not fetched))
+            # Remote storage libraries have threads and connections that do not survive a fork;
+            # nobody knows what a process of somebody else's has.
+            fork = request.own_process and not fetched
+            stack.enter_context(own_ray(machine, fork=fork))
         else:
             say("Joining the Ray cluster ...")
             prepare(algorithm, address)
@@ -145,4 +147,4 @@ def _train(request: TrainRequest, stop: Stop, startup: Startup) -> RunDirectory:
         finally:
             session.close(say)
         session.conclude()
-    return runs[-1]
+    return runs

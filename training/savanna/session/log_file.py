@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
-import logging
+import io
 import os
 import sys
 import tempfile
@@ -21,33 +21,68 @@ from savanna.runs.directory import RunDirectory
 def quiet(log: Path) -> Iterator[TextIO]:
     """Append this process's stdout, stderr and warnings to `log`; yield the real stderr.
 
-    Redirects file descriptors, not only `sys.stderr`: Ray's C++ code bypasses Python.
+    Redirects file descriptors, not only `sys.stderr`: Ray's C++ code bypasses Python. In a notebook
+    `sys.stderr` is not a file: it is replaced as well, and yielded.
     """
-    sys.stdout.flush()
-    sys.stderr.flush()
-    saved = os.dup(1), os.dup(2)
-    terminal = os.fdopen(os.dup(2), "w", encoding=sys.stderr.encoding or "utf-8")
-    with log.open("a") as handle:
-        os.dup2(handle.fileno(), 1)
-        os.dup2(handle.fileno(), 2)
-    logging.captureWarnings(True)
+    with contextlib.ExitStack() as stack:
+        stack.callback(_no_escape_code)
+        terminal = stack.enter_context(_terminal())
+        stack.enter_context(_redirected("stdout", 1, log))
+        stack.enter_context(_redirected("stderr", 2, log))
+        stack.enter_context(warnings.catch_warnings())
+        warnings.simplefilter("default")
+        yield terminal
+
+
+@contextlib.contextmanager
+def _terminal() -> Iterator[TextIO]:
+    """What stderr is now, within the block and whatever replaces it there."""
+    if sys.stderr is not None and _descriptor(sys.stderr) != 2:
+        yield sys.stderr
+        return
+    encoding = getattr(sys.stderr, "encoding", None) or "utf-8"
+    with os.fdopen(os.dup(2), "w", encoding=encoding) as terminal:
+        yield terminal
+
+
+@contextlib.contextmanager
+def _redirected(name: str, number: int, log: Path) -> Iterator[None]:
+    """Redirect the descriptor `number` to `log`, and `sys.NAME` if it is not that descriptor."""
+    given = getattr(sys, name)
+    _flush(given)
+    saved = os.dup(number)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("default")
-            yield terminal
+        with log.open("a") as handle:
+            os.dup2(handle.fileno(), number)
+        if _descriptor(given) != number:
+            # It stays open: a logger that keeps it may still write to it later.
+            raw = os.fdopen(number, "wb", closefd=False)
+            setattr(sys, name, io.TextIOWrapper(raw, "utf-8", "replace", line_buffering=True))
+        yield
     finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        logging.captureWarnings(False)
-        os.dup2(saved[0], 1)
-        os.dup2(saved[1], 2)
-        for descriptor in saved:
-            os.close(descriptor)
-        terminal.close()
-        # colorama would end every command with an escape code, though we print no colours.
-        colorama = sys.modules.get("colorama.initialise")
-        if colorama is not None:
-            atexit.unregister(colorama.reset_all)
+        _flush(getattr(sys, name))
+        setattr(sys, name, given)
+        os.dup2(saved, number)
+        os.close(saved)
+
+
+def _flush(stream: TextIO | None) -> None:
+    with contextlib.suppress(AttributeError, ValueError):  # there is none, or it is closed
+        stream.flush()  # type: ignore[union-attr]
+
+
+def _descriptor(stream: TextIO | None) -> int | None:
+    try:
+        return stream.fileno()  # type: ignore[union-attr]
+    except (AttributeError, OSError, ValueError):
+        return None
+
+
+def _no_escape_code() -> None:
+    """colorama would end every command with one, though we print no colours."""
+    colorama = sys.modules.get("colorama.initialise")
+    if colorama is not None:
+        atexit.unregister(colorama.reset_all)
 
 
 class LogFile:

@@ -152,6 +152,10 @@ def _shutdown() -> None:
         ray.shutdown()
     finally:
         gc.enable()
+        registry = sys.modules.get("ray.tune.registry")
+        if registry is not None:
+            # Of the job that has ended: what the next one registers would not be found.
+            registry._global_registry._prefix = None
 
 
 def check_fits(machine: Machine, env_runners: int, gpus: float, cpus_per_runner: float) -> None:

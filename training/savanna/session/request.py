@@ -43,6 +43,7 @@ class TrainRequest:
     film_every: int | None = None
     report: bool | None = None
     command: tuple[str, ...] = ()
+    own_process: bool = True  # else it belongs to the caller, and must go on
     debug: bool = False  # show how long each phase of the startup took
     settings: Mapping[str, Any] = field(default_factory=dict)
     """Of a resumed run: what its config was built with (`savanna.session.resumed_settings`)."""

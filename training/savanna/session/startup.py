@@ -13,12 +13,12 @@ PHASES = ("imports", "plan", "ray", "trial", "env runners and learner", "first u
 
 
 class Startup:
-    """Notes when each phase of the startup ends; the first begins with this process."""
+    """Notes when each phase of the startup ends; the first begins with the process, or `began`."""
 
-    def __init__(self) -> None:
+    def __init__(self, began: float | None = None) -> None:
         import psutil
 
-        self._began = psutil.Process().create_time()
+        self._began = psutil.Process().create_time() if began is None else began
         self._ends: dict[str, float] = {}
 
     def ended(self, phase: str) -> None:

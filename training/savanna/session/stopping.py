@@ -112,7 +112,8 @@ class Stop:
         finally:
             self._over.set()
             for number, handler in before.items():
-                signal.signal(number, handler)
+                # None: it was set by C code, and cannot be restored.
+                signal.signal(number, signal.SIG_DFL if handler is None else handler)
 
     @contextlib.contextmanager
     def while_training(self) -> Iterator[None]:
