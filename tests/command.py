@@ -114,6 +114,17 @@ def savanna(
     return warm.call(words, cwd=cwd, timeout=timeout, environment=ours(**environment))
 
 
+def python(
+    script, *, cwd: Path, timeout: float = 240, fresh: bool = False, **environment: str
+) -> subprocess.CompletedProcess[str]:
+    """Run a script to its end, as `savanna` runs a command."""
+    if fresh:
+        command = [sys.executable, script]
+        return run(command, cwd=cwd, timeout=timeout, env=ours(**environment))
+    given = {"cwd": cwd, "timeout": timeout, "environment": ours(**environment)}
+    return warm.call([str(script)], script=True, **given)
+
+
 def savanna_command(*arguments) -> list[str]:
     return [sys.executable, "-m", "savanna", *map(str, arguments)]
 

@@ -11,8 +11,10 @@ import contextlib
 import multiprocessing
 import multiprocessing.connection
 import os
+import runpy
 import sys
 import traceback
+from collections.abc import Callable
 from functools import cache
 from multiprocessing import forkserver
 from pathlib import Path
@@ -101,11 +103,16 @@ def _run_ray(connection: multiprocessing.connection.Connection) -> None:
 
 
 def call(
-    words: list[str], *, cwd: Path, timeout: float, environment: dict[str, str]
+    words: list[str],
+    *,
+    cwd: Path,
+    timeout: float,
+    environment: dict[str, str],
+    script: bool = False,
 ) -> CompletedProcess[str]:
-    """Run `savanna WORDS` to its end."""
+    """Run `savanna WORDS` to its end, or `python WORDS` where it is a `script`."""
     starts_a_process()
-    if words[:1] == ["train"] and not {"--address", "--dry-run"} & {*words}:
+    if script or (words[:1] == ["train"] and not {"--address", "--dry-run"} & {*words}):
         environment = {
             "RAY_ADDRESS": _ray(),
             "RAY_AUTH_MODE": "token",
@@ -113,7 +120,8 @@ def call(
         } | environment
     with TemporaryDirectory() as folder:
         files = [Path(folder, name) for name in ("stdout", "stderr")]
-        process = _server().Process(target=_main, args=(words, str(cwd), environment, files))
+        main = _run_script if script else _run_command
+        process = _server().Process(target=_main, args=(main, words, str(cwd), environment, files))
         process.start()
         try:
             process.join(timeout)
@@ -123,7 +131,7 @@ def call(
                 _kill(process)
         out, err = (f.read_text(errors="replace") if f.exists() else "" for f in files)
     if not ended:
-        pytest.fail(f"not done after {timeout:g} s: savanna {' '.join(words)}\n{err[-6000:]}")
+        pytest.fail(f"not done after {timeout:g} s: {' '.join(words)}\n{err[-6000:]}")
     return CompletedProcess(["savanna", *words], process.exitcode, out, err)
 
 
@@ -133,8 +141,27 @@ def _kill(process: multiprocessing.process.BaseProcess) -> None:
     process.join()
 
 
-def _main(words: list[str], cwd: str, environment: dict[str, str], files: list[Path]) -> None:
-    """The new process: as if `python -m savanna WORDS` had been started."""
+def _run_command(words: list[str]) -> int:
+    from savanna.cli import main
+
+    sys.argv = ["savanna", *words]
+    return main(words)
+
+
+def _run_script(words: list[str]) -> int:
+    sys.argv = words
+    runpy.run_path(words[0], run_name="__main__")
+    return 0
+
+
+def _main(
+    main: Callable[[list[str]], int],
+    words: list[str],
+    cwd: str,
+    environment: dict[str, str],
+    files: list[Path],
+) -> None:
+    """The new process: as if `python -m savanna WORDS` had been started, or a script."""
     os.setsid()
     for number, path in enumerate(files, start=1):
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
@@ -145,13 +172,10 @@ def _main(words: list[str], cwd: str, environment: dict[str, str], files: list[P
     os.environ.update(environment)
     if "PYTHONSAFEPATH" not in environment:
         sys.path.insert(0, cwd)
-    sys.argv = ["savanna", *words]
     code = 1
     try:
         assert "preloaded" in sys.modules
         from ray._raylet import Config
-
-        from savanna.cli import main
 
         Config.initialize("")  # reads the environment again
         code = main(words)

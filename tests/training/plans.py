@@ -3,13 +3,21 @@
 from pathlib import Path
 
 from savanna.cli.main import make_parser
-from savanna.cli.train import arguments, request_from
+from savanna.cli.train import _request, arguments, request_from
 from savanna.experiments import Machine
 from savanna.runs.directory import RunDirectory
 from savanna.runs.resumption import Resumption
 from savanna.session.checks import check_early
 from savanna.session.plan import Plan, make_plan
+from savanna.session.request import TrainRequest
 from savanna.session.resumed_settings import with_saved_settings
+
+
+def request_of_words(*words) -> TrainRequest:
+    """The request that `savanna train WORDS` makes."""
+    options = make_parser().parse_args(["train", *arguments([*map(str, words)])])
+    options.command_line, options.debug = [], False
+    return _request(options)
 
 
 def plan_of(*words, resumed: RunDirectory | None = None, checkpoint: Path | None = None) -> Plan:

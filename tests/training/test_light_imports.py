@@ -32,13 +32,22 @@ names = "PongNoFrameskip-v4", "simple_spread", "CartPole-v1"
 assert {family_of(name) for name in names} == set(FAMILIES)
 assert family_of("simple_spread")("simple_spread", {}).old_scale
 """
+PYTHON = """
+import savanna
+assert savanna.train and savanna.load and savanna.errors.UsageError
+assert [run.state for run in savanna.list_runs(sys.argv[1] + "/../..")]
+try:
+    savanna.train("cartpole", kep=3)
+except savanna.errors.UsageError:
+    pass
+"""
 HELP = """
 from savanna.cli.main import make_parser
 make_parser()
 """
 
 
-@pytest.mark.parametrize("program", [RESULT, READING, REPORT, FAMILIES, HELP])
+@pytest.mark.parametrize("program", [RESULT, READING, REPORT, FAMILIES, PYTHON, HELP])
 def test_what_only_reads_imports_nothing_that_trains_plays_or_draws(program, tmp_path):
     shown = f"import sys\n{program}\nprint([name for name in {HEAVY} if name in sys.modules])"
     path = make_run(tmp_path).path

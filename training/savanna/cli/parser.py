@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import argparse
 import difflib
-import os
 from typing import Any, NoReturn
 
-from savanna.cli.values import path
+from savanna.cli.values import path, runs_root
 from savanna.errors import UsageError
-from savanna.next_command import DEFAULT_ROOT
 
 
 class Parser(argparse.ArgumentParser):
@@ -38,11 +36,11 @@ class Parser(argparse.ArgumentParser):
 
 
 def add_runs_root(parser: Any) -> None:
-    """`--runs-root`; its default is the variable SAVANNA_RUNS_ROOT, which the images set."""
+    """`--runs-root`."""
     parser.add_argument(
         "--runs-root",
         type=path,
-        default=path(os.environ.get("SAVANNA_RUNS_ROOT") or str(DEFAULT_ROOT)),
+        default=runs_root(),
         metavar="DIR",
         help="folder of the run directories (default: SAVANNA_RUNS_ROOT, else runs)",
     )

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import ast
 import json
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from savanna.errors import UsageError
+from savanna.next_command import DEFAULT_ROOT
 
 _UNITS = {"": 1, "s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
 
@@ -60,6 +62,11 @@ def path(text: str) -> Path:
         return Path(text).expanduser()
     except RuntimeError as error:
         raise UsageError(f"{text}: {error}") from error
+
+
+def runs_root(given: str | Path | None = None) -> Path:
+    """The folder of the runs: `given`, else that of SAVANNA_RUNS_ROOT, which the images set."""
+    return path(str(given or os.environ.get("SAVANNA_RUNS_ROOT") or DEFAULT_ROOT))
 
 
 def stop_rules(given: Sequence[str]) -> tuple[dict[str, float], bool]:

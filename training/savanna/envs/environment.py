@@ -109,6 +109,11 @@ class Environment(ABC):
 
     # Its networks
 
+    @property
+    def agents(self) -> tuple[str, ...]:
+        """The agents' names, where there are several."""
+        return ()
+
     def networks(self, *, shared: bool) -> tuple[str, ...]:
         """For each agent the name of its network; `shared`: one for all of a kind."""
         return ("default_policy",)
@@ -130,6 +135,11 @@ class Environment(ABC):
     @abstractmethod
     def make(self, render_mode: str | None = None) -> gym.Env[Any, Any]:
         """The environment itself, for `savanna check-env`."""
+
+    @abstractmethod
+    def make_as_trained(self, render_mode: str | None = None) -> Any:
+        """One that shows what the policy sees: Gymnasium's `Env`, or with several agents
+        PettingZoo's `ParallelEnv`."""
 
     @abstractmethod
     def play(

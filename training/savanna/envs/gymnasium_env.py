@@ -78,6 +78,9 @@ class Gymnasium(OneAgent):
             made = wrap(made)
         return made
 
+    def make_as_trained(self, render_mode: str | None = None) -> gym.Env[Any, Any]:
+        return self.make_flat(render_mode)
+
     def vector(self, num_envs: int) -> VectorEnv[Any, Any, Any]:
         from gymnasium.vector import SyncVectorEnv
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from savanna.envs.environment import Act, Environment, Played
 
 if TYPE_CHECKING:
+    import gymnasium as gym
     from gymnasium.vector import VectorEnv
     from numpy.typing import NDArray
 
@@ -39,6 +40,9 @@ class OneAgent(Environment):
         envs = self.vector(1)
         envs.close()
         return [(envs.single_observation_space, envs.single_action_space)]
+
+    def make_as_trained(self, render_mode: str | None = None) -> gym.Env[Any, Any]:
+        return self.make(render_mode)
 
     def play(
         self, players: Iterable[Act], episodes: int, seed: int, explore: bool

@@ -102,7 +102,7 @@ def tags(run: RunDirectory, config: dict[str, Any]) -> dict[str, str]:
     """Commit, versions and hardware of `metadata.json` as MLflow tags."""
     metadata = run.metadata
     found = {
-        "mlflow.source.name": " ".join(["savanna", *map(str, metadata.get("command", [])[1:])]),
+        "mlflow.source.name": " ".join(map(str, metadata.get("command") or ["savanna"])),
         "mlflow.source.type": "LOCAL",
         "savanna.run": run.id,
         "savanna.path": str(run.path),

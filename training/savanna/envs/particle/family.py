@@ -90,6 +90,10 @@ class Particle(Environment):
 
         return mean_returns(self._worlds)
 
+    @property
+    def agents(self) -> tuple[str, ...]:
+        return self.networks(shared=False)
+
     def networks(self, *, shared: bool) -> tuple[str, ...]:
         from savanna.envs.particle.world import module_names
 
@@ -112,6 +116,16 @@ class Particle(Environment):
 
     def make(self, render_mode: str | None = None) -> gym.Env[Any, Any]:
         raise UsageError(f"{self.name} is {self.what}: check-env checks environments of one agent.")
+
+    def make_as_trained(self, render_mode: str | None = None) -> Any:
+        from savanna.envs.particle.mpe2_worlds import Mpe2Worlds
+        from savanna.envs.particle.world import make_worlds
+
+        if render_mode is not None:
+            raise UsageError(f"{self.name}: films come from `savanna video`, not from render().")
+        worlds = make_worlds(self.name, 1, **{**self.settings, "backend": "mpe2"})
+        assert isinstance(worlds, Mpe2Worlds)
+        return worlds.envs[0]
 
     def play(
         self, players: Iterable[Act], episodes: int, seed: int, explore: bool

@@ -1,0 +1,161 @@
+"""The keywords of `savanna.train`: the fields of a request, checked."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+import os
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import MISSING, fields
+from operator import index
+from pathlib import Path
+from typing import Any, get_args, get_type_hints
+
+from savanna.cli.command_line import conflicts, target
+from savanna.cli.values import duration, runs_root
+from savanna.errors import UsageError
+from savanna.session.request import TrainRequest
+from savanna.session.search_space import is_search_space
+
+_INTERNAL = {"search", "command", "own_process", "settings", "group"}
+_OF_THE_COMMAND = {"set": "overrides", "scenario": "env"}  # not what difflib finds
+SEVERAL = ("seeds", "num_samples")
+"""Keywords that ask for several runs."""
+
+
+def parameters() -> list[inspect.Parameter]:
+    """What the signature of `savanna.train` shows."""
+    kinds = inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY
+    return [
+        inspect.Parameter(
+            f.name, kinds[f.name != "experiment"], default=_default(f), annotation=f.type
+        )
+        for f in fields(TrainRequest)
+        if f.name not in _INTERNAL
+    ]
+
+
+def _default(field: Any) -> Any:
+    return None if field.default is MISSING or field.name == "runs_root" else field.default
+
+
+def request_of(experiment: str | None, options: Mapping[str, Any]) -> TrainRequest:
+    """The request that the keywords make; `UsageError` with a line for all that is wrong.
+
+    `None` is as if the keyword were not given.
+    """
+    given = {name: v for name, v in {"experiment": experiment, **options}.items() if v is not None}
+    problems = [_unknown(name, value) for name, value in given.items() if name not in _known()]
+    taken: dict[str, Any] = {}
+    for name, value in given.items():
+        if name in _known():
+            try:
+                taken[name] = _taken(name, value)
+            except UsageError as error:
+                problems.append(str(error))
+    problems += conflicts(_set(taken))
+    if problems:
+        raise UsageError("\n".join(problems))
+    settings = taken.pop("overrides", {})
+    search = {k: v for k, v in settings.items() if isinstance(v, str) and is_search_space(v)}
+    return TrainRequest(
+        **{**taken, "runs_root": runs_root(taken.get("runs_root"))},
+        overrides={key: value for key, value in settings.items() if key not in search},
+        search=search,
+        command=("python", "-c", _typed(taken, settings)),
+        own_process=False,
+    )
+
+
+def _known() -> list[str]:
+    return [parameter.name for parameter in parameters()]
+
+
+def _unknown(name: str, value: Any) -> str:
+    close = difflib.get_close_matches(name, _known(), n=1, cutoff=0.7)
+    meant = _OF_THE_COMMAND.get(name) or (close[0] if close else None)
+    if meant is not None:
+        return f"{name}: unknown keyword. Did you mean {meant!r}?"
+    setting = f"overrides={{{name!r}: {value!r}}}"
+    return f"{name}: unknown keyword. A setting of the algorithm is given as {setting}."
+
+
+def _taken(name: str, value: Any) -> Any:
+    """`value` as the field holds it."""
+    if name == "env":
+        return _name_of(value)
+    if name in ("max_duration", "start_timeout") and isinstance(value, str):
+        return duration(value)
+    if name in ("overrides", "stop"):
+        return _settings(name, value)
+    if name == "seeds" and isinstance(value, Iterable) and not isinstance(value, str):
+        return tuple(_as(int, f"seeds={value!r}", seed) for seed in value)
+    hint = get_type_hints(TrainRequest)[name]
+    return _as((get_args(hint) or (hint,))[0], f"{name}={value!r}", value)
+
+
+def _settings(name: str, value: Any) -> dict[str, Any]:
+    if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
+        raise UsageError(f"{name}={value!r}: must be a dictionary, such as {_EXAMPLES[name]}.")
+    if name == "stop":
+        return {key: _as(float, f"stop={{{key!r}: {v!r}}}", v) for key, v in value.items()}
+    # NumPy's numbers and arrays as Python's.
+    return {key: v.tolist() if hasattr(v, "tolist") else v for key, v in value.items()}
+
+
+_EXAMPLES = {"overrides": '{"lr": 5e-4}', "stop": '{"return": 100}'}
+
+
+def _as(kind: Any, text: str, value: Any) -> Any:
+    what, take = _KINDS[kind]
+    try:
+        if isinstance(value, bool) != (kind is bool) or (kind is float and isinstance(value, str)):
+            raise TypeError
+        return take(value)
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"{text}: must be {what}.") from error
+
+
+_KINDS: dict[Any, tuple[str, Callable[[Any], Any]]] = {
+    bool: ("True or False", bool),
+    int: ("a whole number", index),
+    float: ("a number", float),
+    str: ("text", os.fspath),
+    Path: ("a folder", Path),
+}
+
+
+def _name_of(env: Any) -> str:
+    """`module:Class`, by which every process of a training can import the environment."""
+    if isinstance(env, str):
+        return env
+    module, name = getattr(env, "__module__", None), getattr(env, "__qualname__", None)
+    if not callable(env) or not isinstance(name, str):
+        raise UsageError(
+            f"env={env!r:.80}: give a Gymnasium id, the class of the environment, or its name as "
+            '"module:Class".'
+        )
+    if module == "__main__" or getattr(sys.modules.get(str(module)), name, None) is not env:
+        raise UsageError(
+            f"env={name}: the other processes of a training cannot import it, as it is defined in "
+            "a script, a notebook or a function. Put it into a file of its own, such as my_env.py, "
+            f'and give env="my_env:{name.rpartition(".")[2]}".'
+        )
+    return f"{module}:{name}"
+
+
+def _set(taken: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What was given, and what it sets: see `conflicts`."""
+    plain = taken.keys() - {"overrides", "stop"}
+    found = [(name, target(f"--{name.replace('_', '-')}", None)) for name in taken if name in plain]
+    for name, flag in (("overrides", "--set"), ("stop", "--stop")):
+        found += [(f"{name}[{key!r}]", target(flag, key)) for key in taken.get(name, {})]
+    return found
+
+
+def _typed(taken: Mapping[str, Any], settings: Mapping[str, Any]) -> str:
+    """The call as it could be typed."""
+    given = {**taken, **({"overrides": dict(settings)} if settings else {})}
+    words = [f"{k}={(str(v) if isinstance(v, Path) else v)!r}" for k, v in given.items()]
+    return f"import savanna; savanna.train({', '.join(words)})"
