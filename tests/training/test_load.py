@@ -36,7 +36,7 @@ def test_a_policy_is_named_as_runs_are(policy, trained, monkeypatch):
     [
         ("nobody", "no run 'nobody'"),
         ("nobody@1", "no run 'nobody'"),
-        ("latest@7", "There are: best, last, 0, 1, 2."),
+        ("latest@7", "best, last, 0, 1, 2"),
         ("alone/checkpoint_000000", "is not in a run"),
     ],
 )

@@ -127,16 +127,6 @@ class Particle(Environment):
         assert isinstance(worlds, Mpe2Worlds)
         return worlds.envs[0]
 
-    def make_as_trained(self, render_mode: str | None = None) -> Any:
-        from savanna.envs.particle.mpe2_worlds import Mpe2Worlds
-        from savanna.envs.particle.world import make_worlds
-
-        if render_mode is not None:
-            raise UsageError(f"{self.name}: films come from `savanna video`, not from render().")
-        worlds = make_worlds(self.name, 1, **{**self.settings, "backend": "mpe2"})
-        assert isinstance(worlds, Mpe2Worlds)
-        return worlds.envs[0]
-
     def play(
         self, players: Iterable[Act], episodes: int, seed: int, explore: bool
     ) -> Iterator[list[Played]]:
