@@ -293,7 +293,7 @@ def test_the_cause_is_the_trials_own_words():
         '  File "x.py", line 1, in train\nsavanna.errors.GaveUp: All 3 env runners were lost.\n'
     )
     assert explain_failure(None, text, "the.log") == (
-        "All 3 env runners were lost. Everything is kept; details are in the.log."
+        "All 3 env runners were lost. Details are in the.log."
     )
 
 

@@ -28,7 +28,7 @@ def show_group(runs: Sequence[RunDirectory], kept: Kept, say: Callable[[str], No
     from savanna.recording.group_table import table
     from savanna.report import write_group_page
 
-    asked = max((run.config["options"]["runs"] for run in runs), default=1)
+    asked = max((run.config.get("options", {}).get("runs", 1) for run in runs), default=1)
     group = group_of(runs) if asked > 1 else None
     if group is None:
         return
