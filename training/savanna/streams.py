@@ -64,8 +64,7 @@ def noise_to(file: int) -> Iterator[None]:
     Blocks may be nested.
     """
     global _results, _messages
-    sys.stdout.flush()
-    sys.stderr.flush()
+    _flush()
     python = sys.stdout, sys.stderr
     saved = os.dup(1), os.dup(2)
     with contextlib.ExitStack() as stack:
@@ -81,8 +80,7 @@ def noise_to(file: int) -> Iterator[None]:
         try:
             yield
         finally:
-            sys.stdout.flush()
-            sys.stderr.flush()
+            _flush()
             sys.stdout, sys.stderr = python
             os.dup2(saved[0], 1)
             os.dup2(saved[1], 2)
@@ -100,7 +98,7 @@ def _apart(stream: TextIO, stream_of: Callable[[int, str], TextIO]) -> Iterator[
     """A stream to where `stream` leads now; itself where it is not one of the descriptors."""
     try:
         descriptor = stream.fileno()
-    except (OSError, ValueError):
+    except (AttributeError, OSError, ValueError):  # a notebook's, or none at all
         descriptor = -1
     if descriptor not in (1, 2):
         yield stream
@@ -111,6 +109,12 @@ def _apart(stream: TextIO, stream_of: Callable[[int, str], TextIO]) -> Iterator[
     finally:
         with contextlib.suppress(OSError):  # what it could not print has been said
             copy.close()
+
+
+def _flush() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(AttributeError, OSError, ValueError):  # none, full or closed
+            stream.flush()
 
 
 def _forget() -> None:

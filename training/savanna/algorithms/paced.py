@@ -139,12 +139,17 @@ class Paced(Algorithm):
         for module, numbers in self.metrics.peek(LEARNER_RESULTS, default={}).items():
             for name in LEARNED:
                 value = numbers.get(name) if isinstance(numbers, Mapping) else None
-                if value is not None and not math.isfinite(value):
-                    self.give_up(
-                        f"Learning failed: {name} of {module} is {float(value)}. Rewards or "
-                        "observations may be too large, or lr too high; the last checkpoint with "
-                        "finite weights is kept."
-                    )
+                if value is None or math.isfinite(value):
+                    continue
+                # RLlib reads a metric without values as NaN; a resumed run has some for a while.
+                # Where a loss is truly NaN, so are the weights after that update.
+                if math.isnan(value) and self.broken_weights() is None:
+                    continue
+                self.give_up(
+                    f"Learning failed: {name} of {module} is {float(value)}. Rewards or "
+                    "observations may be too large, or lr too high; the last checkpoint with "
+                    "finite weights is kept."
+                )
 
     def broken_weights(self) -> str | None:
         """The first of the networks' parameters that has a NaN or an infinity."""

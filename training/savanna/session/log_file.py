@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import os
 import secrets
@@ -22,7 +23,13 @@ def quiet(log: Path) -> Iterator[TextIO]:
     """Append this process's output and warnings to `log`; yield the real stderr."""
     with log.open("a") as handle, noise_to(handle.fileno()), warnings.catch_warnings():
         warnings.simplefilter("default")
-        yield messages()
+        try:
+            yield messages()
+        finally:
+            # colorama would end every program with an escape code, though we print no colours.
+            colorama = sys.modules.get("colorama.initialise")
+            if colorama is not None:
+                atexit.unregister(colorama.reset_all)
 
 
 class LogFile:

@@ -41,7 +41,7 @@ def run_tune(session: Session) -> None:
         networks=resumption.checkpoint if resumption and begins else None,
         film_every=plan.film_every,
     )
-    with tempfile.TemporaryDirectory(prefix="savanna-tune-") as scratch:
+    with tempfile.TemporaryDirectory(prefix="savanna-tune-", ignore_cleanup_errors=True) as scratch:
         tune.run(
             trainable,
             name="tune",
