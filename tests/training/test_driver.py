@@ -107,7 +107,8 @@ def test_a_slow_learner_learns_from_every_sample_and_none_pile_up(kind, per_batc
     )
     algorithm.supply = supply(4)
     algorithm.learner_group = SimpleNamespace(
-        update=lambda episodes, timesteps: learned.extend(episodes)
+        _learner=SimpleNamespace(learned={}),
+        update=lambda episodes, timesteps: learned.extend(episodes),
     )
     algorithm.metrics = SimpleNamespace(
         log_time=lambda key: contextlib.nullcontext(),

@@ -59,7 +59,7 @@ class FragmentDriver(Paced):
             episodes=batch, timesteps={NUM_ENV_STEPS_SAMPLED_LIFETIME: sampled}
         )
         self.metrics.aggregate(results, key=LEARNER_RESULTS)
-        self.check_learned()
+        self.check_learned("the networks", self.learner_group._learner.learned)
         # Before the next requests: what is sampled during an update is one update old.
         self.env_runner_group.sync_weights(
             from_worker_or_learner_group=self.learner_group, inference_only=True

@@ -14,7 +14,6 @@ from ray.exceptions import NodeDiedError, ObjectLostError, RayActorError
 from ray.rllib.algorithms.algorithm import Algorithm, TrainIterCtx
 from ray.rllib.env.env_runner_group import EnvRunnerGroup
 from ray.rllib.utils.metrics import (
-    LEARNER_RESULTS,
     RESTORE_ENV_RUNNERS_TIMER,
     TIMERS,
     TRAINING_ITERATION_TIMER,
@@ -88,6 +87,10 @@ class Paced(Algorithm):
         result: dict[str, Any] = super().train()
         return result | ({TROUBLE: self.trouble} if self.trouble is not None else {})
 
+    def seconds_left(self) -> float:
+        """Training time until the run ends; its last iteration takes no longer."""
+        return math.inf
+
     def give_up(self, cause: str) -> None:
         """Training cannot go on; the first cause counts."""
         self.trouble = self.trouble or cause
@@ -134,19 +137,12 @@ class Paced(Algorithm):
         if gone is not None:
             self.give_up(gone)
 
-    def check_learned(self) -> None:
-        """After an update: give up where a loss or gradient is NaN or infinite."""
-        for module, numbers in self.metrics.peek(LEARNER_RESULTS, default={}).items():
-            for name in LEARNED:
-                value = numbers.get(name) if isinstance(numbers, Mapping) else None
-                if value is None or math.isfinite(value):
-                    continue
-                # RLlib reads a metric without values as NaN; a resumed run has some for a while.
-                # Where a loss is truly NaN, so are the weights after that update.
-                if math.isnan(value) and self.broken_weights() is None:
-                    continue
+    def check_learned(self, module: str, numbers: Mapping[str, float]) -> None:
+        """After an update of a network with these metrics: give up where it cannot learn on."""
+        for name in LEARNED:
+            if not math.isfinite(numbers.get(name, 0.0)):
                 self.give_up(
-                    f"Learning failed: {name} of {module} is {float(value)}. Rewards or "
+                    f"Learning failed: {name} of {module} is {numbers[name]}. Rewards or "
                     "observations may be too large, or lr too high; the last checkpoint with "
                     "finite weights is kept."
                 )
@@ -181,7 +177,7 @@ class _Iteration(TrainIterCtx):
     def __enter__(self) -> _Iteration:
         config = self.algo.config
         longest = max(config.max_time_s_per_iteration, config.min_time_s_per_iteration or 0)
-        self._end = time.monotonic() + longest
+        self._end = time.monotonic() + min(longest, self.algo.seconds_left())
         entered: _Iteration = super().__enter__()
         return entered
 

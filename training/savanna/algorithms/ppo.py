@@ -23,7 +23,7 @@ from ray.rllib.utils.metrics import (
 
 from savanna.algorithms.continuation import pack_env_runner, unpack_env_runner
 from savanna.algorithms.episode import Episode
-from savanna.algorithms.paced import Paced, set_limits
+from savanna.algorithms.paced import LEARNED, Paced, set_limits
 from savanna.algorithms.ppo_env_runner import OneAgentEnvRunner, sample_piece
 from savanna.algorithms.ppo_learner import PPOLearner
 from savanna.algorithms.sampling import SAMPLE, Failure
@@ -97,7 +97,9 @@ class PPO(Paced, ppo.PPO):
                 shuffle_batch_per_epoch=self.config.shuffle_batch_per_epoch,
             )
             self.metrics.aggregate(results, key=LEARNER_RESULTS)
-        self.check_learned()
+        for module, stats in results[0].items():
+            numbers = {name: float(stats[name].peek()) for name in LEARNED if name in stats}
+            self.check_learned(module, numbers)
         with self.metrics.log_time((TIMERS, SYNCH_WORKER_WEIGHTS_TIMER)):
             self.env_runner_group.sync_weights(
                 from_worker_or_learner_group=self.learner_group,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from dataclasses import astuple
 from pathlib import Path
@@ -41,13 +42,15 @@ def make_trainable(
     keep: int,
     networks: Path | None = None,
     film_every: int = 0,
+    seconds: float = math.inf,
 ) -> type[Algorithm]:
     """`algorithm`, whose trials are the runs in `folder` with the same names.
 
     A trial continues from its run's newest checkpoint, at the first start as after a failure. If
     there is none, it starts anew, from the checkpoint `networks` if given. It saves into its run
     and keeps the best `keep` checkpoints. With `film_every`, a result holds a film every so many
-    episodes (see `savanna.session.films`). Without Tune, `folder` is the run.
+    episodes (see `savanna.session.films`). `seconds` of training time end the run. Without Tune,
+    `folder` is the run.
     """
 
     class Trainable(algorithm):
@@ -92,6 +95,9 @@ def make_trainable(
         def say(self, text: str, *, problem: bool = False) -> None:
             super().say(text, problem=problem)
             tell(self._run, Message(text, problem))
+
+        def seconds_left(self) -> float:
+            return seconds - float(self._time_total)
 
         def train(self) -> dict[str, Any]:
             if self.trouble is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import tempfile
 from collections.abc import Callable
@@ -40,6 +41,7 @@ def run_tune(session: Session) -> None:
         keep=plan.kept.keep,
         networks=resumption.checkpoint if resumption and begins else None,
         film_every=plan.film_every,
+        seconds=plan.stop.get("seconds", math.inf),
     )
     with tempfile.TemporaryDirectory(prefix="savanna-tune-", ignore_cleanup_errors=True) as scratch:
         tune.run(

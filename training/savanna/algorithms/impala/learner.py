@@ -30,6 +30,7 @@ class ImpalaLearner(TorchLearner):
         self._entropy_coeff = Scheduler(
             fixed_value_or_schedule=self.config.entropy_coeff, framework="torch", device="cpu"
         )
+        self.learned: dict[str, float] = {}  # metrics of the last update
         self._shuffler = torch.Generator().manual_seed(self.config.seed or 0)
 
     def configure_optimizers_for_module(self, module_id: str, config: Any = None) -> None:
@@ -75,6 +76,7 @@ class ImpalaLearner(TorchLearner):
         statistics["gradients_default_optimizer_global_norm"] = float(torch.stack(norms).mean())
         statistics["policy_lag"] = lag
         statistics["entropy_coeff"] = entropy_coeff
+        self.learned = statistics
         for name, value in statistics.items():
             self.metrics.log_value((DEFAULT_MODULE_ID, name), value, window=1)
         self._log_steps(len(samples))

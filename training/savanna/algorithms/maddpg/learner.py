@@ -59,6 +59,7 @@ class MADDPGLearner(TorchLearner):
         super().build()
         config = self.config
         self.replay = Replay(config.replay_capacity, config.layout().row_width, config.seed)
+        self.learned: dict[str, float] = {}  # metrics of the last update
         self._credit = 0.0  # updates that the sampled steps have paid for
         self._untold = 0  # steps stored since the last update
         self._updates = 0
@@ -133,9 +134,10 @@ class MADDPGLearner(TorchLearner):
 
     def _log(self, statistics: Sequence[dict[str, torch.Tensor]]) -> None:
         names = {name for found in statistics for name in found}
+        self.learned = {}
         for name in sorted(names):
             values = [found[name] for found in statistics if name in found]
-            value = float(torch.stack(values).mean())
+            value = self.learned[name] = float(torch.stack(values).mean())
             self.metrics.log_value((DEFAULT_MODULE_ID, name), value, window=1)
         optimizer = self.get_optimizer(ALL_MODULES, ACTOR)
         rate = self._get_optimizer_lr(optimizer)
