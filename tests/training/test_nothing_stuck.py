@@ -312,9 +312,9 @@ def test_the_best_checkpoint_is_never_one_without_a_number(tmp_path):
         folder.mkdir()
         describe(folder, CheckpointInfo(number, number + 1, 10, 1.0, mean))
     assert run.checkpoint("best").number == 0
-    scores = [{"checkpoint": n, "mean": m, "explore": False} for n, m in ((0, 1), (1, math.nan))]
+    scores = [{"checkpoint": n, "mean": m, "explore": False} for n, m in ((0, math.nan), (3, 1.0))]
     run.write_json("evaluations.json", scores)
-    assert run.checkpoint("best").number == 0
+    assert run.checkpoint("best").number == 3
 
 
 def result_of(**more):
