@@ -9,6 +9,7 @@ import warm
 from azurite import azurite  # noqa: F401 (a fixture)
 from command import savanna
 from distribution import CONTAINERS, SLOW, ContainersAside, place
+from filelock import FileLock
 
 # Set before torch is imported anywhere: tests share few cores with Ray's processes.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -43,13 +44,14 @@ def pytest_xdist_make_scheduler(config, log):
 
 @pytest.hookimpl(trylast=True)  # of what -k and -m have left
 def pytest_collection_modifyitems(items) -> None:
-    # Tests of containers are the longest part, so they come first.
+    # The longest come first, so that no process is idle at the end: containers, then training.
     places = {item: place(item.nodeid) for item in items}
     with_image = {item for item in items if "image" in item.fixturenames}
 
-    def order(item) -> tuple[bool, int]:
+    def order(item) -> tuple[bool, int, bool]:
         before = places[item] is not None and item not in with_image
-        return not before, len(CONTAINERS) if places[item] is None else places[item]
+        place = len(CONTAINERS) if places[item] is None else places[item]
+        return not before, place, not item.nodeid.startswith("tests/training/")
 
     items.sort(key=order)
     for item in items:
@@ -60,9 +62,21 @@ def pytest_collection_modifyitems(items) -> None:
 
 
 @pytest.fixture(scope="session")
-def trained(tmp_path_factory) -> Path:
-    """A folder in which `savanna train cartpole` ran for three iterations; do not change it."""
-    folder = tmp_path_factory.mktemp("trained")
+def trained(tmp_path_factory, worker_id) -> Path:
+    """A folder in which `savanna train cartpole` ran for three iterations; do not change it.
+
+    Processes that run tests side by side share it.
+    """
+    base = tmp_path_factory.getbasetemp()
+    folder = (base if worker_id == "master" else base.parent) / "trained"
+    with FileLock(f"{folder}.lock"):
+        if not (folder / "stderr").exists():
+            folder.mkdir(exist_ok=True)
+            _train(folder)
+    return folder
+
+
+def _train(folder: Path) -> None:
     result = savanna(
         "train",
         "cartpole",
@@ -80,7 +94,6 @@ def trained(tmp_path_factory) -> Path:
     assert result.returncode == 0, result.stderr
     (folder / "stdout").write_text(result.stdout)
     (folder / "stderr").write_text(result.stderr)
-    return folder
 
 
 @pytest.fixture

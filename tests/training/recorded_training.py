@@ -1,7 +1,7 @@
-"""A program that trains with one algorithm, stops, continues from its checkpoint, and prints as
+"""A program that trains with each algorithm, stops, continues from its checkpoint, and prints as
 JSON each iteration's row beside the episodes that its environments have really played so far.
 
-`python recorded_training.py ALGORITHM FOLDER`
+`python recorded_training.py FOLDER ALGORITHM...`
 """
 
 import json
@@ -118,14 +118,21 @@ def trained(name, iterations, folder, load):
     algorithm.stop()
 
 
-def main(name, folder):
+def main(folder, *names):
+    found = {}
     with (
         patch("savanna.algorithms.impala.env_runner.make_atari_vector_env", Game),
         patch("savanna.algorithms.maddpg.env_runner.make_worlds", make_recorded),
         patch("savanna.envs.rllib_world.make_worlds", make_recorded),
     ):
-        rows = [*trained(name, 2, folder, load=False), *trained(name, 1, folder, load=True)]
-    print(json.dumps(rows))
+        for name in names:
+            PLAYED.clear()
+            checkpoint = Path(folder, name)
+            found[name] = [
+                *trained(name, 2, checkpoint, load=False),
+                *trained(name, 1, checkpoint, load=True),
+            ]
+    print(json.dumps(found))
 
 
 if __name__ == "__main__":

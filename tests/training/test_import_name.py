@@ -101,17 +101,19 @@ def test_others_may_import_meanwhile():
             del sys.modules[name]
 
 
-@pytest.mark.parametrize("module", ["training.py", "training/worlds.py"])
-def test_a_users_own_training_is_theirs(module, tmp_path):
+@pytest.mark.parametrize(
+    ("module", "fresh"), [("training.py", True), ("training/worlds.py", False)]
+)
+def test_a_users_own_training_is_theirs(module, fresh, tmp_path):
     """Case 07: a file or folder of that name beside the environment, or containing it."""
     file = tmp_path / module
     file.parent.mkdir(exist_ok=True)
     file.write_text(WALK)
     env = f"{module.removesuffix('.py').replace('/', '.')}:Walk"
-    checked = savanna("check-env", env, cwd=tmp_path, fresh=True)
+    checked = savanna("check-env", env, cwd=tmp_path, fresh=fresh)
     assert checked.returncode == 0, checked.stdout + checked.stderr
     few = ("--stop", "iterations=1", "--num-env-runners", "0", "--evaluate-episodes", "2")
     trained = savanna(
-        "train", "gym", "--env", env, *few, "--no-video", "--no-report", cwd=tmp_path, fresh=True
+        "train", "gym", "--env", env, *few, "--no-video", "--no-report", cwd=tmp_path, fresh=fresh
     )
     assert trained.returncode == 0, trained.stderr

@@ -17,6 +17,18 @@ from waiting import wait_until
 
 from savanna.runs.checkpoints import checkpoints_in
 
+SECONDS = 1.0
+"""Between two looks at the jobs, each of which takes 0.3 s of a CPU."""
+LAZY = """
+import time
+from gymnasium.envs.classic_control import CartPoleEnv
+
+class Lazy(CartPoleEnv):
+    def step(self, action):
+        time.sleep(0.02)
+        return super().step(action)
+"""
+"""An environment that leaves the CPUs to others."""
 TINY = ("--evaluate-episodes", "0", "--no-video", "--no-report", "--num-env-runners", "0")
 
 
@@ -199,14 +211,14 @@ def test_a_killed_job_goes_on_and_a_stopped_one_leaves_a_checkpoint(head, run):
         return new[0] if new and new[0]["resumable"] else None
 
     with started(command, cwd=head, env=environment, **pipes) as process:
-        first = wait_until(running)
+        first = wait_until(running, every=SECONDS)
         late = run("wait", first["job"], "--timeout", "0s")
         assert late.returncode == 1 and "it continues" in late.stderr
         folder = head / "results" / first["run"]
         os.kill(json.loads((folder / "status.json").read_text())["pid"], signal.SIGKILL)
         known.add(first["job"])
 
-        second = wait_until(running)
+        second = wait_until(running, every=SECONDS)
         assert second["run"] == first["run"], "it goes on where the killed one was"
         stopped = run("stop", second["job"])
         assert (stopped.returncode, stopped.stdout) == (0, "stopped\n"), stopped.stderr
@@ -234,20 +246,25 @@ def test_a_job_that_is_refused_says_why_and_is_not_tried_again(run):
     assert "no run 'cartpole/nowhere'" in state_of(run, job)["cause"]
 
 
-def test_a_second_job_says_what_it_waits_for_and_starts_when_that_is_free(run):
-    """Case 06b: the first has two of three CPUs, the second needs two as well."""
+def test_a_second_job_says_what_it_waits_for_and_starts_when_that_is_free(head, run):
+    """Case 06b: the first has two of three CPUs, the others need two each as well."""
     options = ("--evaluate-episodes", "0", "--no-video", "--no-report", "--num-env-runners", "1")
-    stop = ("--stop", "none", "--stop", "iterations=100000")
-    first = run("submit", "cartpole", "--seed", "1", *stop, *options).stdout.strip()
-    wait_until(lambda: state_of(run, first)["state"] == "running")
+    (head / "lazy.py").write_text(LAZY)
+    lazy = ("--env", "lazy:Lazy", "--set", "train_batch_size_per_learner=64", "--stop", "none")
+    more = ("--set", "minibatch_size=64", "--stop", "iterations=100000")
+    first = run("submit", "gym", *lazy, *more, *options).stdout.strip()
+    wait_until(lambda: state_of(run, first)["state"] == "running", every=SECONDS)
     stop = ("--stop", "iterations=2")
-    second = run("submit", "cartpole", "--seed", "2", *stop, *options).stdout.strip()
-    waiting = wait_until(lambda: (s := state_of(run, second))["state"] == "waiting" and s)
-    assert waiting["detail"] == f"2 of 3 CPUs are taken by {first}"
-    assert f"waiting: 2 of 3 CPUs are taken by {first}" in run("status").stdout
+    second, third = (
+        run("submit", "cartpole", "--seed", seed, *stop, *options).stdout.strip() for seed in "23"
+    )
+    for job in (second, third):
+        waiting = wait_until(
+            lambda: (s := state_of(run, job))["state"] == "waiting" and s, every=SECONDS
+        )
+        assert waiting["detail"] == f"2 of 3 CPUs are taken by {first}"
+    assert run("status").stdout.count(f"waiting: 2 of 3 CPUs are taken by {first}") == 2
     assert f"Waiting: 2 of 3 CPUs are taken by {first}." in run("logs", second).stdout
-    third = run("submit", "cartpole", "--seed", "3", *stop, *options).stdout.strip()
-    wait_until(lambda: state_of(run, third)["state"] == "waiting")
     assert run("stop", third).returncode == 0
     stopped = state_of(run, third)
     assert stopped["state"] == "stopped" and "SIGTERM received" in stopped["cause"], stopped

@@ -156,13 +156,13 @@ def test_commands_together_make_whole_runs_each(tmp_path):
     with contextlib.ExitStack() as stack:
         several = [
             stack.enter_context(started(command, cwd=tmp_path, env=ours(), **pipes))
-            for _ in range(3)
+            for _ in range(2)
         ]
         for process in several:
             _, said = finish(process, 300)
             assert process.returncode == 0, said
     runs = [RunDirectory(file.parent) for file in tmp_path.glob("runs/cartpole/*/config.json")]
-    assert len({run.path.resolve() for run in runs}) == 3
+    assert len({run.path.resolve() for run in runs}) == 2
     for run in runs:
         assert [row["iteration"] for row in run.metrics()] == [1, 2, 3]
         assert run.status["state"] == "succeeded" and len(run.checkpoints()) == 1

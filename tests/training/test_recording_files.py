@@ -76,6 +76,15 @@ def test_metrics_csv_resume_drops_a_torn_line_that_does_not_come_again(run: RunD
     assert [row["iteration"] for row in run.metrics()] == [1, 2, 3, 5]
 
 
+def test_metrics_csv_drops_what_a_trial_repeats_that_is_tried_again(run: RunDirectory) -> None:
+    recorder = MetricsCsv()
+    recorder.start(run, CONFIG, False)
+    for number in (1, 2, 3, 4, 3, 4, 5):
+        recorder.record(result(number))
+    assert [row["iteration"] for row in run.metrics()] == [1, 2, 3, 4, 5]
+    recorder.finish({})
+
+
 def test_metrics_csv_that_cannot_be_written_is_one_clear_line(run: RunDirectory) -> None:
     (run.path / "metrics.csv").mkdir()
     recorder = MetricsCsv()

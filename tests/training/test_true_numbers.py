@@ -18,6 +18,7 @@ from savanna.algorithms.tally import Tally, report
 from savanna.errors import UsageError
 from savanna.runs.directory import RunDirectory
 
+OTHERS = ("pong", "particle", "particle-ppo")
 QUICK = ("--evaluate-episodes", "0", "--no-video", "--no-report")
 
 COUNTED = '''
@@ -73,7 +74,8 @@ def counted(tmp_path_factory) -> Path:
     command = ("train", "gym", "--env", "counted:Counted", *options)
     first = savanna(*command, "--stop", "iterations=2", *QUICK, cwd=folder)
     assert first.returncode == 0, first.stderr
-    second = savanna("train", "--resume", "latest", "--stop", "iterations=3", *QUICK, cwd=folder)
+    stop = ("--stop", "none", "--stop", "return=0")  # of 100 episodes, which it has by then
+    second = savanna("train", "--resume", "latest", *stop, *QUICK, cwd=folder)
     assert second.returncode == 0, second.stderr
     return folder
 
@@ -81,8 +83,10 @@ def counted(tmp_path_factory) -> Path:
 def test_with_ppo_they_are_of_the_last_100_episodes(counted):
     lines = (counted / "played").read_text().splitlines()
     played = [tuple(map(float, line.split())) for line in lines]
-    rows = RunDirectory.find("latest", counted / "runs").metrics()
+    run = RunDirectory.find("latest", counted / "runs")
+    rows = run.metrics()
     assert [row["iteration"] for row in rows] == [1, 2, 3]
+    assert run.status["reason"].startswith("episode_return_mean"), "the stop rule"
     ends = [int(row["episodes_total"]) for row in rows]
     assert ends[-1] == len(played) and ends[1] > 60 and max(b - a for a, b in pairwise(ends)) < 90
     for row, end in zip(rows, ends, strict=True):
@@ -100,13 +104,17 @@ def test_rates_are_those_of_the_iteration_also_after_a_resume(counted):
             assert row[rate] * elapsed == pytest.approx(row[steps] - before[steps], rel=0.01)
 
 
-@pytest.mark.parametrize("algorithm", ["pong", "particle", "particle-ppo"])
-def test_other_algorithms_count_the_same_and_go_on(algorithm, tmp_path):
-    """`recorded_training.py` trains for two iterations, and for a third from the checkpoint."""
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory) -> dict[str, list]:
+    """By algorithm the rows of two iterations, and of a third one from the checkpoint."""
     program = Path(__file__).with_name("recorded_training.py")
-    done = run([sys.executable, program, algorithm, tmp_path / "checkpoint"], env=ours())
-    assert done.returncode == 0, done.stderr
-    rows = json.loads(done.stdout.splitlines()[-1])
+    command = [sys.executable, program, tmp_path_factory.mktemp("recorded"), *OTHERS]
+    return json.loads(run(command, env=ours(), check=True).stdout.splitlines()[-1])
+
+
+@pytest.mark.parametrize("algorithm", OTHERS)
+def test_other_algorithms_count_the_same_and_go_on(algorithm, recorded):
+    rows = recorded[algorithm]
     assert [row["iteration"] for row in rows] == [1, 2, 3]
     assert rows[-1]["episodes_total"] > 100, "the window is full"
     for row in rows:

@@ -212,7 +212,7 @@ def test_an_eviction_drains_the_worker_then_acknowledges(site):
     state = json.loads(worker.run("docker", "inspect", "savanna"))[0]["State"]
     assert (state["Status"], state["ExitCode"]) == ("exited", 0), worker.said()
     log = worker.run("cat", "/var/log/savanna/ray/entrypoint.log")
-    assert "worker asked to stop: draining" in log and "worker stopped" in log
+    assert "worker was asked to stop: draining" in log and "worker stopped" in log
     assert nodes(head)[head.address] == "ALIVE"
     assert nodes(head)[worker.address] == "DEAD"
     assert not azure.made("deallocate", "head-identity"), "its job was still running"

@@ -14,11 +14,13 @@ from savanna.runs.directory import RunDirectory
 
 
 class MetricsCsv:
-    """Writes `metrics.csv`. Resuming drops the rows that the resumed run will write again."""
+    """Writes `metrics.csv`. Whoever continues from a checkpoint, be it a resumed run or a trial that
+    is tried again, replaces the rows after it."""
 
     def __init__(self) -> None:
         self._run: RunDirectory | None = None
         self._resumed = False
+        self._newest = 0  # iteration
         self._handle: io.FileIO | None = None
 
     def start(self, run: RunDirectory, config: dict[str, Any], resumed: bool) -> None:
@@ -29,12 +31,16 @@ class MetricsCsv:
             raise RuntimeError("record() before start()")
         file = self._run.path / "metrics.csv"
         with self._run.writing():
+            if result.iteration <= self._newest:
+                self.finish({})
+                self._resumed = True
             if self._handle is None:
                 self._handle = self._open(file, result.iteration)
             file.stat()  # a file that was deleted takes lines as before
             line = io.StringIO(newline="")
             csv.writer(line).writerow(result.as_row().values())
             _append(self._handle, line.getvalue().encode(), file)
+            self._newest = result.iteration
 
     def finish(self, status: dict[str, Any]) -> None:
         if self._handle is not None:
