@@ -181,6 +181,7 @@ def test_a_run_is_copied_while_it_grows_and_through_a_failure(azure, tmp_path, m
     monkeypatch.setattr("savanna.runs.copier.RETRY_SECONDS", 0.2)
     run = RunDirectory(tmp_path / "runs" / "cartpole" / "one")
     run.path.mkdir(parents=True)
+    (run.path / "config.json").write_text("{}")
     (run.path / "metrics.csv").write_text("iteration\n1\n")
     (run.path / "checkpoint_000000").mkdir()
     (run.path / "checkpoint_000000" / "file").write_text("x")
