@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 import statistics
 
+from savanna.envs.particle.make import make_worlds
 from savanna.envs.particle.references import REFERENCES, make_player, play
-from savanna.envs.particle.world import make_worlds, old_scale
+from savanna.envs.particle.world import old_scale
 
 
 def main() -> None:

@@ -17,9 +17,10 @@ from typing import Any
 
 import numpy as np
 
+from savanna.envs.particle.make import make_worlds
 from savanna.envs.particle.mpe2_worlds import mpe2_module
 from savanna.envs.particle.scenarios import SCENARIOS
-from savanna.envs.particle.world import VectorWorlds, make_worlds
+from savanna.envs.particle.world import VectorWorlds
 
 WORLDS = (1, 16, 64, 256)
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from savanna.envs.particle.make import make_worlds
 from savanna.envs.particle.mpe2_worlds import copy_state, mpe2_module
 from savanna.envs.particle.numpy_worlds import NumpyWorlds
-from savanna.envs.particle.world import make_worlds
 
 
 def record(seed: int = 0) -> dict[str, Any]:

@@ -13,8 +13,8 @@ from unittest.mock import patch
 import gymnasium as gym
 import numpy as np
 
+from savanna.envs.particle.make import make_worlds
 from savanna.envs.particle.numpy_worlds import NumpyWorlds
-from savanna.envs.particle.world import make_worlds
 from savanna.experiments import Machine, get_experiment
 from savanna.metrics import IterationResult
 from savanna.session.trainable import make_trainable

@@ -10,7 +10,7 @@ from ray.rllib.core.rl_module.rl_module import RLModuleSpec
 from ray.rllib.core.rl_module.torch import TorchRLModule
 from ray.rllib.env.single_agent_env_runner import SingleAgentEnvRunner
 
-from savanna.algorithms.impala import ImpalaConfig
+from savanna.algorithms.impala import Impala
 from savanna.algorithms.impala.batch import TrainBatch
 from savanna.algorithms.impala.env_runner import AtariEnvRunner
 from savanna.algorithms.impala.fragment import stack_indices
@@ -36,7 +36,7 @@ class ScriptedModule(TorchRLModule):
 
 def scripted_runner(fragments: int) -> tuple[AtariEnvRunner, list]:
     config = (
-        ImpalaConfig()
+        Impala.get_default_config()
         .environment(ENV)
         .env_runners(num_envs_per_env_runner=ENVS, rollout_fragment_length=STEPS)
         .rl_module(rl_module_spec=RLModuleSpec(module_class=ScriptedModule))
@@ -157,7 +157,7 @@ def test_fragments_follow_on_and_the_batch_rebuilds_every_stack():
 
 def test_recorded_log_probabilities_are_those_of_the_policy():
     config = (
-        ImpalaConfig()
+        Impala.get_default_config()
         .environment(ENV)
         .env_runners(num_envs_per_env_runner=ENVS, rollout_fragment_length=8)
         .rl_module(model_config={"bfloat16": False})
@@ -185,7 +185,7 @@ def test_actions_are_drawn_from_the_policy():
 
 
 def test_no_two_environments_share_a_seed():
-    config = ImpalaConfig().environment(ENV).env_runners(num_envs_per_env_runner=16)
+    config = Impala.get_default_config().environment(ENV).env_runners(num_envs_per_env_runner=16)
     config.debugging(seed=0)
     seeds = []
     for worker_index in range(4):
@@ -206,7 +206,7 @@ def test_no_two_environments_share_a_seed():
     ],
 )
 def test_bad_settings_are_named(change, says):
-    config = ImpalaConfig().environment(ENV)
+    config = Impala.get_default_config().environment(ENV)
     for name, value in change.items():
         setattr(config, name, value)
     with pytest.raises(UsageError, match=says):

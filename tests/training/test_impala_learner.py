@@ -11,7 +11,7 @@ from ray.rllib.core.columns import Columns
 from ray.rllib.core.learner.training_data import TrainingData
 from ray.rllib.utils.metrics import NUM_ENV_STEPS_SAMPLED_LIFETIME
 
-from savanna.algorithms.impala import ImpalaConfig
+from savanna.algorithms.impala import Impala
 from savanna.algorithms.impala.batch import TrainBatch
 from savanna.algorithms.impala.fragment import Fragment
 from savanna.algorithms.impala.learner import select_rows
@@ -23,7 +23,7 @@ SPACES = (gym.spaces.Box(0, 255, (4, SIZE, SIZE), np.uint8), gym.spaces.Discrete
 
 
 def make_learner(**training):
-    config = ImpalaConfig().environment("PongNoFrameskip-v4").debugging(seed=3)
+    config = Impala.get_default_config().environment("PongNoFrameskip-v4").debugging(seed=3)
     config.training(minibatch_size=32, **training)
     config.rl_module(model_config={"encoder": "small", "bfloat16": False})
     spec = config.get_rl_module_spec(spaces={DEFAULT_MODULE_ID: SPACES})

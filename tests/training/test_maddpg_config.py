@@ -4,16 +4,16 @@ import math
 
 import pytest
 
-from savanna.algorithms.maddpg import MADDPGConfig
+from savanna.algorithms.maddpg import MADDPG
 from savanna.algorithms.maddpg import checks as checked
 from savanna.algorithms.particle_ppo import ParticlePPOConfig
-from savanna.envs.particle.world import make_worlds
+from savanna.envs.particle.make import make_worlds
 from savanna.errors import UsageError
 from savanna.session.overrides import apply_overrides
 
 
 def make_config(env_config=None, **settings):
-    config = MADDPGConfig().environment("simple_spread", env_config=env_config or {})
+    config = MADDPG.get_default_config().environment("simple_spread", env_config=env_config or {})
     for name, value in settings.items():
         setattr(config, name, value)
     return config

@@ -6,7 +6,7 @@ import torch
 from ray.rllib.core.learner.training_data import TrainingData
 from ray.rllib.utils.metrics import NUM_ENV_STEPS_SAMPLED_LIFETIME
 
-from savanna.algorithms.maddpg import MADDPGConfig
+from savanna.algorithms.maddpg import MADDPG
 from savanna.algorithms.maddpg.env_runner import ParticleEnvRunner, noise_of_worlds
 
 
@@ -14,7 +14,7 @@ def make_config(env="simple_spread", env_config=None, **training):
     settings = {"num_steps_sampled_before_learning_starts": 400, "world_steps_per_update": 50}
     settings |= {"train_batch_size_per_learner": 64, "replay_capacity": 2000}
     return (
-        MADDPGConfig()
+        MADDPG.get_default_config()
         .environment(env, env_config=env_config or {})
         .env_runners(num_envs_per_env_runner=8, rollout_fragment_length=25)
         .debugging(seed=5)

@@ -5,10 +5,10 @@ import pytest
 from ray.rllib.core.learner.training_data import TrainingData
 from ray.rllib.utils.metrics import NUM_ENV_STEPS_SAMPLED_LIFETIME
 
-from savanna.algorithms.maddpg import MADDPGConfig
+from savanna.algorithms.maddpg import MADDPG, MADDPGConfig
 from savanna.algorithms.maddpg.env_runner import ParticleEnvRunner
+from savanna.envs.particle.make import make_worlds
 from savanna.envs.particle.references import make_player, play
-from savanna.envs.particle.world import make_worlds
 
 
 def learn(config: MADDPGConfig, updates: int) -> list[float]:
@@ -35,7 +35,7 @@ def learn(config: MADDPGConfig, updates: int) -> list[float]:
 @pytest.mark.parametrize("settings", [{}, {"continuous": True}])
 def test_it_clearly_beats_random_play(settings):
     config = (
-        MADDPGConfig()
+        MADDPG.get_default_config()
         .environment("simple_spread", env_config=settings)
         .env_runners(num_envs_per_env_runner=64)
         .debugging(seed=2)

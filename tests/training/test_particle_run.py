@@ -12,7 +12,7 @@ import onnxruntime
 import pytest
 from command import IMPORTABLE, savanna
 
-from savanna.envs.particle.world import make_worlds
+from savanna.envs.particle.make import make_worlds
 from savanna.evaluation import record_video
 from savanna.evaluation.team import load_team
 from savanna.evaluation.training_films import film_progress

@@ -4,13 +4,13 @@ import math
 
 import pytest
 
-from savanna.algorithms.impala import ImpalaConfig
-from savanna.algorithms.maddpg import MADDPGConfig
+from savanna.algorithms.impala import Impala
+from savanna.algorithms.maddpg import MADDPG
 from savanna.errors import UsageError
 
 CONFIGS = {
-    "Impala": lambda: ImpalaConfig().environment("PongNoFrameskip-v4"),
-    "MADDPG": lambda: MADDPGConfig().environment("simple_spread"),
+    "Impala": lambda: Impala.get_default_config().environment("PongNoFrameskip-v4"),
+    "MADDPG": lambda: MADDPG.get_default_config().environment("simple_spread"),
 }
 UNREAD = {
     "train_batch_size": (512, "train_batch_size_per_learner"),

@@ -6,10 +6,10 @@ import pytest
 import torch
 from ray.rllib.utils.spaces.space_utils import unsquash_action
 
-from savanna.algorithms.maddpg import MADDPGConfig
+from savanna.algorithms.maddpg import MADDPG
 from savanna.algorithms.maddpg.env_runner import ParticleEnvRunner
 from savanna.envs.particle.family import Particle, episode_seeds
-from savanna.envs.particle.world import make_worlds
+from savanna.envs.particle.make import make_worlds
 from savanna.envs.rllib_world import RLlibWorld
 from savanna.evaluation.policy import Policy
 from savanna.evaluation.team import Team
@@ -68,7 +68,7 @@ def test_runs_of_any_algorithm_train_in_other_worlds():
     played = worlds.reset(episode_seeds(SEED, 16))[0]
     baseline = RLlibWorld("simple_spread", {"continuous": True})
     config = (
-        MADDPGConfig()
+        MADDPG.get_default_config()
         .environment("simple_spread", env_config={"continuous": True})
         .env_runners(num_envs_per_env_runner=16, rollout_fragment_length=1)
         .debugging(seed=SEED)

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from savanna.envs.particle.make import make_worlds
 from savanna.envs.particle.mpe2_worlds import copy_state, mpe2_module
 from savanna.envs.particle.scenarios import SCENARIOS
-from savanna.envs.particle.world import make_worlds
 
 WORLDS, CYCLES = 4, 25
 CLOSER = (1, 0.3, 0.1, 0.1)

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from savanna.envs.particle.make import make_worlds
 from savanna.envs.particle.mpe2_worlds import copy_state, mpe2_module
-from savanna.envs.particle.world import make_worlds
 
 
 def metrics_of(scenario, positions, hidden=(), actions=None, **options):

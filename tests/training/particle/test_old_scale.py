@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from savanna.envs.particle.world import make_worlds, old_scale
+from savanna.envs.particle.make import make_worlds
+from savanna.envs.particle.world import old_scale
 
 
 def old_step(positions, landmarks, size=0.15):

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from savanna.envs.particle.make import make_worlds
 from savanna.envs.particle.picture import ADVERSARY, AMBER, FOREST, GOOD, GREEN, GREY, INK
 from savanna.envs.particle.scenarios import SCENARIOS
-from savanna.envs.particle.world import make_worlds
 
 
 def has(picture, colour, at_least=5):

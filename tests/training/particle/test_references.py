@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
+from savanna.envs.particle.make import make_worlds
 from savanna.envs.particle.references import REFERENCES, make_player, play
-from savanna.envs.particle.world import make_worlds, old_scale
+from savanna.envs.particle.world import old_scale
 
 
 @pytest.mark.parametrize("continuous", [False, True], ids=["discrete", "continuous"])

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from savanna.envs.particle.make import make_worlds
 from savanna.envs.particle.scenarios import SCENARIOS
-from savanna.envs.particle.world import make_worlds
 from savanna.errors import UsageError
 
 OTHERS = ["collect_treasure", "simple_formation", "simple_line"]

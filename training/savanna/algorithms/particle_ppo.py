@@ -10,7 +10,8 @@ from ray.tune.registry import register_env
 
 from savanna.algorithms.ppo import PPOConfig
 from savanna.algorithms.ppo_env_runner import ManyAgentsEnvRunner
-from savanna.envs.particle.world import make_worlds, module_names
+from savanna.envs.particle.make import make_worlds
+from savanna.envs.particle.world import module_names
 from savanna.envs.rllib_world import RLlibWorld
 from savanna.errors import UsageError
 

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from ray.rllib.env.multi_agent_env import MultiAgentEnv
 
+from savanna.envs.particle.make import make_worlds
 from savanna.envs.particle.numpy_worlds import NumpyWorlds
-from savanna.envs.particle.world import make_worlds
 
 MEASURED = "measured"
 """Key of the first agent's info at an episode's end: `Episode.measured` of the world."""

@@ -19,11 +19,11 @@ TARGET = (OLD_TARGET + 225) / 6
 
 
 def build_config(env: str, machine: Machine) -> AlgorithmConfig:
-    from savanna.algorithms.maddpg import MADDPGConfig
+    from savanna.algorithms.maddpg import MADDPG
     from savanna.envs.particle.family import ENV_CONFIG
 
     return (
-        MADDPGConfig()
+        MADDPG.get_default_config()
         # Forces, as in the paper; a setting switches to discrete actions.
         .environment(env, env_config=ENV_CONFIG | {"continuous": True})
         .env_runners(

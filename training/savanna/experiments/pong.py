@@ -12,10 +12,10 @@ if TYPE_CHECKING:
 
 
 def build_config(env: str, machine: Machine) -> AlgorithmConfig:
-    from savanna.algorithms.impala import ImpalaConfig
+    from savanna.algorithms.impala import Impala
 
     return (
-        ImpalaConfig()
+        Impala.get_default_config()
         .environment(env, env_config={"frame_size": 42, "frame_stack": 4, "episodic_life": False})
         .env_runners(
             num_env_runners=machine.env_runners,

@@ -15,4 +15,4 @@ class Impala(FragmentDriver):
 
     @classmethod
     def get_default_config(cls) -> ImpalaConfig:
-        return ImpalaConfig()
+        return ImpalaConfig(algo_class=Impala)

@@ -19,9 +19,7 @@ class ImpalaConfig(AlgorithmConfig):
     """Configures `Impala`. Everything not named here is RLlib's `AlgorithmConfig`."""
 
     def __init__(self, algo_class: type | None = None) -> None:
-        from savanna.algorithms.impala.algorithm import Impala
-
-        super().__init__(algo_class=algo_class or Impala)
+        super().__init__(algo_class)
         # Learning
         self.lambda_ = 1.0
         self.vtrace_clip_rho_threshold = 1.0

@@ -17,7 +17,7 @@ class MADDPG(FragmentDriver):
 
     @classmethod
     def get_default_config(cls) -> MADDPGConfig:
-        return MADDPGConfig()
+        return MADDPGConfig(algo_class=MADDPG)
 
     def train(self) -> dict[str, Any]:
         """RLlib's result, with `num_agents`: a world step is a step of each of them."""

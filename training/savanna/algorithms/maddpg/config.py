@@ -13,7 +13,8 @@ from savanna.algorithms.maddpg.env_runner import ParticleEnvRunner
 from savanna.algorithms.maddpg.layout import Layout
 from savanna.algorithms.maddpg.module import MADDPGAgent, MADDPGModule
 from savanna.algorithms.paced import set_limits
-from savanna.envs.particle.world import AgentSpec, make_worlds, module_names
+from savanna.envs.particle.make import make_worlds
+from savanna.envs.particle.world import AgentSpec, module_names
 from savanna.errors import UsageError
 
 
@@ -21,13 +22,11 @@ class MADDPGConfig(AlgorithmConfig):
     """Configures `MADDPG`. Everything not named here is RLlib's `AlgorithmConfig`.
 
     `env` is the name of a particle world, `env_config` the keywords of
-    `savanna.envs.particle.make_worlds`.
+    `savanna.envs.particle.make.make_worlds`.
     """
 
     def __init__(self, algo_class: type | None = None) -> None:
-        from savanna.algorithms.maddpg.algorithm import MADDPG
-
-        super().__init__(algo_class=algo_class or MADDPG)
+        super().__init__(algo_class)
         # Learning
         self.good_policy = "maddpg"
         self.adv_policy = "maddpg"

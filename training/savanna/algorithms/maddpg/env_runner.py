@@ -20,7 +20,7 @@ from savanna.algorithms.maddpg.fragment import Fragment, make_rows
 from savanna.algorithms.maddpg.module import squash
 from savanna.algorithms.maddpg.stack import Ensemble
 from savanna.algorithms.sampling import refuse_not_finite
-from savanna.envs.particle.world import make_worlds
+from savanna.envs.particle.make import make_worlds
 
 
 class ParticleEnvRunner(EnvRunner, Checkpointable):

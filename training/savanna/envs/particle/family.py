@@ -23,7 +23,7 @@ ENV_CONFIG: dict[str, Any] = {
     "continuous": False,
     "backend": "auto",
 }
-"""Keywords of `savanna.envs.particle.world.make_worlds`, and their defaults."""
+"""Keywords of `savanna.envs.particle.make.make_worlds`, and their defaults."""
 
 EVALUATION = 2**32 - 1
 """Keeps evaluation seeds apart from those that training draws."""
@@ -45,7 +45,7 @@ class Particle(Environment):
         return name in SCENARIOS or name in MPE2_ONLY
 
     def check(self) -> None:
-        from savanna.envs.particle.world import make_worlds
+        from savanna.envs.particle.make import make_worlds
 
         known = {name: value for name, value in self.settings.items() if name in ENV_CONFIG}
         make_worlds(self.name, 1, **known)
@@ -118,8 +118,8 @@ class Particle(Environment):
         raise UsageError(f"{self.name} is {self.what}; check-env needs a single-agent environment.")
 
     def make_as_trained(self, render_mode: str | None = None) -> Any:
+        from savanna.envs.particle.make import make_worlds
         from savanna.envs.particle.mpe2_worlds import Mpe2Worlds
-        from savanna.envs.particle.world import make_worlds
 
         if render_mode is not None:
             raise UsageError(f"{self.name}: films come from `savanna video`, not from render().")
@@ -169,7 +169,7 @@ class Particle(Environment):
         return [np.concatenate(parts) for parts in zip(*seen, strict=True)]
 
     def _worlds(self, count: int) -> VectorWorlds:
-        from savanna.envs.particle.world import make_worlds
+        from savanna.envs.particle.make import make_worlds
 
         return make_worlds(self.name, count, **self.settings)
 
