@@ -7,7 +7,7 @@ from benchmarks.curves import COLOURS
 from benchmarks.particle_algorithms import CANDIDATES, main, table
 from benchmarks.particle_seeds import Seed
 from savanna.cli.main import make_parser
-from savanna.cli.train import arguments, request_from
+from savanna.cli.train_options import arguments, request_from
 from savanna.experiments import Machine
 from savanna.session.plan import make_plan
 

@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from savanna.cli.main import make_parser
-from savanna.cli.train import _request, arguments, request_from
+from savanna.cli.train import _request
+from savanna.cli.train_options import arguments, request_from
 from savanna.experiments import Machine
 from savanna.runs.directory import RunDirectory
 from savanna.runs.resumption import Resumption
@@ -25,7 +26,7 @@ def plan_of(*words, resumed: RunDirectory | None = None, checkpoint: Path | None
     is a new one that starts with those networks."""
     given = ["train", *arguments([*map(str, words)])]
     options = make_parser().parse_args(given)
-    options.command_line = ["savanna", *given]
+    options.command_line, options.debug = ["savanna", *given], False
     resumption = None if resumed is None else Resumption(resumed.path, resumed)
     if checkpoint is not None:
         resumption = Resumption(checkpoint)

@@ -17,7 +17,7 @@ from savanna.envs.particle.make import make_worlds
 from savanna.envs.particle.numpy_worlds import NumpyWorlds
 from savanna.experiments import Machine, get_experiment
 from savanna.metrics import IterationResult
-from savanna.session.trainable import make_trainable
+from savanna.session.tune import make_trainable
 
 PLAYED: list[tuple[float, int]] = []
 """Return and length of every episode, in the order in which they ended."""

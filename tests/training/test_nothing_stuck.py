@@ -24,8 +24,8 @@ from savanna.runs.checkpoints import CheckpointInfo, describe
 from savanna.runs.directory import RunDirectory
 from savanna.runs.notes import Inbox, Message, tell
 from savanna.session.failure import explain_failure
-from savanna.session.trainable import make_trainable
 from savanna.session.trials import RunRecording, TrialRecord
+from savanna.session.tune import make_trainable
 
 QUICK = ("--evaluate-episodes", "0", "--no-video", "--no-report", "--stop", "none")
 

@@ -8,7 +8,7 @@ from command import savanna
 from savanna.cli.command_line import options_of
 from savanna.cli.main import main, make_parser
 from savanna.cli.particle import MAX_TIME, OWN, RENAMED, concerns, translate
-from savanna.cli.train import arguments
+from savanna.cli.train_options import arguments
 from savanna.errors import UsageError
 
 

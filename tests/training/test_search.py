@@ -6,7 +6,7 @@ from plans import plan_of
 
 from savanna.errors import UsageError
 from savanna.runs.directory import RunDirectory
-from savanna.session.trainable import DRAWN, _with_drawn
+from savanna.session.tune import DRAWN, _with_drawn
 
 
 @pytest.mark.parametrize(

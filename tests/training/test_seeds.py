@@ -13,7 +13,7 @@ from waiting import wait_until
 from savanna.cli import main
 from savanna.errors import UsageError
 from savanna.runs.directory import RunDirectory
-from savanna.session.trainable import DRAWN, _with_drawn
+from savanna.session.tune import DRAWN, _with_drawn
 
 QUICK = ("--evaluate-episodes", "0", "--no-video", "--checkpoint-freq", "0", "--stop", "none")
 
@@ -149,8 +149,7 @@ def test_a_search_ends_with_a_ranking_by_drawn_value(tmp_path):
 def test_draws_are_those_of_the_seed_and_the_same_for_all_seeds(tmp_path):
     from ray.tune.search.variant_generator import generate_variants  # noqa: F401
 
-    from savanna.session.search_space import parse_search_space
-    from savanna.session.tune import draws
+    from savanna.session.search_space import draws, parse_search_space
 
     def drawn(seed: int) -> list[tuple[float, int]]:
         search = draws(seed)

@@ -43,7 +43,7 @@ def train(experiment: str | None = None, **options: Any) -> RunDirectory | list[
         )
     try:
         with _process_as_it_was():
-            from savanna.session import train as run
+            from savanna.session.command import train as run
 
             runs = run(request)
     finally:

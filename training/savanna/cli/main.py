@@ -11,7 +11,7 @@ import traceback
 from collections.abc import Iterator, Mapping
 
 from savanna import __version__, streams
-from savanna.cli import check_env, jobs, results, submit, train
+from savanna.cli import check_env, jobs, results, submit, train, train_options
 from savanna.cli.parser import Parser
 from savanna.errors import SavannaError, UsageError, explained
 
@@ -44,7 +44,7 @@ def main(argv: list[str] | None = None) -> int:
     given = [word for word in given if word != "--debug"]
     try:
         if "train" in given[:1]:
-            given = ["train", *train.arguments(given[1:])]
+            given = ["train", *train_options.arguments(given[1:])]
         if "submit" in given[:1]:
             given = ["submit", *submit.arguments(given[1:])]
         parser = make_parser()

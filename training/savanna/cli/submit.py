@@ -13,8 +13,8 @@ from typing import Any
 from savanna.cli.cluster_options import add_cluster_options, open_jobs, same_cluster
 from savanna.cli.job_output import exit_code, leave, show_end
 from savanna.cli.parser import Parser
-from savanna.cli.train import add_options, request_from
-from savanna.cli.train import arguments as translated
+from savanna.cli.train_options import add_options, request_from
+from savanna.cli.train_options import arguments as translated
 from savanna.cli.values import path
 from savanna.errors import UsageError
 from savanna.jobs.states import State

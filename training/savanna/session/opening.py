@@ -21,8 +21,8 @@ from savanna.session.log_file import LogFile
 from savanna.session.metadata import collect_metadata, now
 from savanna.session.plan import Plan
 from savanna.session.request import TrainRequest
-from savanna.session.trainable import DRAWN
 from savanna.session.trials import TrialRecord
+from savanna.session.tune import DRAWN
 
 
 class Opening:

@@ -42,6 +42,13 @@ def parse_search_space(key: str, text: str) -> Any:
     )
 
 
+def draws(seed: int) -> Any:
+    """Draws the same values for the same `seed`, and each of them for every requested seed."""
+    from ray.tune.search.basic_variant import BasicVariantGenerator
+
+    return BasicVariantGenerator(random_state=seed, constant_grid_search=True)
+
+
 def values_of(key: str, text: str) -> list[Any]:
     """What a space may draw: all values, or the ends of a range and one value between."""
     name, values = _parse(key, text)

@@ -1,19 +1,43 @@
-"""The one call to Ray Tune."""
+"""The one call to Ray Tune, and the algorithm as Tune runs it."""
 
 from __future__ import annotations
 
 import math
 import os
+import sys
 import tempfile
-from collections.abc import Callable
+from dataclasses import astuple
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from savanna.session.search_space import parse_search_space
-from savanna.session.trainable import DRAWN, make_trainable
+from savanna.algorithms.supply import saying_while
+from savanna.algorithms.tally import Tally
+from savanna.envs.families import environment_of
+from savanna.errors import GaveUp, SavannaError
+from savanna.metrics import OLD_SCALE, TALLY
+from savanna.old_names import old_names
+from savanna.runs.checkpoints import (
+    CheckpointInfo,
+    checkpoints_in,
+    delete_all_but_best,
+    path_of,
+    write_checkpoint,
+)
+from savanna.runs.directory import RunDirectory
+from savanna.runs.notes import Message, tell
+from savanna.session.films import FILM, Filmer
+from savanna.session.local_function import LocalFunction, local_stopper
+from savanna.session.networks import hand_out_networks, load_networks
+from savanna.session.search_space import apply_drawn, draws, parse_search_space
+from savanna.session.startup import TrialStartup
 
 if TYPE_CHECKING:
+    from ray.rllib.algorithms.algorithm import Algorithm
+
     from savanna.session.session import Session
-    from savanna.session.trials import RunRecording
+
+DRAWN = "drawn"
+"""Key of Tune's config: {setting: what the search drew for it}."""
 
 
 def run_tune(session: Session) -> None:
@@ -49,7 +73,7 @@ def run_tune(session: Session) -> None:
             name="tune",
             storage_path=scratch,
             config=config,
-            stop=_stopper(session.recording),
+            stop=local_stopper(session.recording.should_stop, session.recording.none_is_left),
             num_samples=plan.samples,
             search_alg=draws(plan.seed),
             checkpoint_config=tune.CheckpointConfig(
@@ -58,44 +82,157 @@ def run_tune(session: Session) -> None:
             ),
             callbacks=[session.recording, Waiting(session.terminal)],
             max_failures=plan.kept.max_failures,
-            trial_dirname_creator=_Here(session.opening.name_of),
+            trial_dirname_creator=LocalFunction(session.opening.name_of),
             raise_on_failed_trial=False,
             verbose=0,
         )
 
 
-def draws(seed: int) -> Any:
-    """Draws the same values for the same `seed`, and each of them for every requested seed."""
-    from ray.tune.search.basic_variant import BasicVariantGenerator
+def make_trainable(
+    algorithm: type[Algorithm],
+    folder: Path,
+    *,
+    keep: int,
+    networks: Path | None = None,
+    film_every: int = 0,
+    seconds: float = math.inf,
+) -> type[Algorithm]:
+    """`algorithm`, whose trials are the runs in `folder` with the same names.
 
-    return BasicVariantGenerator(random_state=seed, constant_grid_search=True)
+    A trial continues from its run's newest checkpoint, at the first start as after a failure. If
+    there is none, it starts anew, from the checkpoint `networks` if given. It saves into its run
+    and keeps the best `keep` checkpoints. With `film_every`, a result holds a film every so many
+    episodes (see `savanna.session.films`). `seconds` of training time end the run. Without Tune,
+    `folder` is the run.
+    """
+
+    class Trainable(algorithm):
+        def __init__(self, config: Any = None, **options: Any) -> None:
+            super().__init__(_with_drawn(algorithm, config), **options)
+
+        @classmethod
+        def default_resource_request(cls, config: Any) -> Any:
+            return super().default_resource_request(_with_drawn(algorithm, config))
+
+        def setup(self, config: Any) -> None:
+            from savanna.algorithms.quick_setup import quick_setup
+
+            quick_setup()
+            self._startup = TrialStartup()
+            self._tally = Tally()
+            self._filmer = Filmer(film_every) if film_every else None
+            self._run = folder / self._storage.trial_dir_name if self._storage else folder
+            if not self._run.is_dir():
+                raise SavannaError(
+                    f"the cluster's head has no folder {self._run}: start the command on the head, "
+                    "as `savanna submit` does, or set --runs-root to a folder that both share."
+                )
+            self.stop_asked = RunDirectory(self._run).stop_request.exists
+            patience = config.max_time_s_per_iteration
+            with saying_while("Env runners have been starting", self.say, patience):
+                super().setup(config)
+            self._startup.built(self)
+            scale = environment_of(vars(self.config)).old_scale
+            self._old_scale = {OLD_SCALE: astuple(scale)} if scale else {}
+            checkpoints = checkpoints_in(self._run)
+            if checkpoints:
+                newest = checkpoints[-1]
+                with old_names():
+                    self.load_checkpoint(str(path_of(self._run, newest.number)))
+                self._iteration, self._time_total = newest.iteration, newest.seconds
+            elif networks is not None:
+                load_networks(self, networks)
+            if checkpoints or networks is not None:
+                hand_out_networks(self)
+
+        def say(self, text: str, *, problem: bool = False) -> None:
+            super().say(text, problem=problem)
+            tell(self._run, Message(text, problem))
+
+        def seconds_left(self) -> float:
+            return seconds - float(self._time_total)
+
+        def train(self) -> dict[str, Any]:
+            if self.trouble is not None:
+                self._save_last()
+            result: dict[str, Any] = super().train()
+            self._tally.update(result)
+            result.update(self._old_scale)
+            self._recorded = result
+            film = self._filmer.film(self, result) if self._filmer else {}
+            return result | ({FILM: film} if film else {}) | self._startup.take()
+
+        def save(self, checkpoint_dir: str | None = None) -> Any:
+            """Write the checkpoint that Tune asks for into the run, and tell Tune where it is."""
+            from ray.train._internal.session import _TrainingResult
+            from ray.tune import Checkpoint
+            from ray.tune.result import TRAINING_ITERATION
+
+            broken = self.broken_weights()
+            if broken is not None:
+                there = checkpoints_in(self._run)
+                kept = f"checkpoint {there[-1].number} is the last good one" if there else "none"
+                raise GaveUp(
+                    f"The networks hold NaN or infinite weights ({broken}) and are not saved; "
+                    f"{kept}."
+                )
+            with RunDirectory(self._run).writing():
+                info = write_checkpoint(
+                    self._run,
+                    lambda number: _described(number, self._recorded),
+                    lambda partial: self.save_checkpoint(str(partial)),
+                )
+            delete_all_but_best(self._run, keep)
+            saved = Checkpoint.from_directory(str(path_of(self._run, info.number)))
+            return _TrainingResult(saved, {TRAINING_ITERATION: info.iteration})
+
+        def _save_last(self) -> None:
+            """Before the run fails: what it has learned since its last checkpoint."""
+            there = checkpoints_in(self._run)
+            if there and there[-1].iteration == self.iteration:
+                return
+            try:
+                self.save()
+            except (GaveUp, OSError) as error:
+                print(f"no last checkpoint: {error}", file=sys.stderr)
+
+        def restore(self, checkpoint_path: Any) -> None:
+            """Do nothing: `setup` has loaded the newest checkpoint."""
+
+        def get_state(self, *arguments: Any, **options: Any) -> dict[str, Any]:
+            return super().get_state(*arguments, **options) | {TALLY: self._tally.state()}
+
+        def set_state(self, state: dict[str, Any]) -> None:
+            super().set_state(state)
+            older = {
+                "episodes": state.get("episodes", ()),
+                "total": self.metrics.peek(("env_runners", "num_episodes_lifetime"), default=0),
+                "steps": None,
+            }
+            self._tally.restore(state.get(TALLY, older))
+
+    Trainable.__name__ = Trainable.__qualname__ = algorithm.__name__
+    return Trainable
 
 
-def _stopper(recording: RunRecording) -> Any:
-    """Asks `recording` when to stop a trial, and when to stop all."""
-    from ray.tune import Stopper
+def _described(number: int, result: Any) -> CheckpointInfo:
+    from savanna.metrics import IterationResult
 
-    class Here(_Here, Stopper):
-        def stop_all(self) -> bool:
-            return recording.none_is_left()
+    last = IterationResult.from_rllib(result)
+    return CheckpointInfo(
+        number=number,
+        iteration=last.iteration,
+        agent_steps=last.agent_steps,
+        seconds=last.seconds,
+        episode_return_mean=last.episode_return_mean,
+    )
 
-    return Here(recording.should_stop)
 
-
-class _Here:
-    """A function that stays in this process. Tune copies and pickles its arguments, but a session
-    has threads and files: copies are the object itself, pickles are empty (Tune's saved state is
-    not used)."""
-
-    def __init__(self, function: Callable[..., Any] | None) -> None:
-        self._function = function
-
-    def __call__(self, *arguments: Any) -> Any:
-        assert self._function is not None, "called outside the process that made it"
-        return self._function(*arguments)
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> _Here:
-        return self
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return (_Here, (None,))
+def _with_drawn(algorithm: type[Algorithm], config: Any) -> Any:
+    """Tune's config with the drawn settings applied, nested ones too."""
+    if not isinstance(config, dict) or DRAWN not in config:
+        return config
+    rest = {key: value for key, value in config.items() if key != DRAWN}
+    whole = algorithm.get_default_config().update_from_dict(rest)
+    apply_drawn(whole, config[DRAWN])
+    return whole.to_dict()
