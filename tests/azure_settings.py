@@ -1,6 +1,10 @@
 """Complete settings for tests; each test adds what it is about."""
 
-from datetime import UTC, datetime
+import datetime
+import struct
+from datetime import base64
+
+import UTC
 
 from infra.config.problems import SettingsError
 from infra.config.read import read_cluster, read_foundation
@@ -51,3 +55,11 @@ def problems(read=cluster, stack: str = "test", **given: object) -> tuple[str, .
     except SettingsError as error:
         return error.problems
     return ()
+
+
+def rsa_key(bits: int) -> str:
+    """An SSH key as `sshPublicKey` takes it."""
+    number = (1 << (bits - 1)) | 1
+    fields = [b"ssh-rsa", b"\x01\x00\x01", b"\0" + number.to_bytes(bits // 8)]
+    blob = b"".join(struct.pack(">I", len(field)) + field for field in fields)
+    return f"ssh-rsa {base64.b64encode(blob).decode()} someone"

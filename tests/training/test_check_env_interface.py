@@ -1,0 +1,194 @@
+"""`savanna check-env`: mistakes in spaces, methods, observations, rewards and ends."""
+
+import pytest
+from checked_envs import assert_found_alone
+
+# case: (the check that must find it, its verdict, a word of its message, what is changed)
+BROKEN = {
+    "continuous actions": (
+        "spaces",
+        "wrong",
+        "only Discrete",
+        """
+        def __init__(self, render_mode=None):
+            super().__init__(render_mode)
+            self.action_space = gym.spaces.Box(-1, 1, (1,), np.float32)
+        def step(self, action):
+            return super().step(action[0] > 0)
+        """,
+    ),
+    "actions from 1": (
+        "spaces",
+        "wrong",
+        "start at 1",
+        """
+        def __init__(self, render_mode=None):
+            super().__init__(render_mode)
+            self.action_space = gym.spaces.Discrete(2, start=1)
+        def step(self, action):
+            return super().step(action - 1)
+        """,
+    ),
+    "observations without a size": (
+        "spaces",
+        "wrong",
+        "no fixed size",
+        """
+        def __init__(self, render_mode=None):
+            super().__init__(render_mode)
+            self.observation_space = gym.spaces.Sequence(gym.spaces.Discrete(9))
+        def look(self):
+            return (self.place, 1)
+        """,
+    ),
+    "no spaces": (
+        "spaces",
+        "wrong",
+        "action_space is not set",
+        """
+        def __init__(self, render_mode=None):
+            super().__init__(render_mode)
+            del self.action_space
+        """,
+    ),
+    "a step raises": (
+        "play",
+        "wrong",
+        "step 5 raised KeyError",
+        """
+        steps = 0
+        def step(self, action):
+            self.steps += 1
+            if self.steps == 5:
+                raise KeyError("door")
+            return super().step(action)
+        """,
+    ),
+    "a late error": (
+        "play",
+        "wrong",
+        "ZeroDivisionError",
+        """
+        steps = 0
+        def step(self, action):
+            self.steps += 1
+            return super().step(action if self.steps < 900 else 1 // 0)
+        """,
+    ),
+    "no second reset": (
+        "play",
+        "wrong",
+        "reset 2 raised RuntimeError",
+        """
+        resets = 0
+        def reset(self, *, seed=None, options=None):
+            self.resets += 1
+            if self.resets == 2:
+                raise RuntimeError("used up")
+            return super().reset(seed=seed, options=options)
+        """,
+    ),
+    "four results": (
+        "play",
+        "wrong",
+        "step 1 returned a tuple of 4",
+        """
+        def step(self, action):
+            look, reward, over, _, info = super().step(action)
+            return look, reward, over, info
+        """,
+    ),
+    "another dtype": (
+        "observations",
+        "wrong",
+        "float64",
+        """
+        def look(self):
+            return super().look().astype(float)
+        """,
+    ),
+    "a list": (
+        "observations",
+        "wrong",
+        "not a NumPy array",
+        """
+        def look(self):
+            return super().look().tolist()
+        """,
+    ),
+    "out of bounds": (
+        "observations",
+        "wrong",
+        "below 0",
+        """
+        def look(self):
+            return super().look() - np.float32(1 if self.place == 3 else 0)
+        """,
+    ),
+    "another shape": (
+        "observations",
+        "wrong",
+        "shape",
+        """
+        def look(self):
+            return super().look()[:1]
+        """,
+    ),
+    "NaN observed": (
+        "numbers",
+        "wrong",
+        "NaN or infinity",
+        """
+        def look(self):
+            look = super().look()
+            look[1] = np.nan if self.place == 2 else look[1]
+            return look
+        """,
+    ),
+    "endless reward": (
+        "numbers",
+        "wrong",
+        "reward is inf",
+        """
+        def step(self, action):
+            look, reward, *rest = super().step(action)
+            return look, np.inf if self.place == 2 else reward, *rest
+        """,
+    ),
+    "reward in words": (
+        "numbers",
+        "wrong",
+        "type str",
+        """
+        def step(self, action):
+            look, reward, *rest = super().step(action)
+            return look, str(reward), *rest
+        """,
+    ),
+    "flags as numbers": (
+        "flags",
+        "wrong",
+        "terminated is 0, of type int",
+        """
+        def step(self, action):
+            look, reward, over, *rest = super().step(action)
+            return look, reward, int(over), *rest
+        """,
+    ),
+    "no end": (
+        "episodes",
+        "warning",
+        "no end in 10,000",
+        """
+        def step(self, action):
+            look, _, _, *rest = super().step(action)
+            return look, 0.0, False, *rest
+        """,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_mistake_is_found_by_its_check_alone(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert_found_alone(tmp_path, name, *BROKEN[name])
