@@ -15,8 +15,11 @@ class UsageError(SavannaError):
     """The command, an option or a file was wrong; nothing was started; exit code 2."""
 
 
-class Interrupted(SavannaError):
-    """A signal ended the run after its last checkpoint; exit code 130 or 143."""
+class Interrupted(KeyboardInterrupt):
+    """A signal ended the run after its last checkpoint; exit code 130 or 143.
+
+    No `SavannaError`: a loop that tries the next run after an error must end with Ctrl-C.
+    """
 
     def __init__(self, message: str, signal_number: int) -> None:
         super().__init__(message)

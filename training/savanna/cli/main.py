@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from savanna import __version__, streams
 from savanna.cli import check_env, jobs, results, submit, train, train_options
 from savanna.cli.parser import Parser
-from savanna.errors import SavannaError, UsageError, explained
+from savanna.errors import Interrupted, SavannaError, UsageError, explained
 
 
 def make_parser() -> Parser:
@@ -56,7 +56,9 @@ def main(argv: list[str] | None = None) -> int:
     except UsageError as error:
         return _fail(error, 2, debug)
     except SavannaError as error:
-        return _fail(error, getattr(error, "exit_code", 1), debug)
+        return _fail(error, 1, debug)
+    except Interrupted as error:
+        return _fail(error, error.exit_code, debug)
     except KeyboardInterrupt:
         return 130
     except streams.ReaderGone:

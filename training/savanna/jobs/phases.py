@@ -17,9 +17,9 @@ import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
-from savanna.errors import Interrupted, UsageError
+from savanna.errors import UsageError
 from savanna.runs.owner import JOB
 from savanna.streams import messages
 
@@ -32,8 +32,8 @@ _LASTING = ("run", "checkpoint", "workers")
 _lasting: dict[str, Any] = {}  # this process is one job
 
 
-def report(phase: str, stream: TextIO | None = None, **details: Any) -> None:
-    """Add a line if this process is a job; its log is `stream` (default: stderr).
+def report(phase: str, **details: Any) -> None:
+    """Add a line if this process is a job, whose messages go to its log.
 
     Ignores write errors: a full disk must not end a run here.
     """
@@ -44,7 +44,7 @@ def report(phase: str, stream: TextIO | None = None, **details: Any) -> None:
     line = json.dumps({"phase": phase, **_lasting, **details}) + "\n"
     with contextlib.suppress(OSError):
         # Ray opened the log; nothing else says where it is.
-        log = Path(f"/proc/self/fd/{(stream or messages()).fileno()}").resolve()
+        log = Path(f"/proc/self/fd/{messages().fileno()}").resolve()
         if log.name != LOG.format(job):
             return
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
@@ -61,13 +61,13 @@ def outcome() -> Iterator[None]:
     """Report how the block ends: succeeded, stopped or failed with the cause."""
     try:
         yield
-    except (Interrupted, KeyboardInterrupt) as error:
+    except KeyboardInterrupt as error:
         report("stopped", cause=str(error), exit_code=getattr(error, "exit_code", 130))
         raise
     except BaseException as error:
         cause = str(error) or type(error).__name__
         node = re.search(r" on node ([\w.:-]*\w)", cause)
-        code = 2 if isinstance(error, UsageError) else getattr(error, "exit_code", 1)
+        code = 2 if isinstance(error, UsageError) else 1
         report("failed", cause=cause, node=node[1] if node else None, exit_code=code)
         raise
     report("succeeded")

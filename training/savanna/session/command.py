@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from savanna.errors import UsageError
+from savanna.errors import Interrupted, UsageError
 from savanna.experiments import Machine, get_experiment
 from savanna.jobs import phases
 from savanna.runs.directory import RunDirectory
@@ -34,6 +34,7 @@ from savanna.session.resumed_settings import with_saved_settings
 from savanna.session.startup import Startup
 from savanna.session.stopping import Stop
 from savanna.session.workers import await_workers, count_workers
+from savanna.streams import say
 
 
 def dry_run(request: TrainRequest) -> dict[str, Any]:
@@ -51,13 +52,8 @@ def dry_run(request: TrainRequest) -> dict[str, Any]:
         check_early(request)
         address = address_of(request.address)
         with quiet(Path(folder) / "log"):
-            algorithm = get_experiment(request.experiment).algorithm
-            if address is None:
-                machine = this_machine()
-                prepare(algorithm, None, machine.gpus)
-            else:
-                prepare(algorithm, address)
-                machine = machine_at(address)
+            prepare(get_experiment(request.experiment).algorithm, address)
+            machine = this_machine() if address is None else machine_at(address)
             return _plan(request, resumption, machine).shown()
 
 
@@ -82,6 +78,8 @@ def train(request: TrainRequest) -> list[RunDirectory]:
     with stop.listen():
         try:
             return _train(request, stop, startup)
+        except Interrupted:
+            raise
         except KeyboardInterrupt:
             raise stop.error(", before training began.") from None
 
@@ -104,25 +102,14 @@ def _train(request: TrainRequest, stop: Stop, startup: Startup) -> list[RunDirec
     with (
         owned(continued.path if continued else None) as owner,
         log_file(request.runs_root, continued) as log,
-        quiet(log.path) as terminal,
+        quiet(log.path),
         contextlib.ExitStack() as stack,
     ):
-
-        def say(text: str) -> None:
-            with contextlib.suppress(OSError):  # a closed terminal must not end a run
-                print(text, file=terminal, flush=True)
-
-        def stopping(text: str) -> None:
-            phases.report("stopping", terminal)
-            say(text)
-
-        stop.say = stopping
-        algorithm = get_experiment(request.experiment).algorithm
+        say("Starting Ray ..." if address is None else "Joining the Ray cluster ...")
+        prepare(get_experiment(request.experiment).algorithm, address)
+        startup.ended("imports")
         if address is None:
-            say("Starting Ray ...")
             machine = this_machine()
-            prepare(algorithm, None, machine.gpus)
-            startup.ended("imports")
             plan = _plan(request, resumption, machine)
             startup.ended("plan")
             # Remote storage libraries have threads and connections that do not survive a fork;
@@ -130,23 +117,20 @@ def _train(request: TrainRequest, stop: Stop, startup: Startup) -> list[RunDirec
             fork = request.own_process and not fetched
             stack.enter_context(own_ray(machine, fork=fork))
         else:
-            say("Joining the Ray cluster ...")
-            prepare(algorithm, address)
-            startup.ended("imports")
             stack.enter_context(joined_ray(address))
-            await_workers(request, terminal)
+            await_workers(request)
             plan = _plan(request, resumption, joined_machine())
-        phases.report("starting", terminal, workers=count_workers())
+        phases.report("starting", workers=count_workers())
         for note in plan.notes:
             say(note)
         startup.ended("ray")
         from savanna.session.session import Session
 
-        session = Session(request, plan, resumption, owner, stop, terminal, log, startup)
+        session = Session(request, plan, resumption, owner, stop, log, startup)
         try:
             runs = session.run()
-            session.finish(say)
+            session.finish()
         finally:
-            session.close(say)
+            session.close()
         session.conclude()
     return runs

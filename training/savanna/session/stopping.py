@@ -1,13 +1,13 @@
-"""How a command ends before it is done: signals and its time limit.
+"""How a command ends early: signals and its time limit.
 
-There are three steps, each harsher than the one before:
+There are three steps, each more drastic than the one before:
 
 1. ask: training ends its iteration and writes a checkpoint;
 2. interrupt: `KeyboardInterrupt` in the main thread; everything is closed, without a checkpoint;
-3. exit: the process ends immediately, with all the processes it has started.
+3. exit: the process ends immediately, with every process that it has started.
 
-The first signal asks while there is training, and interrupts before and after it. Each further
-signal takes the next step, and so does each limit that passes.
+During training, the first signal asks; before and after, it interrupts. Each further signal, and
+each time limit that passes, takes the next step.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from pathlib import Path
 from types import FrameType
 
 from savanna.errors import Interrupted, SavannaError
+from savanna.jobs import phases
 from savanna.metrics import EPISODE_WINDOW, STOP_RULES, IterationResult
 from savanna.session.ray_processes import kill_children
 from savanna.shield import SIGNALS, shielded
@@ -30,11 +31,11 @@ from savanna.streams import say
 ASK, INTERRUPT, EXIT = 1, 2, 3
 
 STOP_SECONDS = 60.0
-"""How long training may take to end with a checkpoint after it was asked."""
+"""How long training may take to write its checkpoint and end, once asked."""
 CLOSE_SECONDS = 20.0
 """How long closing everything may take after an interrupt."""
 TWICE_SECONDS = 1.0
-"""A signal repeated this soon is the same one: the program that started us passed it on."""
+"""A signal repeated this soon is the same signal, passed on by the program that started us."""
 _TICK = 0.2  # seconds
 
 
@@ -43,7 +44,7 @@ def reached(result: IterationResult, stop: Mapping[str, float]) -> str | None:
     for rule, limit in stop.items():
         value = getattr(result, STOP_RULES[rule])
         if rule == "return" and result.episodes_total < EPISODE_WINDOW:
-            continue  # a few lucky first episodes solve nothing
+            continue  # a few lucky episodes at the start prove nothing
         if value >= limit:
             return f"{STOP_RULES[rule]} {value:.6g} reached {limit:g}"
     return None
@@ -57,15 +58,13 @@ def margin(max_duration: float) -> float:
 class Stop:
     """Whether a command should end early, why, and how urgently.
 
-    `say` shows a message to the user. `last_words` is called before step 3, from any thread,
-    and returns the exit code.
-    Without `exits` the process belongs to the caller, and step 3 is skipped.
+    `last_words` is called before step 3, from any thread, and returns the exit code. Without
+    `exits` the process belongs to the caller, and step 3 is skipped.
     """
 
     def __init__(self, began: float, max_duration: float | None, *, exits: bool = True) -> None:
         self.signal: int | None = None
         self.step = 0
-        self.say: Callable[[str], None] = say
         self.last_words: Callable[[], int] = lambda: 1
         self._exits = exits
         self._max_duration = max_duration
@@ -87,12 +86,12 @@ class Stop:
             return f"the time limit of {self._max_duration:g} s was nearly reached"
         return None
 
-    def error(self, what: str) -> SavannaError:
+    def error(self, what: str) -> SavannaError | Interrupted:
         """The error that an interrupted command ends with: the reason, followed by `what`."""
         text = f"Stopped: {self.reason or 'interrupted'}{what}"
         number = self.signal
         if number is None and not self._limits:
-            number = signal.SIGINT  # somebody else's KeyboardInterrupt
+            number = signal.SIGINT  # a KeyboardInterrupt that we did not raise
         return SavannaError(text) if number is None else Interrupted(text, number)
 
     @contextlib.contextmanager
@@ -112,12 +111,12 @@ class Stop:
         finally:
             self._over.set()
             for number, handler in before.items():
-                # None: it was set by C code, and cannot be restored.
+                # None: C code had set it, and Python cannot restore it.
                 signal.signal(number, signal.SIG_DFL if handler is None else handler)
 
     @contextlib.contextmanager
     def while_training(self) -> Iterator[None]:
-        """Within the block there is something to save, so the first signal asks."""
+        """Within the block, the first signal only asks: there is something to save."""
         self._training = True
         try:
             yield
@@ -136,7 +135,8 @@ class Stop:
         if self.step < ASK and self._training:
             self.step = ASK
             self._watch()
-            self.say(
+            phases.report("stopping")
+            say(
                 "Stopping after this iteration, with a checkpoint. "
                 "Press Ctrl-C again to quit immediately."
             )
@@ -191,7 +191,7 @@ class Stop:
 
 
 def _leave_terminal() -> None:
-    """Write to nowhere from now on: the terminal is gone, and every line would be an error."""
+    """Discard all output to the terminal from now on: it is gone, and every line would fail."""
     null = os.open(os.devnull, os.O_RDWR)
     for name in os.listdir("/proc/self/fd"):  # noqa: PTH208 (numbers)
         with contextlib.suppress(OSError):
