@@ -69,7 +69,7 @@ def test_keywords_ask_for_what_options_do(words, experiment, options):
     [
         ({"kep": 3}, "kep: unknown keyword. Did you mean 'keep'?"),
         ({"set": {}}, "Did you mean 'overrides'?"),
-        ({"lr": 5e-4}, "given as overrides={'lr': 0.0005}."),
+        ({"lr": 5e-4}, "use overrides={'lr': 0.0005}."),
         ({"own_process": True}, "own_process: unknown keyword."),
         ({"keep": "3"}, "keep='3': must be a whole number."),
         ({"keep": 0}, "--keep 0: must be at least 1."),

@@ -1,4 +1,4 @@
-"""Files that are replaced in one step: whoever reads sees the old one or the new one, whole."""
+"""Replacing files in one step: a reader sees either the whole old file or the whole new one."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ from pathlib import Path
 from typing import Any
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
-"""Numbers of the errors that say that there is no room."""
+"""Error numbers that mean that there is no space left."""
 
 _DAY = 86_400.0
 
 
 @contextlib.contextmanager
 def replacing(target: Path, *, durable: bool = False) -> Iterator[Path]:
-    """A path to write to: what is there at the end of the block takes the place of `target`.
+    """A temporary path to write to; at the end of the block, it replaces `target`.
 
-    Nothing changes and nothing is left if the block fails. What a killed process left is deleted
-    the next time. The umask holds for new files, and those there are keep their mode. `durable`:
-    not even a power cut loses it.
+    If the block fails, `target` is unchanged and the temporary file is deleted. What a killed
+    process left behind is deleted the next time. A new file gets its mode from the umask, an
+    existing one keeps its mode. With `durable`, the file survives a power cut.
     """
-    target = Path(os.path.realpath(target))  # a link stays one
+    target = Path(os.path.realpath(target))  # a link stays a link
     _delete_leftovers(target)
     writer = f"{socket.gethostname()}-{os.getpid()}-{threading.get_native_id()}"
     temporary = target.with_name(f".{target.name}.{writer}.tmp")
     try:
         yield temporary
-        with contextlib.suppress(OSError):  # it is new, or the file system has no modes
+        with contextlib.suppress(OSError):  # a new file, or a file system without modes
             temporary.chmod(target.stat().st_mode)
         if durable:
             sync(temporary)
@@ -46,7 +46,7 @@ def replacing(target: Path, *, durable: bool = False) -> Iterator[Path]:
             error.filename = str(target)
         raise
     if durable:
-        with contextlib.suppress(OSError):  # not every file system knows it
+        with contextlib.suppress(OSError):  # not every file system supports it
             sync(target.parent)
 
 
@@ -62,7 +62,7 @@ def replace_json(target: Path, content: Any, *, durable: bool = False) -> None:
 
 
 def overwrite_json(target: Path, content: Any) -> None:
-    """Write into the file itself, where a full disk has no room for a second one."""
+    """Write into the file itself: a full disk has no space for a second one."""
     with target.open("r+", encoding="utf-8") as handle:
         handle.write(_json(content))
         handle.truncate()
@@ -73,7 +73,7 @@ def _json(content: Any) -> str:
 
 
 def sync(path: Path) -> None:
-    """Wait until a file or a folder's entries are on the disk."""
+    """Wait until a file, or the list of a folder's files, is on the disk."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -82,7 +82,7 @@ def sync(path: Path) -> None:
 
 
 def make_writable(folder: Path) -> None:
-    """Make `folder` if need be. `OSError` where no file can be made in it."""
+    """Create `folder` if it does not exist; `OSError` if no file can be created in it."""
     folder.mkdir(parents=True, exist_ok=True)
     with contextlib.suppress(FileNotFoundError), replacing(folder / "probe") as temporary:
         temporary.touch()

@@ -1,8 +1,9 @@
 """Signals that stop a command must reach only the command.
 
-A terminal, `docker stop`, systemd and batch queues send them to every process of a group. If Ray's
+Terminals, `docker stop`, systemd and batch queues send them to every process in a group. If Ray's
 processes ended immediately, no checkpoint could be written. So they start with these signals
-blocked, and the command ends them when it is done. Standard library only: Ray's workers import it.
+blocked, and the command ends them when it is done. Uses only the standard library: Ray's workers
+import this module.
 """
 
 from __future__ import annotations
@@ -28,10 +29,10 @@ def shielded() -> Iterator[None]:
 
 
 def ignore_instead() -> None:
-    """Ignore `SIGNALS` if they are blocked here, so that programs started from here get them.
+    """Ignore `SIGNALS` if they are blocked here, so that programs started from here receive them.
 
-    Every program inherits a block, and an environment that ends its own helper with SIGTERM would
-    wait forever. Signals that a Python function ignores are not inherited.
+    Programs inherit blocked signals: an environment that ends its own helper with SIGTERM would
+    wait forever. They do not inherit a Python handler, even one that does nothing.
     """
     if threading.current_thread() is not threading.main_thread():
         return
@@ -40,8 +41,8 @@ def ignore_instead() -> None:
         return
     for number in blocked:
         signal.signal(number, _ignore)
-    # Signals end a fork, for example of `multiprocessing`, like any process. They are blocked in
-    # between: one that arrives immediately would be ignored.
+    # A fork, for example by `multiprocessing`, must end on signals like any process. They are
+    # blocked during the fork: the child would still ignore one that arrives at once.
     os.register_at_fork(
         before=lambda: _set(signal.SIG_BLOCK),
         after_in_parent=lambda: _set(signal.SIG_UNBLOCK),

@@ -1,7 +1,8 @@
 """What a command prints: results on standard output, messages on standard error, and nothing else.
 
-Libraries print what they like, those in C past Python, and so do environments. While a command
-works, descriptors 1 and 2 lead elsewhere (`noise_to`), and only `show` and `say` reach the caller.
+Libraries and environments print whatever they like, and C libraries bypass Python's streams. While
+a command runs, descriptors 1 and 2 go elsewhere (`noise_to`); only `show` and `say` reach the
+caller.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ def messages() -> TextIO:
 
 
 class ReaderGone(Exception):
-    """Who was to read the results has seen enough, as `head` has."""
+    """The program that reads the results has closed the pipe, as `head` does."""
 
 
 def show(text: object, *, end: str = "\n") -> None:
@@ -38,7 +39,7 @@ def show(text: object, *, end: str = "\n") -> None:
 
 
 def show_bytes(part: bytes) -> None:
-    """Print a part of a result as it is."""
+    """Print part of a result, unchanged."""
     with _reader():
         results().buffer.write(part)
         results().flush()
@@ -59,7 +60,7 @@ def _reader() -> Iterator[None]:
 
 @contextlib.contextmanager
 def noise_to(file: int) -> Iterator[None]:
-    """In the block, what is printed goes to the descriptor `file`, except by `show` and `say`.
+    """Within the block, all output except that of `show` and `say` goes to the descriptor `file`.
 
     Blocks may be nested.
     """
@@ -87,7 +88,7 @@ def noise_to(file: int) -> Iterator[None]:
 
 
 def end_of_output() -> None:
-    """Let nothing more out: libraries have last words while Python ends (colorama's is a code)."""
+    """Discard all further output: libraries print while Python exits (colorama, an escape code)."""
     null = os.open(os.devnull, os.O_WRONLY)
     for descriptor in (1, 2):
         os.dup2(null, descriptor)
@@ -95,10 +96,13 @@ def end_of_output() -> None:
 
 @contextlib.contextmanager
 def _apart(stream: TextIO, stream_of: Callable[[int, str], TextIO]) -> Iterator[TextIO]:
-    """A stream to where `stream` leads now; itself where it is not one of the descriptors."""
+    """A copy of `stream` that a redirection of descriptors 1 and 2 does not affect.
+
+    `stream` itself if it does not use one of these descriptors.
+    """
     try:
         descriptor = stream.fileno()
-    except (AttributeError, OSError, ValueError):  # a notebook's, or none at all
+    except (AttributeError, OSError, ValueError):  # a notebook's stream, or `None`
         descriptor = -1
     if descriptor not in (1, 2):
         yield stream
@@ -107,13 +111,13 @@ def _apart(stream: TextIO, stream_of: Callable[[int, str], TextIO]) -> Iterator[
     try:
         yield copy
     finally:
-        with contextlib.suppress(OSError):  # what it could not print has been said
+        with contextlib.suppress(OSError):  # the failed write has already raised it
             copy.close()
 
 
 def _flush() -> None:
     for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(AttributeError, OSError, ValueError):  # none, full or closed
+        with contextlib.suppress(AttributeError, OSError, ValueError):  # `None`, full or closed
             stream.flush()
 
 
@@ -123,7 +127,7 @@ def _forget() -> None:
 
 
 class _Patient(io.FileIO):
-    """Takes what cannot be written: a full disk, or a terminal that has gone, ends no run."""
+    """Ignores write errors: a full disk or a closed terminal must not end a run."""
 
     def write(self, data: bytes) -> int:  # type: ignore[override]
         left = memoryview(data)
@@ -135,7 +139,7 @@ class _Patient(io.FileIO):
 
 def _patient(descriptor: int, encoding: str, *, closefd: bool = True) -> TextIO:
     raw = _Patient(descriptor, "w", closefd=closefd)
-    # Without a buffer: a signal handler may print while something is being printed.
+    # Unbuffered: a signal handler may print in the middle of another print.
     return io.TextIOWrapper(raw, encoding, errors="backslashreplace", write_through=True)
 
 

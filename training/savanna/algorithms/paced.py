@@ -1,5 +1,5 @@
-"""What all our algorithms share: iterations that end, env runners that are watched, and an end with
-a cause when training cannot go on."""
+"""What all our algorithms share: iterations with a time limit, env runners that are watched, and an
+error with a cause when training cannot continue."""
 
 from __future__ import annotations
 
@@ -25,43 +25,43 @@ from savanna.errors import GaveUp
 from savanna.metrics import TROUBLE
 
 ITERATION_SECONDS = 30.0
-"""Default of `max_time_s_per_iteration`: by then an iteration has ended and given a result, however
-few samples there are."""
+"""Default of `max_time_s_per_iteration`: an iteration ends with a result by then, however few
+samples it has."""
 LOST_SECONDS = 600.0
-"""Default of `env_runner_lost_timeout_s`: a run without any env runner ends after that."""
+"""Default of `env_runner_lost_timeout_s`: a run without any env runner ends after this time."""
 
 LOST = (RayActorError, NodeDiedError, ObjectLostError)
-"""What a lost node looks like from here: no env runner, or a fragment that died before it came."""
+"""Errors after the loss of a node: its env runner, or a fragment on its way, is gone."""
 RESTORE_SECONDS = 5.0
-"""Between two looks whether lost env runners are back."""
+"""Time between two checks whether lost env runners are back."""
 STOP_LOOK_SECONDS = 0.5
 CLEANUP_SECONDS = 5.0
-"""How long env runners may take to end; one in a slow step is killed then."""
+"""How long env runners may take to end; one that is still in a slow step is then killed."""
 
 LEARNED = ("total_loss", "policy_loss", "vf_loss", "gradients_default_optimizer_global_norm")
-"""Of a network's metrics: those that are finite as long as it learns."""
+"""The metrics of a network that are finite as long as it learns."""
 
 
 def set_limits(config: Any) -> None:
-    """The settings of a config that say how long what may take."""
+    """Set the time limits in `config`."""
     config.max_time_s_per_iteration = ITERATION_SECONDS
     config.env_runner_lost_timeout_s = LOST_SECONDS
     # The driver learns; it must not wait long for an env runner that is gone.
     config.env_runner_health_probe_timeout_s = 0.2
-    # It does what it is asked in order: the weights come before the next sample in any case.
+    # An env runner handles requests in order: it gets the weights before its next sample anyway.
     config.env_runner_restore_timeout_s = 1.0
 
 
 class Paced(Algorithm):
     """RLlib's algorithm, whose iterations end after `max_time_s_per_iteration` at the latest.
 
-    A subclass's `training_step` returns within a second or two where nothing arrives. Where
-    training cannot go on (`give_up`) the iteration ends with a result; the next one raises
-    `GaveUp`, so that there is time for a checkpoint in between.
+    A subclass's `training_step` returns within a second or two even if nothing arrives. If training
+    cannot continue (`give_up`), the iteration still ends with a result, and the next one raises
+    `GaveUp`: a checkpoint can be written in between.
     """
 
     stop_asked: Callable[[], bool] = staticmethod(lambda: False)
-    """Whether the iteration is to end at once; asked every `STOP_LOOK_SECONDS`."""
+    """Whether the iteration should end now; called every `STOP_LOOK_SECONDS`."""
     trouble: str | None = None
     supply: Supply
 
@@ -96,14 +96,14 @@ class Paced(Algorithm):
         self.trouble = self.trouble or cause
 
     def unfinished(self) -> bool:
-        """Whether an iteration is to go on although RLlib's limits are reached."""
+        """Whether an iteration should continue although RLlib's limits are reached."""
         return False
 
     def end_iteration(self) -> None:
-        """What is to be done before an iteration's metrics are put together."""
+        """Called before an iteration's metrics are collected."""
 
     def _run_one_training_iteration(self) -> tuple[dict[str, Any], TrainIterCtx]:
-        """RLlib's, which has no end but by steps."""
+        """RLlib's, which only counts steps, with our time limit."""
         with self.metrics.log_time((TIMERS, TRAINING_ITERATION_TIMER)), _Iteration(self) as pace:
             once = False
             while not pace.should_stop(once):
@@ -116,8 +116,8 @@ class Paced(Algorithm):
         return self.metrics.compile(), pace
 
     def restore_env_runners(self, env_runner_group: EnvRunnerGroup) -> list[int]:
-        """RLlib's, but now and then: it asks before every training step, and waits for an answer
-        while a lost env runner has no machine to come back on."""
+        """RLlib's, but only every few seconds: RLlib checks before every training step, and waits
+        while a lost env runner has no machine to restart on."""
         if time.monotonic() < self._next_restore:
             return []
         restored: list[int] = super().restore_env_runners(env_runner_group)
@@ -125,20 +125,20 @@ class Paced(Algorithm):
         return restored
 
     def note_lost(self, env_runner: int, error: Exception) -> None:
-        """A lost env runner is restarted by RLlib; where it is not, the run ends."""
+        """RLlib restarts a lost env runner; if it may not, the run ends."""
         if not isinstance(error, LOST) or not self.config.restart_failed_env_runners:
             raise error
         self.supply.lost(env_runner, error)
 
     def nothing_came(self, doing: str) -> None:
-        """Say why, now and then, and end the run if nothing will come."""
+        """Say why from time to time, and end the run if nothing will come."""
         self.supply.look(self.env_runner_group.healthy_env_runner_ids(), doing)
         gone = self.supply.gone()
         if gone is not None:
             self.give_up(gone)
 
     def check_learned(self, module: str, numbers: Mapping[str, float]) -> None:
-        """After an update of a network with these metrics: give up where it cannot learn on."""
+        """Give up if these metrics of a network's update show that it can no longer learn."""
         for name in LEARNED:
             if not math.isfinite(numbers.get(name, 0.0)):
                 self.give_up(
@@ -155,7 +155,7 @@ class Paced(Algorithm):
 
     def cleanup(self) -> None:
         group = getattr(self, "env_runner_group", None)
-        if group is not None:  # RLlib waits for lost ones, and for a step, without end
+        if group is not None:  # RLlib would wait forever for lost ones and slow steps
             group.foreach_env_runner(
                 lambda env_runner: env_runner.stop(), timeout_seconds=CLEANUP_SECONDS
             )
@@ -191,7 +191,7 @@ class _Iteration(TrainIterCtx):
 
 
 def _broken_weights(learner: Any) -> str | None:
-    for module_id in learner.module.keys():  # noqa: SIM118 (it is no dictionary)
+    for module_id in learner.module.keys():  # noqa: SIM118 (not a dictionary)
         for name, value in learner.module[module_id].unwrapped().state_dict().items():
             if torch.is_tensor(value) and not bool(torch.isfinite(value).all()):
                 return f"{module_id}, {name}"

@@ -1,4 +1,4 @@
-"""Where the samples are: which env runners are busy, lost or back, and what to say about it."""
+"""Where samples come from: which env runners are busy, lost or back, and what to say about it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import NamedTuple, Protocol
 _NODE_SIGNS = ("node was terminated", "node died", "node is dead", "NodeDied", "unreachable")
 _MEMORY_SIGNS = ("OOM", "out of memory", "OutOfMemory")
 LOOK_SECONDS = 0.5
-"""Between two looks: drivers ask a hundred times a second."""
+"""Time between two checks: drivers ask a hundred times a second."""
 
 
 class Say(Protocol):
@@ -22,14 +22,14 @@ class Say(Protocol):
 
 class _Loss(NamedTuple):
     why: str
-    node: str  # IP address; empty where nothing came from there
+    node: str  # IP address; empty if nothing ever came from there
 
 
 class Supply:
     """Watches the `count` env runners of a run, which are numbered from 1.
 
-    It speaks after `patience` seconds without samples, and again after twice as many. All env
-    runners are `gone` when each has been lost and nothing has come for `limit` seconds.
+    Says so after `patience` seconds without samples, then every `2 * patience`. All env runners are
+    `gone` once each is lost and no samples have come for `limit` seconds.
     """
 
     def __init__(
@@ -51,12 +51,12 @@ class Supply:
         self.wait()
 
     def wait(self) -> None:
-        """Samples are waited for from now on."""
+        """Start waiting for samples now."""
         self._since = self._clock()
         self._next = self._since + self._patience
 
     def arrived(self, env_runner: int, node: str) -> None:
-        """Samples came from it."""
+        """Samples came from this env runner."""
         loss = self._losses.pop(env_runner, None)
         if loss is not None:
             self._restarted += 1
@@ -68,16 +68,18 @@ class Supply:
         self._nodes[env_runner] = node
         if self._told:
             self._told = False
-            self._say(f"Samples come again, after {self._clock() - self._since:.0f} s without.")
+            self._say(
+                f"Samples are coming again, after {self._clock() - self._since:.0f} s without."
+            )
         self.wait()
 
     def lost(self, env_runner: int, error: object = None) -> None:
-        """It is gone with what it was sampling."""
+        """This env runner is lost, and so is what it was sampling."""
         if env_runner not in self._losses or error is not None:
             self._losses[env_runner] = _Loss(why(error), self._nodes.get(env_runner, ""))
 
     def look(self, healthy: Collection[int], doing: str) -> None:
-        """Say why nothing comes, if it is time to; `doing`: what the healthy ones do meanwhile."""
+        """Say why no samples come, if it is time; `doing`: what healthy env runners are doing."""
         now = self._clock()
         if now < self._next_look:
             return
@@ -99,14 +101,14 @@ class Supply:
         self._say(f"No samples for {now - self._since:.0f} s: {'; '.join(parts)}.", problem=True)
 
     def gone(self) -> str | None:
-        """In words that no env runner is left, once that has lasted too long."""
+        """The cause, in words, once no env runner has been left for too long."""
         waited = self._clock() - self._since
         if not self._count or len(self._losses) < self._count or waited < self._limit:
             return None
         which = f"All {self._count} env runners were" if self._count > 1 else "The env runner was"
         return (
-            f"{which} lost, and no samples came for {waited:.0f} s ({self._last_loss()}). Go on "
-            "with --resume when machines are there again, or give them longer: --set "
+            f"{which} lost, and no samples came for {waited:.0f} s ({self._last_loss()}). "
+            "Continue with --resume when machines are available again, or allow more time: --set "
             "env_runner_lost_timeout_s=SECONDS."
         )
 
@@ -116,7 +118,7 @@ class Supply:
 
 
 def why(error: object) -> str:
-    """In a few words why an env runner was lost, from what Ray says."""
+    """Why an env runner was lost, in a few words, from Ray's error."""
     text = str(error)
     if any(sign in text for sign in _NODE_SIGNS):
         return "its machine went away"
@@ -127,8 +129,8 @@ def why(error: object) -> str:
 
 @contextlib.contextmanager
 def saying_while(what: str, say: Say, patience: float) -> Iterator[None]:
-    """Say that `what` still goes on if the block takes longer than `patience` seconds, and again
-    after twice as many."""
+    """Within the block, say that `what` is still going on: first after `patience` seconds, then
+    every `2 * patience`."""
     ended = threading.Event()
 
     def watch() -> None:

@@ -19,12 +19,12 @@ __all__ = ["list_runs", "load", "train"]
 def load(
     run: str | Path | RunDirectory = "latest", *, runs_root: Path | str | None = None
 ) -> LoadedPolicy:
-    """The policy of a run, ready to play on the CPU; no Ray is started.
+    """The policy of a run, ready to play on the CPU, without Ray.
 
     Args:
-        run: `latest`, an id, `experiment/id`, a run's folder, or what `train` returned: its best
-            checkpoint. `RUN@NUMBER`, `RUN@last` or a checkpoint's folder: that one.
-        runs_root: where runs are looked for (default: SAVANNA_RUNS_ROOT, else `runs`).
+        run: `latest`, an id, `experiment/id`, a run's folder, or what `train` returned: loads the
+            best checkpoint. `RUN@NUMBER`, `RUN@last` or a checkpoint's folder: loads that one.
+        runs_root: the folder of runs (default: SAVANNA_RUNS_ROOT, else `runs`).
 
     Raises:
         UsageError: there is no such run or checkpoint.

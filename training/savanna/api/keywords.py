@@ -1,4 +1,4 @@
-"""The keywords of `savanna.train`: the fields of a request, checked."""
+"""The keywords of `savanna.train`, checked: they are the fields of a request."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from savanna.session.request import TrainRequest
 from savanna.session.search_space import is_search_space
 
 _INTERNAL = {"search", "command", "own_process", "settings", "group"}
-_OF_THE_COMMAND = {"set": "overrides", "scenario": "env"}  # not what difflib finds
+_OF_THE_COMMAND = {"set": "overrides", "scenario": "env"}  # difflib does not find these
 SEVERAL = ("seeds", "num_samples")
 """Keywords that ask for several runs."""
 
@@ -41,9 +41,9 @@ def _default(field: Any) -> Any:
 
 
 def request_of(experiment: str | None, options: Mapping[str, Any]) -> TrainRequest:
-    """The request that the keywords make; `UsageError` with a line for all that is wrong.
+    """The request for these keywords; `UsageError` with one line per problem.
 
-    `None` is as if the keyword were not given.
+    `None` means that the keyword is not given.
     """
     given = {name: v for name, v in {"experiment": experiment, **options}.items() if v is not None}
     problems = [_unknown(name, value) for name, value in given.items() if name not in _known()]
@@ -78,11 +78,11 @@ def _unknown(name: str, value: Any) -> str:
     if meant is not None:
         return f"{name}: unknown keyword. Did you mean {meant!r}?"
     setting = f"overrides={{{name!r}: {value!r}}}"
-    return f"{name}: unknown keyword. A setting of the algorithm is given as {setting}."
+    return f"{name}: unknown keyword. For a setting of the algorithm, use {setting}."
 
 
 def _taken(name: str, value: Any) -> Any:
-    """`value` as the field holds it."""
+    """`value` with the type of the field `name`."""
     if name == "env":
         return _name_of(value)
     if name in ("max_duration", "start_timeout") and isinstance(value, str):
@@ -100,7 +100,7 @@ def _settings(name: str, value: Any) -> dict[str, Any]:
         raise UsageError(f"{name}={value!r}: must be a dictionary, such as {_EXAMPLES[name]}.")
     if name == "stop":
         return {key: _as(float, f"stop={{{key!r}: {v!r}}}", v) for key, v in value.items()}
-    # NumPy's numbers and arrays as Python's.
+    # NumPy's numbers and arrays become Python's.
     return {key: v.tolist() if hasattr(v, "tolist") else v for key, v in value.items()}
 
 
@@ -133,20 +133,20 @@ def _name_of(env: Any) -> str:
     module, name = getattr(env, "__module__", None), getattr(env, "__qualname__", None)
     if not callable(env) or not isinstance(name, str):
         raise UsageError(
-            f"env={env!r:.80}: give a Gymnasium id, the class of the environment, or its name as "
+            f"env={env!r:.80}: give a Gymnasium id, the environment's class, or its name as "
             '"module:Class".'
         )
     if module == "__main__" or getattr(sys.modules.get(str(module)), name, None) is not env:
         raise UsageError(
-            f"env={name}: the other processes of a training cannot import it, as it is defined in "
-            "a script, a notebook or a function. Put it into a file of its own, such as my_env.py, "
-            f'and give env="my_env:{name.rpartition(".")[2]}".'
+            f"env={name}: it is defined in a script, a notebook or a function, so other processes "
+            "cannot import it. Put it in a file of its own, such as my_env.py, and give "
+            f'env="my_env:{name.rpartition(".")[2]}".'
         )
     return f"{module}:{name}"
 
 
 def _set(taken: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """What was given, and what it sets: see `conflicts`."""
+    """Each given keyword and what it sets, for `conflicts`."""
     plain = taken.keys() - {"overrides", "stop"}
     found = [(name, target(f"--{name.replace('_', '-')}", None)) for name in taken if name in plain]
     for name, flag in (("overrides", "--set"), ("stop", "--stop")):
@@ -155,7 +155,7 @@ def _set(taken: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def _typed(taken: Mapping[str, Any], settings: Mapping[str, Any]) -> str:
-    """The call as it could be typed."""
+    """The call, as Python code."""
     given = {**taken, **({"overrides": dict(settings)} if settings else {})}
     words = [f"{k}={(str(v) if isinstance(v, Path) else v)!r}" for k, v in given.items()]
     return f"import savanna; savanna.train({', '.join(words)})"

@@ -1,4 +1,4 @@
-"""`savanna.train`: what `savanna train` does, in a process that belongs to somebody else."""
+"""`savanna.train`: what `savanna train` does, in a process that belongs to the caller."""
 
 from __future__ import annotations
 
@@ -19,27 +19,28 @@ _one_at_a_time = threading.Lock()
 
 
 def train(experiment: str | None = None, **options: Any) -> RunDirectory | list[RunDirectory]:
-    """Train, as `savanna train EXPERIMENT` does; everything is in the run directory afterwards.
+    """Train, as `savanna train EXPERIMENT` does; the results are in the run directory.
 
     Keywords are the command's options: `seed`, `stop={"return": 100}`, `overrides={"lr": 5e-4}` for
     `--set` (a search space is text: `"loguniform(1e-4, 1e-2)"`), `resume="latest"` and so on; see
     docs/python.md. `keep_default_stop=False` is `--stop none`. `env` may be a class that other
-    processes can import. Progress goes to `sys.stderr`; all else that is printed meanwhile goes to
-    the run's log.
+    processes can import. Progress goes to `sys.stderr`; everything else that is printed meanwhile
+    goes to the run's log.
 
     Returns:
-        The run; or a list, by seed, where `seeds`, `num_samples` or a search space is given.
+        The run; with `seeds`, `num_samples` or a search space, a list of runs ordered by seed.
 
     Raises:
-        UsageError: something asked for is wrong; nothing was started.
-        Interrupted: Ctrl-C, or the cell was interrupted: the run was stopped with a checkpoint.
+        UsageError: the call is wrong; nothing was started.
+        Interrupted: Ctrl-C, or the cell was interrupted; the run was stopped with a checkpoint. A
+            `KeyboardInterrupt`, not a `SavannaError`.
         SavannaError: the run failed; the message says why.
     """
     request = request_of(experiment, options)
     if not _one_at_a_time.acquire(blocking=False):
         raise UsageError(
             "another thread of this process is training: wait for it, or train several seeds or "
-            "settings with one call (seeds=, overrides=)."
+            "settings in one call (seeds=, overrides=)."
         )
     try:
         with _process_as_it_was():
@@ -57,10 +58,10 @@ train.__signature__ = inspect.Signature(parameters())  # type: ignore[attr-defin
 
 @contextlib.contextmanager
 def _process_as_it_was() -> Iterator[None]:
-    """Put back what training sets for the whole process; signals and streams are put back where
-    they are taken."""
+    """Restore what training changes for the whole process, except signals and streams: whoever
+    changes these restores them."""
     variables, collects = dict(os.environ), gc.isenabled()
-    # Ray's workers import what this process can, also what a notebook has added to its path.
+    # Ray's workers can then import what this process can, also from what a notebook added to it.
     os.environ["PYTHONPATH"] = os.pathsep.join(map(os.path.abspath, sys.path))
     try:
         yield
@@ -68,5 +69,5 @@ def _process_as_it_was() -> Iterator[None]:
         for name in os.environ.keys() - variables.keys():
             del os.environ[name]
         os.environ.update(variables)
-        gc.unfreeze()  # else garbage of the caller's is never collected
+        gc.unfreeze()  # or the caller's garbage would never be collected
         (gc.enable if collects else gc.disable)()

@@ -1,5 +1,7 @@
-"""What a session and its trials tell each other beside Tune's results: hidden files in the run's
-directory, which both see at any time, also while no result comes."""
+"""Messages from a trial to its session, in a hidden file of the run directory.
+
+Tune passes on only results; a message is seen even while no result comes.
+"""
 
 from __future__ import annotations
 
@@ -12,14 +14,14 @@ _MESSAGES = ".messages"
 
 
 class Message(NamedTuple):
-    """What a trial says to whoever watches the run."""
+    """A message for whoever watches the run."""
 
     text: str
-    problem: bool = False  # true until the next message
+    problem: bool = False  # it lasts until the next message
 
 
 def tell(run: Path, message: Message) -> None:
-    """Leave a message. What cannot be written is lost: a full disk ends no run here."""
+    """Leave a message; ignores write errors, as a full disk must not end a run here."""
     with contextlib.suppress(OSError), (run / _MESSAGES).open("a") as handle:
         handle.write(json.dumps(message) + "\n")
 
@@ -33,7 +35,7 @@ class Inbox:
         self.close()
 
     def take(self) -> list[Message]:
-        """Messages that are new."""
+        """The new messages."""
         try:
             with self._file.open("rb") as handle:
                 handle.seek(self._read)

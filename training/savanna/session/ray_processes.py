@@ -1,6 +1,6 @@
-"""What Ray does otherwise here when it starts its processes on this machine, and ends them.
+"""How Ray starts and ends its processes on this machine, changed in a few places.
 
-Ray has no options for any of it, so functions of its are replaced for a while.
+Ray has no options for these changes, so some of its functions are replaced temporarily.
 """
 
 from __future__ import annotations
@@ -16,12 +16,11 @@ from savanna.shield import SIGNALS, shielded
 
 @contextlib.contextmanager
 def own_processes() -> Iterator[None]:
-    """Ray's processes that are started in the block are deaf to signals, and end with it at once.
+    """Ray's processes that start in the block do not receive signals, and are killed at its end.
 
-    Ray itself would ask each with SIGTERM, which is blocked there, and wait for a second. Its
-    agents would stay until they notice, after some more seconds. It does not start an API server:
-    what is left of the dashboard where none is wanted reports usage, which is off, and Ray waits a
-    second or two for it.
+    Ray itself would send each a SIGTERM, which is blocked there, and wait for a second; its agents
+    would run for several more seconds. Ray's API server is not started: without a dashboard it only
+    reports usage, which is off, and Ray would wait a second or two for it.
     """
     from ray._private import services
     from ray._private.node import Node
@@ -51,14 +50,14 @@ def own_processes() -> Iterator[None]:
 
 
 def kill_children() -> None:
-    """Kill all that this process has started."""
+    """Kill every process that this one has started."""
     import psutil
 
     kill_with_children([child.pid for child in psutil.Process().children()])
 
 
 def kill_with_children(processes: Iterable[int]) -> None:
-    """Kill processes and all that they have started; those that have ended are no matter."""
+    """Kill these processes and all that they have started; ignores those that have ended."""
     import psutil
 
     found = []
@@ -72,16 +71,16 @@ def kill_with_children(processes: Iterable[int]) -> None:
 
 @contextlib.contextmanager
 def handlers_left_alone() -> Iterator[None]:
-    """Ray, joined or started in the block, leaves this process's handling of signals as it was.
+    """Within the block, starting or joining Ray does not change this process's signal handlers.
 
-    Its C++ part takes SIGTERM, and prints its stack and aborts, from the moment it is there.
+    Ray's C++ code would install a SIGTERM handler that prints a stack trace and aborts.
     """
     from ray._private import utils, worker
 
     connect = worker.connect
 
     def connected(*arguments: Any, **options: Any) -> Any:
-        with shielded():  # one that comes in between waits
+        with shielded():  # a signal that arrives meanwhile is handled afterwards
             try:
                 return connect(*arguments, **options)
             finally:
