@@ -11,7 +11,7 @@ from savanna.errors import SavannaError, UsageError
 from savanna.jobs.known_cluster import find_cluster
 from savanna.jobs.staging import files_of, staged
 from savanna.jobs.states import State
-from savanna.session.workers import Workers, wait_for_workers
+from savanna.session.workers import wait_for_workers
 
 
 @pytest.fixture
@@ -156,11 +156,8 @@ def test_waiting_for_workers():
     def changed(there, missing):
         seen.append((there, missing))
 
-    two = Workers(wanted=2, least=2, timeout=60)
-    assert wait_for_workers(two, nodes, changed, interval=0) == ["2", "4"]
+    assert wait_for_workers(2, 60, nodes, changed, interval=0) == ["2", "4"]
     assert seen == [([], 2), (["2"], 1)], "at first and at every change"
-    fewer = Workers(wanted=2, least=1, timeout=0)
-    assert wait_for_workers(fewer, lambda: [head, one], changed) == ["2"]
-    late = Workers(wanted=2, least=2, timeout=0)
+    assert wait_for_workers(1, 0, lambda: [head, one], changed) == ["2"]
     with pytest.raises(SavannaError, match=r"1 of 2 workers joined within 0 s: 2; 1 missing\."):
-        wait_for_workers(late, lambda: [head, one, dead], changed)
+        wait_for_workers(2, 0, lambda: [head, one, dead], changed)

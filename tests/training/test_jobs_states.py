@@ -138,8 +138,9 @@ def test_the_last_lines_say_all_there_is_to_know(log):
 
 def test_nothing_is_reported_outside_a_job(log, tmp_path, monkeypatch):
     """Nor by what a job starts; and reporting is never an error."""
-    with (tmp_path / "other.log").open("w") as stream:
-        phases.report("starting", stream)
+    with (tmp_path / "other.log").open("w") as stream, monkeypatch.context() as patch:
+        patch.setattr(phases, "messages", lambda: stream)
+        phases.report("starting")
     monkeypatch.delenv("SAVANNA_JOB")
     with phases.outcome():
         phases.report("starting")

@@ -233,7 +233,7 @@ def test_what_is_said_of_env_runners():
     assert "1 of 2 env runners are busy; 1 of 2 env runners are lost" in said[-1][0]
     assert "its machine went away on node 10.0.0.2" in said[-1][0]
     supply.arrived(1, "10.0.0.1")
-    assert said[-1] == ("Samples come again, after 95 s without.", False)
+    assert said[-1] == ("Samples are coming again, after 95 s without.", False)
     supply.arrived(2, "10.0.0.3")
     assert said[-1][0].startswith("An env runner was lost (its machine went away) and restarted: 1")
     assert "now on node 10.0.0.3 (before: 10.0.0.2)" in said[-1][0]
@@ -335,7 +335,7 @@ def test_an_error_in_our_callbacks_ends_the_run_after_a_checkpoint(tmp_path):
     record = TrialRecord(run, [Full()], {})
     record.each = lambda action: action(record.recorders[0])
     request = SimpleNamespace(reason=None)
-    recording = RunRecording(lambda t: record, request, lambda *_, **__: None, lambda *_: None)
+    recording = RunRecording(lambda t: record, request, lambda *_: None)
     trial = SimpleNamespace(trial_id="a", status="RUNNING")
     recording.on_trial_start(0, [trial], trial)
     assert not recording.should_stop("a", result_of())
@@ -349,7 +349,7 @@ def test_an_error_in_our_callbacks_ends_the_run_after_a_checkpoint(tmp_path):
 def test_a_trial_in_trouble_is_not_a_success(tmp_path):
     record = TrialRecord(RunDirectory(tmp_path), [], {"iterations": 1})
     request = SimpleNamespace(reason=None)
-    recording = RunRecording(lambda t: record, request, lambda *_, **__: None, lambda *_: None)
+    recording = RunRecording(lambda t: record, request, lambda *_: None)
     recording.records["a"] = record
     assert not recording.should_stop("a", result_of(**{TROUBLE: "a NaN"}))
     assert recording.should_stop("a", result_of())

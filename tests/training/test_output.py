@@ -90,10 +90,10 @@ def test_only_ours_is_shown_and_blocks_may_be_nested(tmp_path, capfd):
     inner = tmp_path / "log"
     with (tmp_path / "outer").open("w") as outer, noise_to(outer.fileno()):
         print("noise")
-        with quiet(inner) as terminal:
+        with quiet(inner):
             print("logged", file=sys.stderr)
             os.write(1, b"of C\n")
-            print("progress", file=terminal)
+            say("progress")
         say("message")
         show("result")
         os.write(2, b"more noise\n")

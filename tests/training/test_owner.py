@@ -16,7 +16,7 @@ from waiting import wait_until
 from savanna.errors import UsageError
 from savanna.runs import owner
 from savanna.runs.directory import RunDirectory
-from savanna.runs.owner import FILE, is_owned, own, owned, read, refuse_living
+from savanna.runs.owner import FILE, own, owned, read, refuse_living, refuse_owned
 
 QUICK = ("--evaluate-episodes", "0", "--no-video", "--no-report")
 
@@ -35,14 +35,16 @@ def write(run, **changes):
 
 def test_a_living_owner_is_named(run):
     with owned(run):
-        assert is_owned(run)
+        with pytest.raises(UsageError, match="still being written"):
+            refuse_owned(run)
         with pytest.raises(UsageError) as refused:
             own(run)
         text = str(refused.value)
         assert text.startswith("pong/one is still being written")
         assert f"process {os.getpid()} on {socket.gethostname()}" in text
         assert f"kill -TERM {os.getpid()}" in text
-    assert not (run / FILE).exists() and not is_owned(run)
+    assert not (run / FILE).exists()
+    refuse_owned(run)
     own(run).release()
 
 
@@ -60,12 +62,12 @@ def test_an_owner_that_died_here_is_succeeded_at_once(pid, run):
     assert read(run) is None
 
 
-def test_another_machines_owner_is_believed_as_long_as_it_renews(run, monkeypatch):
+def test_another_machines_owner_is_believed_as_long_as_it_renews(run, monkeypatch, capsys):
     monkeypatch.setattr(owner, "DEAD_SECONDS", 3.0)
     write(run)
-    said = []
-    mine = own(run, said.append)  # no sign of life
-    assert "Checking whether it still is" in said[0] and read(run)["pid"] == os.getpid()
+    mine = own(run)  # no sign of life
+    assert "Checking whether it still is" in capsys.readouterr().err
+    assert read(run)["pid"] == os.getpid()
     mine.release()
 
     write(run)
@@ -130,7 +132,7 @@ def test_a_run_that_goes_on_is_not_resumed(tmp_path):
         _, said = finish(writer, 100)
     assert writer.returncode == 143, said
     run = RunDirectory.find("latest", tmp_path / "runs")
-    assert not is_owned(run.path) and not (run.path / FILE).exists()
+    assert not (run.path / FILE).exists()
     assert run.status["state"] == "stopped" and run.checkpoints()
 
 

@@ -226,10 +226,11 @@ def test_a_command_ends_without_an_escape_code() -> None:
 
 def test_ray_leaves_no_escape_code_on_the_terminal_at_the_end(tmp_path: Path) -> None:
     program = (
-        "import sys; from pathlib import Path; from savanna.session.log_file import quiet\n"
-        "with quiet(Path(sys.argv[1])) as terminal:\n"
+        "import sys; from pathlib import Path\n"
+        "from savanna.session.log_file import quiet; from savanna.streams import say\n"
+        "with quiet(Path(sys.argv[1])):\n"
         "    import ray.autoscaler._private.cli_logger\n"
-        "    print('said', file=terminal)\n"
+        "    say('said')\n"
         "print('done')"
     )
     master, slave = pty.openpty()

@@ -17,7 +17,7 @@ from savanna.runs.directory import RunDirectory
 
 @pytest.fixture
 def run(tmp_path: Path) -> RunDirectory:
-    return RunDirectory.create(tmp_path, "pong", 3)
+    return RunDirectory.claim(tmp_path / "pong", "one")
 
 
 def write(recorder: Recorder, run: RunDirectory, numbers: range, resumed: bool = False) -> None:

@@ -154,7 +154,7 @@ def test_runs_are_found_by_id_and_latest_is_the_one_started_last(copy_of, azure,
         download_run(storage, "latest", tmp_path)
 
 
-def test_half_a_checkpoint_is_left_out_and_said(copy_of, azure, tmp_path):
+def test_half_a_checkpoint_is_left_out_and_said(copy_of, azure, tmp_path, capsys):
     storage = copy_of("half")
     place = "half/results/cartpole/one"
     # The newest lost a file; one after it was never finished, and has no manifest.
@@ -163,8 +163,8 @@ def test_half_a_checkpoint_is_left_out_and_said(copy_of, azure, tmp_path):
     # An upload that was killed leaves an empty blob, and the copy made before.
     write(azure, f"{place}/metrics.csv", b"")
     write(azure, f"{place}/.backup/metrics.csv", b"iteration\n1\n")
-    said = []
-    run = download_run(storage, "latest", tmp_path, said.append)
+    run = download_run(storage, "latest", tmp_path)
+    said = capsys.readouterr().err.splitlines()
     assert [c.number for c in run.checkpoints()] == [0, 1]
     assert not run.checkpoint_path(2).exists() and not run.checkpoint_path(3).exists()
     assert [line for line in said if "checkpoint 2" in line and "incomplete" in line]

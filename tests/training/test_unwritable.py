@@ -51,7 +51,7 @@ def test_a_full_disk_ends_training_in_one_line_with_the_last_checkpoint(disk, tm
 
 
 def test_metrics_never_have_half_a_line(disk):
-    run = RunDirectory.create(disk, "pong", 3)
+    run = RunDirectory.claim(disk / "pong", "one")
     recorder = MetricsCsv()
     recorder.start(run, CONFIG, False)
     recorder.record(result(1))
@@ -67,7 +67,7 @@ def test_metrics_never_have_half_a_line(disk):
 
 @pytest.mark.timeout(60)
 def test_tensorboard_fails_on_a_full_disk_and_waits_for_nothing(disk):
-    run = RunDirectory.create(disk, "pong", 3)
+    run = RunDirectory.claim(disk / "pong", "one")
     recorder = TensorBoardEvents()
     recorder.start(run, CONFIG, False)
     with full(disk), pytest.raises(OSError, match="No space left"):

@@ -26,7 +26,7 @@ def cartpole(copied) -> RunDirectory:
 @pytest.fixture(scope="module")
 def pong(tmp_path_factory) -> RunDirectory:
     """A run directory with two checkpoints of untrained networks."""
-    run = RunDirectory.create(tmp_path_factory.mktemp("runs"), "pong", seed=0)
+    run = RunDirectory.claim(tmp_path_factory.mktemp("runs") / "pong", "one")
     settings = {"frame_size": 42, "frame_stack": 4}
     run.write_json(
         "config.json", {"experiment": "pong", "env": "PongNoFrameskip-v4", "env_config": settings}

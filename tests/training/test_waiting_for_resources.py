@@ -1,7 +1,5 @@
 """What a run waits for while others use the cluster."""
 
-import io
-
 import pytest
 
 from savanna.session.waiting import Reservation, Waiting, what_for
@@ -44,20 +42,19 @@ def test_what_a_job_waits_for(reservations, free, says):
     assert what_for("02", reservations, FOUR, free, names) == says
 
 
-def test_it_is_said_once_until_it_changes_or_the_trial_starts(monkeypatch):
+def test_it_is_said_once_until_it_changes_or_the_trial_starts(monkeypatch, capsys):
     now, reported = [0.0], []
     monkeypatch.setattr("savanna.session.waiting.time.monotonic", lambda: now[0])
     monkeypatch.setattr(
         "savanna.session.waiting.phases.report",
-        lambda phase, stream, **details: reported.append((phase, details.get("why"))),
+        lambda phase, **details: reported.append((phase, details.get("why"))),
     )
     passing = "of a moment: Ray has not yet placed what fits again"
     answers = iter(["a", "a", "a", passing, "b", "b", passing, None, "never asked"])
-    terminal = io.StringIO()
-    waiting = Waiting(terminal, lambda: next(answers))
+    waiting = Waiting(lambda: next(answers))
     for now[0] in range(2, 2 + 8 * 3):
         waiting.on_step_begin(0, [])
-    assert terminal.getvalue() == "Waiting: a.\nWaiting: b.\n"
+    assert capsys.readouterr().err == "Waiting: a.\nWaiting: b.\n"
     assert reported == [("waiting", "a"), ("waiting", "b"), ("starting", None)]
     waiting.on_trial_start(0, [], None)
     for now[0] in range(30, 60):
@@ -72,7 +69,7 @@ def test_not_to_know_ends_no_run():
         asked.append(1)
         raise ConnectionError("no API server")
 
-    waiting = Waiting(io.StringIO(), look)
+    waiting = Waiting(look)
     waiting._next = 0.0
     for _ in range(3):
         waiting.on_step_begin(0, [])

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from savanna.files import sync
+from savanna.metrics import IterationResult
 from savanna.old_names import old_names
 
 MANIFEST = "checkpoint.json"
@@ -52,9 +53,9 @@ def number_of(name: str) -> int | None:
 
 
 def write_checkpoint(
-    run: Path, info: Callable[[int], CheckpointInfo], save: Callable[[Path], object]
+    run: Path, result: IterationResult, save: Callable[[Path], object]
 ) -> CheckpointInfo:
-    """Let `save` fill a folder, describe it with `info(number)`, and make it the newest checkpoint.
+    """Let `save` fill a folder, and make it the run's newest checkpoint, written after `result`.
 
     If `save` raises an error, the error is passed on and nothing is left behind.
     """
@@ -64,8 +65,10 @@ def write_checkpoint(
     try:
         partial.mkdir()
         save(partial)
-        described = info(number)
-        describe(partial, described)
+        info = CheckpointInfo(
+            number, result.iteration, result.agent_steps, result.seconds, result.episode_return_mean
+        )
+        describe(partial, info)
         for file in filter(Path.is_file, partial.rglob("*")):
             sync(file)
         partial.replace(path_of(run, number))
@@ -74,7 +77,7 @@ def write_checkpoint(
         if isinstance(error, OSError):
             error.filename = str(path_of(run, number))
         raise
-    return described
+    return info
 
 
 def describe(folder: Path, info: CheckpointInfo) -> None:

@@ -21,7 +21,6 @@ import json
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -43,14 +42,6 @@ class RunDirectory:
     """Typed access to one run directory. Reading needs neither Ray nor torch."""
 
     path: Path
-
-    @classmethod
-    def create(cls, root: Path, experiment: str, seed: int) -> RunDirectory:
-        """Make a new run directory under `root` and point `root/latest` at it."""
-        stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
-        run = cls.claim(root / experiment, f"{stamp}-s{seed}")
-        run.mark_latest(root)
-        return run
 
     @classmethod
     def claim(cls, folder: Path, name: str) -> RunDirectory:

@@ -22,7 +22,7 @@ from typing import Any
 
 from savanna.errors import UsageError, explained
 from savanna.files import replace_text
-from savanna.streams import say as to_terminal
+from savanna.streams import say
 
 FILE = "owner.json"
 JOB = "SAVANNA_JOB"
@@ -75,13 +75,13 @@ class Owner:
         replace_text(self.run / FILE, json.dumps(self._content) + "\n")
 
 
-def own(run: Path, say: Callable[[str], None] = lambda _: None) -> Owner:
+def own(run: Path) -> Owner:
     """Make this process the owner of the run directory `run`.
 
     Raises `UsageError`, which names the owner, if another process is writing it. If that is not
     clear immediately, waits up to `DEAD_SECONDS` for a sign of life.
     """
-    dead = refuse_living(lambda: read(run), name_of(run), say)
+    dead = refuse_living(lambda: read(run), name_of(run))
     with _alone(run):
         now = read(run)
         if now is not None and now.get("id") != dead and not _is_dead(now):
@@ -93,7 +93,7 @@ def own(run: Path, say: Callable[[str], None] = lambda _: None) -> Owner:
 def owned(run: Path | None) -> Iterator[Owner | None]:
     """Own `run` within the block; see `own`. `None`: own nothing."""
     try:
-        owner = own(run, to_terminal) if run is not None else None
+        owner = own(run) if run is not None else None
     except OSError as error:
         raise UsageError(
             f"cannot write {explained(error)}. To go on with this run, copy its folder to where "
@@ -109,16 +109,12 @@ def owned(run: Path | None) -> Iterator[Owner | None]:
 def refuse_owned(run: Path) -> None:
     """`UsageError` if another process is writing the run, as far as is known without waiting."""
     owner = read(run)
-    if owner is not None and is_owned(run):
+    if owner is not None and not _is_dead(owner):
         raise _refusal(name_of(run), owner)
 
 
 def refuse_living(
-    look: Callable[[], Mapping[str, Any] | None],
-    run: str,
-    say: Callable[[str], None] = lambda _: None,
-    *,
-    patience: float | None = None,
+    look: Callable[[], Mapping[str, Any] | None], run: str, patience: float | None = None
 ) -> str | None:
     """`UsageError` if the owner that `look` reads is alive; else the ID of the dead one, if any.
 
@@ -152,16 +148,6 @@ def read(run: Path) -> dict[str, Any] | None:
     return content if isinstance(content, dict) else None
 
 
-def is_owned(run: Path) -> bool:
-    """Whether a live process is writing the run, as far as is known without waiting."""
-    owner = read(run)
-    if owner is None or _is_dead(owner):
-        return False
-    if owner.get("host") == socket.gethostname():
-        return True
-    return time.time() - float(owner.get("seen", 0)) < _LONG_AGO
-
-
 def name_of(run: Path) -> str:
     return f"{run.parent.name}/{run.name}"
 
@@ -169,8 +155,7 @@ def name_of(run: Path) -> str:
 def _is_dead(owner: Mapping[str, Any]) -> bool:
     """Whether the owner is known to be gone."""
     if owner.get("host") == socket.gethostname():
-        pid = int(owner.get("pid", 0))
-        return _born(pid) != owner.get("born")
+        return _born(int(owner.get("pid", 0))) != owner.get("born")
     return time.time() - float(owner.get("seen", 0)) > _LONG_AGO
 
 
@@ -183,13 +168,7 @@ def _born(pid: int) -> str | None:
         after_name = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
         return f"{boot[:8]}-{after_name[19]}" if after_name[0] != "Z" else None
-    except (OSError, IndexError):
-        pass
-    try:
-        import psutil
-
-        return f"{psutil.Process(pid).create_time():.2f}"
-    except Exception:  # no such process, or no permission
+    except OSError:
         return None
 
 
@@ -207,17 +186,14 @@ def _alone(run: Path) -> Iterator[None]:
 
 def _described(owner: Mapping[str, Any]) -> str:
     job = f"job {owner['job']}, " if owner.get("job") else ""
-    who = f"{job}process {owner.get('pid')} on {owner.get('host')}"
-    return f"{who} since {owner.get('since')}"
+    return f"{job}process {owner.get('pid')} on {owner.get('host')} since {owner.get('since')}"
 
 
 def _refusal(run: str, owner: Mapping[str, Any]) -> UsageError:
+    where = "" if owner.get("host") == socket.gethostname() else f" on {owner.get('host')}"
+    how = f"kill -TERM {owner.get('pid')}{where}"
     if owner.get("job"):
         how = f"savanna stop {owner['job']}"
-    elif owner.get("host") == socket.gethostname():
-        how = f"kill -TERM {owner.get('pid')}"
-    else:
-        how = f"kill -TERM {owner.get('pid')} on {owner.get('host')}"
     return UsageError(
         f"{run} is still being written by {_described(owner)}. Wait until it ends, or "
         f"stop it first ({how})."

@@ -11,6 +11,7 @@ from savanna.files import replacing
 from savanna.runs.checkpoints import DISCARDED, CheckpointInfo, is_whole
 from savanna.runs.directory import RunDirectory
 from savanna.runs.films import films_after
+from savanna.streams import say
 
 
 @dataclass(frozen=True)
@@ -50,11 +51,10 @@ def find_resumption(reference: str, runs_root: Path) -> Resumption:
     return Resumption(path, run, counters)
 
 
-def rewind(run: RunDirectory, to: CheckpointInfo) -> str | None:
+def rewind(run: RunDirectory, to: CheckpointInfo) -> None:
     """Set aside what came after checkpoint `to`: the run will redo it, with other results.
 
     Rows of `metrics.csv` go to `metrics-discarded.csv`, checkpoints and films to `discarded/`.
-    Returns a line that says so if there were checkpoints.
     """
     _rewind_metrics(run, to)
     aside = run.path / DISCARDED
@@ -66,9 +66,8 @@ def rewind(run: RunDirectory, to: CheckpointInfo) -> str | None:
         place = aside / path.relative_to(run.path)
         place.parent.mkdir(exist_ok=True, parents=True)
         path.replace(place)
-    if not checkpoints:
-        return None
-    return f"Checkpoints after {to.number} of {run.id}, and their films, are now in {aside}."
+    if checkpoints:
+        say(f"Checkpoints after {to.number} of {run.id}, and their films, are now in {aside}.")
 
 
 def _rewind_metrics(run: RunDirectory, to: CheckpointInfo) -> None:

@@ -28,6 +28,14 @@ class Storage:
     filesystem: Any  # pyarrow.fs.FileSystem
     path: str
 
+    def read(self, file: str) -> str | None:
+        """The text of `file`; `None` if it does not exist."""
+        try:
+            with self.filesystem.open_input_stream(f"{self.path}/{file}") as stream:
+                return str(stream.read().decode())
+        except FileNotFoundError:
+            return None
+
 
 def chosen_storage(option: str | None, saved: str | None = None) -> str | None:
     """The location to use: `--storage`, else `SAVANNA_STORAGE`, else what a resumed run had.

@@ -32,7 +32,7 @@ def main() -> None:
             if command["do"] == "check":
                 check(storage, command["writable"])
             elif command["do"] == "read":
-                answer = {"content": read(storage, command["file"])}
+                answer = {"content": storage.read(command["file"])}
             else:
                 run = command["run"]
                 upload = uploads.setdefault(run, Upload(storage, Path(run), command["to"]))
@@ -59,15 +59,6 @@ def refuse_missing_container(storage: Storage) -> None:
     container = storage.path.partition("/")[0]
     if storage.filesystem.get_file_info(container).type == pyarrow.fs.FileType.NotFound:
         raise FileNotFoundError("ContainerNotFound")
-
-
-def read(storage: Storage, file: str) -> str | None:
-    """The text of a file in the storage; `None` if it does not exist."""
-    try:
-        with storage.filesystem.open_input_stream(f"{storage.path}/{file}") as stream:
-            return str(stream.read().decode())
-    except FileNotFoundError:
-        return None
 
 
 def check(storage: Storage, writable: bool) -> None:

@@ -7,7 +7,7 @@ import json
 import re
 import shutil
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -20,7 +20,7 @@ from savanna.runs.owner import FILE, name_of, refuse_living, refuse_owned
 from savanna.runs.resumption import Resumption, find_resumption
 from savanna.runs.storage import Storage, explain, open_storage, read_from_storage
 from savanna.runs.upload import BACKUP
-from savanna.streams import say as to_terminal
+from savanna.streams import say
 
 _READERS = 16  # status files read at a time: each costs a round trip
 
@@ -36,9 +36,7 @@ def is_local(reference: str, runs_root: Path) -> bool:
     return True
 
 
-def download_run(
-    storage: Storage, reference: str, runs_root: Path, say: Callable[[str], None] = to_terminal
-) -> RunDirectory:
+def download_run(storage: Storage, reference: str, runs_root: Path) -> RunDirectory:
     """Copy a run and its kept checkpoints to `runs_root/EXPERIMENT/ID`.
 
     `reference` is `experiment/id`, `id`, or `latest`: the one started last. The directory appears
@@ -57,7 +55,7 @@ def download_run(
         target.parent.mkdir(parents=True, exist_ok=True)
         temporary = target.with_name(f".download-{uuid.uuid4().hex}")
         try:
-            _download(storage, name, RunDirectory(temporary), say)
+            _download(storage, name, RunDirectory(temporary))
             temporary.rename(target)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
@@ -83,43 +81,27 @@ def find_run(storage: Storage, reference: str) -> str:
         experiments = parts[:1] if len(parts) == 2 else _folders(storage, storage.path)
         for experiment in experiments:
             name = f"{experiment}/{parts[-1]}"
-            if _exists(storage, f"{storage.path}/{name}/config.json"):
+            if storage.filesystem.get_file_info(f"{storage.path}/{name}/config.json").is_file:
                 return name
     raise UsageError(f"no run {reference!r} here or in {storage.location}")
 
 
-def _download(storage: Storage, name: str, run: RunDirectory, say: Callable[[str], None]) -> None:
+def _download(storage: Storage, name: str, run: RunDirectory) -> None:
     import pyarrow.fs
 
-    source = f"{storage.path}/{name}"
-    folders = _folders(storage, source)
-
-    def copy(part: str) -> None:
-        pyarrow.fs.copy_files(
-            f"{source}/{part}",
-            str(run.path / part),
-            source_filesystem=storage.filesystem,
-            destination_filesystem=pyarrow.fs.LocalFileSystem(),
-        )
-
     run.path.mkdir()
-    for file in _listed(storage, source):
-        if file.type == pyarrow.fs.FileType.File:
-            copy(file.base_name)
-    for folder in (f for f in folders if number_of(f) is None):
-        (run.path / folder).mkdir()
-        copy(folder)
+    pyarrow.fs.copy_files(
+        f"{storage.path}/{name}",
+        str(run.path),
+        source_filesystem=storage.filesystem,
+        destination_filesystem=pyarrow.fs.LocalFileSystem(),
+    )
     _use_backups(run.path)
-    damaged = []
-    for number in sorted(n for f in folders if (n := number_of(f)) is not None):
-        local = run.checkpoint_path(number)
-        local.mkdir()
-        copy(local.name)
-        if number not in [c.number for c in run.checkpoints()] or not is_whole(local):
-            shutil.rmtree(local)
-            damaged.append(number)
-    left = [c.number for c in run.checkpoints()]
+    numbers = [n for folder in run.path.iterdir() if (n := number_of(folder.name)) is not None]
+    left = [c.number for c in run.checkpoints() if is_whole(run.checkpoint_path(c.number))]
+    damaged = sorted(set(numbers) - set(left))
     for number in damaged:
+        shutil.rmtree(run.checkpoint_path(number))
         say(f"warning: left out checkpoint {number} of {name}: incomplete in the storage")
     if damaged and left:
         say(f"The newest complete checkpoint is {left[-1]}.")
@@ -143,37 +125,19 @@ def _all_runs(storage: Storage) -> list[str]:
 def _started(storage: Storage, name: str) -> str:
     """When a run was started; empty if its status cannot be read."""
     for file in ("status.json", f"{BACKUP}/status.json"):
-        try:
-            with storage.filesystem.open_input_stream(f"{storage.path}/{name}/{file}") as stream:
-                return str(json.loads(stream.read())["started"])
-        except (FileNotFoundError, ValueError, KeyError):
-            continue
+        with contextlib.suppress(ValueError, KeyError):
+            return str(json.loads(storage.read(f"{name}/{file}") or "{}")["started"])
     return ""
 
 
 def _folders(storage: Storage, path: str) -> list[str]:
     import pyarrow.fs
 
-    directory = pyarrow.fs.FileType.Directory
-    return sorted(f.base_name for f in _listed(storage, path) if f.type == directory)
+    found = storage.filesystem.get_file_info(pyarrow.fs.FileSelector(path, allow_not_found=True))
+    return sorted(f.base_name for f in found if f.type == pyarrow.fs.FileType.Directory)
 
 
-def _listed(storage: Storage, path: str) -> list[Any]:
-    import pyarrow.fs
-
-    selector = pyarrow.fs.FileSelector(path, allow_not_found=True)
-    return list(storage.filesystem.get_file_info(selector))
-
-
-def _exists(storage: Storage, path: str) -> bool:
-    import pyarrow.fs
-
-    return bool(storage.filesystem.get_file_info(path).type == pyarrow.fs.FileType.File)
-
-
-def find_anywhere(
-    reference: str, runs_root: Path, location: str | None, say: Callable[[str], None] = to_terminal
-) -> tuple[Resumption, bool]:
+def find_anywhere(reference: str, runs_root: Path, location: str | None) -> tuple[Resumption, bool]:
     """What `--resume` names, and whether it was fetched from the storage at `location`.
 
     It is fetched if it is not here, or if the copy here is older, which is then set aside.
@@ -191,15 +155,15 @@ def find_anywhere(
         name, runs_root = name_of(older), older.parent.parent
     storage = open_storage(location)
     run = find_run(storage, name)
-    _refuse_owned_there(location, run, say)
-    with _set_aside(older, location, say):
-        fetched = download_run(storage, run, runs_root, say)
+    _refuse_owned_there(location, run)
+    with _set_aside(older, location):
+        fetched = download_run(storage, run, runs_root)
     (fetched.path / FILE).unlink(missing_ok=True)
     return find_resumption(f"{fetched.path}{at}{number}", runs_root), True
 
 
 @contextlib.contextmanager
-def _set_aside(older: Path | None, location: str, say: Callable[[str], None]) -> Iterator[None]:
+def _set_aside(older: Path | None, location: str) -> Iterator[None]:
     """Make room for the newer copy of a run; restore the older one if the block fails."""
     if older is None:
         yield
@@ -220,16 +184,12 @@ def _newer_in(location: str, run: RunDirectory) -> bool:
 
     `UsageError` if the two copies have diverged.
     """
-    name = name_of(run.path)
-    text = read_from_storage(location, f"{name}/status.json")
-    try:
-        there = json.loads(text) if text else {}
-    except ValueError:  # an upload was killed; the next one repairs it
-        there = {}
-    here, sessions = run.status, (int(there.get("session", 0)), int(run.status.get("session", 0)))
-    if sessions[0] > sessions[1]:
+    name, here = name_of(run.path), run.status
+    there = _json_in(location, f"{name}/status.json")
+    newer = int(there.get("session", 0)) - int(here.get("session", 0))
+    if newer > 0:
         return True
-    if sessions[0] == sessions[1] and there.get("started_by") not in (None, here.get("started_by")):
+    if newer == 0 and there.get("started_by") not in (None, here.get("started_by")):
         raise UsageError(
             f"{name} was continued both here and in {location}, and the copies differ. Resume one: "
             "this copy with --storage none, or the stored copy from another --runs-root."
@@ -237,15 +197,16 @@ def _newer_in(location: str, run: RunDirectory) -> bool:
     return False
 
 
-def _refuse_owned_there(location: str, name: str, say: Callable[[str], None]) -> None:
+def _refuse_owned_there(location: str, name: str) -> None:
     """`UsageError` if another process is writing the run in the storage."""
+    patience = 2 * PUSH_SECONDS + 15  # the copier renews it with every copy
+    refuse_living(lambda: _json_in(location, f"{name}/{FILE}") or None, name, patience)
 
-    def look() -> Any:
-        text = read_from_storage(location, f"{name}/{FILE}")
-        try:
-            return json.loads(text) if text else None
-        except ValueError:
-            return None
 
-    # The copier renews it with every copy.
-    refuse_living(look, name, say, patience=2 * PUSH_SECONDS + 15)
+def _json_in(location: str, file: str) -> dict[str, Any]:
+    """The content of a JSON file in the storage; empty if it is missing or incomplete."""
+    text = read_from_storage(location, file)
+    try:
+        return dict(json.loads(text)) if text else {}
+    except (TypeError, ValueError):  # an upload was killed; the next one repairs it
+        return {}

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-import os
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 from savanna.errors import SavannaError
 from savanna.runs.directory import LATEST, RunDirectory
@@ -90,14 +91,6 @@ def state_of(run: RunDirectory) -> str:
     status = run.status
     state = str(status.get("state", "unknown"))
     here = status.get("host") == socket.gethostname()
-    return "interrupted" if state == "running" and here and not _alive(status["pid"]) else state
-
-
-def _alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
+    if state == "running" and here and not psutil.pid_exists(status["pid"]):
+        return "interrupted"
+    return state

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -120,16 +121,12 @@ class Upload:
 
     def _delete_checkpoint(self, name: str) -> None:
         self._delete(f"{name}/{MANIFEST}")
-        try:
+        with contextlib.suppress(FileNotFoundError):
             self._filesystem.delete_dir(f"{self._target}/{name}")
-        except FileNotFoundError:
-            return
 
     def _delete(self, name: str) -> None:
-        try:
+        with contextlib.suppress(FileNotFoundError):
             self._filesystem.delete_file(f"{self._target}/{name}")
-        except FileNotFoundError:
-            return
 
     def _copy(self, name: str, to: str) -> None:
         import pyarrow.fs

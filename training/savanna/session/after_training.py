@@ -7,23 +7,20 @@ from collections.abc import Callable, Sequence
 from savanna.runs.directory import RunDirectory
 from savanna.runs.group import group_of
 from savanna.session.request import Kept
+from savanna.streams import say
 
 AFTER = (("evaluate", "--checkpoint", "all"), ("video",), ("report",))
 """Commands that make what `finish_all` makes, each for one run."""
 
 
-def finish_all(runs: Sequence[RunDirectory], kept: Kept, say: Callable[[str], None]) -> None:
+def finish_all(runs: Sequence[RunDirectory], kept: Kept) -> None:
     """Finish every run; for several runs, also write the group page and show the table."""
     for run in runs:
-        finish(run, kept, _prefixed(say, f"{run.id}  ") if len(runs) > 1 else say)
-    show_group(runs, kept, say)
+        finish(run, kept, f"{run.id}  " if len(runs) > 1 else "")
+    show_group(runs, kept)
 
 
-def _prefixed(say: Callable[[str], None], prefix: str) -> Callable[[str], None]:
-    return lambda text: say(f"{prefix}{text}")
-
-
-def show_group(runs: Sequence[RunDirectory], kept: Kept, say: Callable[[str], None]) -> None:
+def show_group(runs: Sequence[RunDirectory], kept: Kept) -> None:
     """Show the table of a group of runs and write its page, whose failure is only a warning."""
     from savanna.recording.group_table import table
     from savanna.report import write_group_page
@@ -45,36 +42,29 @@ def show_group(runs: Sequence[RunDirectory], kept: Kept, say: Callable[[str], No
         say(f"  page         {page}")
 
 
-def finish(run: RunDirectory, kept: Kept, say: Callable[[str], None]) -> None:
+def finish(run: RunDirectory, kept: Kept, prefix: str = "") -> None:
     """Evaluate, film and report. A step that fails harms neither the run nor the next step."""
+    from savanna.evaluation import evaluate, record_video
+    from savanna.evaluation.training_films import film_progress
+    from savanna.report import write_report
 
     def attempt(what: str, step: Callable[[], object]) -> None:
-        say(f"{what} ...")
+        say(f"{prefix}{what} ...")
         try:
             step()
         except Exception as error:
-            say(f"warning: {what[0].lower()}{what[1:]} failed: {error}")
+            say(f"{prefix}warning: {what[0].lower()}{what[1:]} failed: {error}")
 
-    def evaluate() -> None:
-        from savanna.evaluation import evaluate
-
-        evaluate(run, "all", episodes=kept.evaluate_episodes)
-
-    def video() -> None:
-        from savanna.evaluation import record_video
-        from savanna.evaluation.training_films import film_progress
-
+    def film() -> None:
         record_video(run)
         film_progress(run)  # last: the report shows the newest film
 
-    def report() -> None:
-        from savanna.report import write_report
-
-        write_report(run)
-
     if run.checkpoints() and kept.evaluate_episodes:
-        attempt("Evaluating the kept checkpoints on the same seeds", evaluate)
+        attempt(
+            "Evaluating the kept checkpoints on the same seeds",
+            lambda: evaluate(run, "all", episodes=kept.evaluate_episodes),
+        )
     if run.checkpoints() and kept.video:
-        attempt("Filming the best checkpoint", video)
+        attempt("Filming the best checkpoint", film)
     if kept.report:
-        attempt("Writing the report", report)
+        attempt("Writing the report", lambda: write_report(run))

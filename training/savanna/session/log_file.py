@@ -10,21 +10,20 @@ import sys
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TextIO
 
 from savanna.errors import Interrupted, UsageError
 from savanna.files import replace_text
 from savanna.runs.directory import RunDirectory
-from savanna.streams import messages, noise_to, say
+from savanna.streams import noise_to, say
 
 
 @contextlib.contextmanager
-def quiet(log: Path) -> Iterator[TextIO]:
-    """Append this process's output and warnings to `log`; yield the real stderr."""
+def quiet(log: Path) -> Iterator[None]:
+    """Append this process's output and warnings to `log`."""
     with log.open("a") as handle, noise_to(handle.fileno()), warnings.catch_warnings():
         warnings.simplefilter("default")
         try:
-            yield messages()
+            yield
         finally:
             # colorama would end every program with an escape code, though we print no colours.
             colorama = sys.modules.get("colorama.initialise")

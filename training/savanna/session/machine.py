@@ -22,9 +22,7 @@ def usable_cpus(root: Path = Path("/")) -> int:
 
     A container with `--cpus=1` on a machine with 64 CPUs has one. `root` holds `proc` and `sys`.
     """
-    affinity = getattr(os, "sched_getaffinity", None)  # Linux only
-    cpus = len(affinity(0)) if affinity else os.cpu_count() or 1
-    return max(1, min([cpus, *map(int, _quotas(root))]))
+    return max(1, min([len(os.sched_getaffinity(0)), *map(int, _quotas(root))]))
 
 
 def _quotas(root: Path) -> Iterator[float]:

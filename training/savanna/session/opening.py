@@ -9,9 +9,9 @@ import socket
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
-from savanna.recording import Console, default_recorders
+from savanna.recording import default_recorders
 from savanna.runs.checkpoints import delete_unfinished
 from savanna.runs.copier import Copier
 from savanna.runs.directory import REFERENCES, RunDirectory
@@ -36,12 +36,9 @@ class Opening:
         owner: Owner | None,
         log: LogFile,
         copier: Copier | None,
-        terminal: TextIO,
     ) -> None:
-        self._request, self._plan, self._log = request, plan, log
-        self._copier, self._terminal = copier, terminal
+        self._request, self._plan, self._log, self._copier = request, plan, log, copier
         self._resumed = resumption.run if resumption else None
-        self._origin = request.resume if resumption else None
         self._id = secrets.token_hex(8)
         self._stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
         self._group = f"{self._stamp}-{secrets.token_hex(2)}"  # others may start in the same second
@@ -85,13 +82,11 @@ class Opening:
         if references := _references(content):
             run.write_json(REFERENCES, references)
         gpus = plan.content["resources"]["gpus"]
-        metadata = collect_metadata(request.command, content["seed"], gpus, self._origin)
+        metadata = collect_metadata(request.command, content["seed"], gpus, request.resume)
         run.write_json("metadata.json", metadata)
-        recorders = default_recorders(
-            content, stop=plan.stop, max_duration=request.max_duration, stream=self._terminal
-        )
+        recorders = default_recorders(content, stop=plan.stop, max_duration=request.max_duration)
         record = TrialRecord(run, recorders, dict(plan.stop), self._copier)
-        before = run.status if self._resumed is not None else {}
+        before = run.status
         record.status = {
             "started": before.get("started") or now(),
             "session": int(before.get("session", 0)) + 1,  # commands that have written to this run
@@ -104,9 +99,8 @@ class Opening:
             self._copier.add(run.path)
         resumed = self._resumed is not None
         record.each(lambda recorder: recorder.start(run, content, resumed))
-        for recorder in recorders:
-            if isinstance(recorder, Console):
-                recorder.stage("Building env runners and learner")
+        if record.console is not None:
+            record.console.stage("Building env runners and learner")
         return record
 
     def close(self) -> None:

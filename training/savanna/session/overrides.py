@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import math
 from collections.abc import Mapping
+from dataclasses import asdict, is_dataclass
 from typing import TYPE_CHECKING, Any
 
 from savanna.envs.families import environment_of
@@ -29,7 +30,7 @@ def apply_overrides(config: AlgorithmConfig, overrides: Mapping[str, Any]) -> No
         outer, _, inner = key.partition(".")
         if inner:
             attribute = NESTED[outer]
-            setattr(config, attribute, {**_dictionary(config, outer), inner: value})
+            setattr(config, attribute, {**nested(config, outer), inner: value})
         else:
             setattr(config, key, value)
 
@@ -50,7 +51,7 @@ def problem(config: AlgorithmConfig, key: str, value: Any) -> str | None:
         if outer == "env_config" and environment.own_keywords:  # of any type
             hint = environment.takes(inner)
             return None if hint is None else f"--set {key}: unknown setting of {config.env}.{hint}"
-        known = {**(getattr(config, outer, None) or {}), **_dictionary(config, outer)}
+        known = {**(getattr(config, outer, None) or {}), **nested(config, outer)}
         current = known.get(inner)
         if inner not in known:
             return f"--set {key}: unknown setting.{_hint(inner, known, outer + '.')}"
@@ -84,12 +85,11 @@ def _public(config: AlgorithmConfig, name: str) -> str:
     return name.removeprefix("_") if isinstance(seen, property) and seen.fset else name
 
 
-def _dictionary(config: AlgorithmConfig, outer: str) -> dict[str, Any]:
-    import dataclasses
-
+def nested(config: AlgorithmConfig, outer: str) -> dict[str, Any]:
+    """The settings in `outer`, one of `NESTED`."""
     value = getattr(config, NESTED[outer])
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return dataclasses.asdict(value)
+    if is_dataclass(value) and not isinstance(value, type):
+        return asdict(value)
     return dict(value or {})
 
 

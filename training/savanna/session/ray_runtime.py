@@ -15,11 +15,19 @@ from pathlib import Path
 from savanna.errors import SavannaError, UsageError
 from savanna.experiments import Machine
 from savanna.forks.template import forked_workers, import_ray
+from savanna.session.machine import visible_gpus
 from savanna.session.ray_processes import handlers_left_alone, own_processes
 from savanna.shield import shielded
 
 OBJECT_STORE_BYTES = 512 * 2**20
 """Of a local Ray. A train batch has 4 to 15 MB, and few are in flight at once."""
+
+_MODULES = {
+    "IMPALA": "savanna.algorithms.impala.learner",
+    "MADDPG": "savanna.algorithms.maddpg.learner",
+    "PPO": "ray.rllib.algorithms.ppo",
+}
+"""What an algorithm's processes import."""
 
 
 def address_of(given: str | None) -> str | None:
@@ -36,7 +44,7 @@ def address_of(given: str | None) -> str | None:
     return None if address == "local" else address
 
 
-def prepare(algorithm: str, address: str | None, gpus: int = 0) -> None:
+def prepare(algorithm: str, address: str | None) -> None:
     """Import RLlib as its processes need it, for our own Ray or for a cluster.
 
     On a machine without GPUs, worker processes are forks of this one (see `savanna.forks`). CUDA
@@ -53,12 +61,13 @@ def prepare(algorithm: str, address: str | None, gpus: int = 0) -> None:
     gc.disable()  # it would rescan all imported objects: a fifth of the time
     try:
         with shielded():  # libraries start threads; the main one must get the signals
-            if address is None and not gpus:
+            if address is None and not visible_gpus():
                 import_ray()
-            for module in _modules(algorithm):
-                importlib.import_module(module)
-            quick = importlib.import_module("savanna.algorithms.quick_setup")
-            quick.quick_setup()
+            importlib.import_module("ray.rllib.algorithms.algorithm")
+            importlib.import_module(_MODULES[algorithm])
+            from savanna.algorithms.quick_setup import quick_setup
+
+            quick_setup()
         gc.freeze()  # imported objects stay
     finally:
         gc.enable()
@@ -190,15 +199,6 @@ def _probe(address: str) -> None:
     host, _, port = address.rpartition(":")
     if host and port.isdigit() and "/" not in host:
         socket.create_connection((host, int(port)), timeout=10).close()
-
-
-def _modules(algorithm: str) -> list[str]:
-    own = {
-        "IMPALA": "savanna.algorithms.impala.learner",
-        "MADDPG": "savanna.algorithms.maddpg.learner",
-        "PPO": "ray.rllib.algorithms.ppo",
-    }
-    return ["ray.rllib.algorithms.algorithm", own[algorithm]]
 
 
 def _first_line(error: BaseException) -> str:

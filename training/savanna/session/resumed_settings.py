@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, fields, is_dataclass, replace
+from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any
 
 from savanna.envs.families import environment_of
@@ -12,7 +12,7 @@ from savanna.errors import UsageError
 from savanna.experiments import Experiment, Machine
 from savanna.runs.resumption import Resumption
 from savanna.runs.storage import chosen_storage
-from savanna.session.overrides import NESTED
+from savanna.session.overrides import NESTED, nested
 from savanna.session.request import Kept, TrainRequest
 from savanna.session.target_return import env_settings, without_return
 
@@ -157,7 +157,10 @@ def snapshot(config: AlgorithmConfig, experiment: Experiment, env: str) -> dict[
     ours = _plain(config)
     for name in _of_the_machine(experiment, env):
         ours.pop(name, None)
-    return ours | {name: _dictionary(config, attribute) for name, attribute in NESTED.items()}
+    return ours | {
+        outer: {name: value for name, value in nested(config, outer).items() if _survives(value)}
+        for outer in NESTED
+    }
 
 
 def restore(
@@ -207,9 +210,3 @@ def _survives(value: Any) -> bool:
         return bool(json.loads(json.dumps(plain)) == plain)
     except (TypeError, ValueError):
         return False
-
-
-def _dictionary(config: AlgorithmConfig, attribute: str) -> dict[str, Any]:
-    value = getattr(config, attribute)
-    whole = asdict(value) if is_dataclass(value) and not isinstance(value, type) else value or {}
-    return {name: inner for name, inner in whole.items() if _survives(inner)}

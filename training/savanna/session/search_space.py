@@ -34,12 +34,9 @@ def parse_search_space(key: str, text: str) -> Any:
     from ray import tune
 
     name, values = _parse(key, text)
-    if name in ("choice", "grid"):
-        return tune.choice(values) if name == "choice" else tune.grid_search(values)
-    low, high = values
-    return {"uniform": tune.uniform, "loguniform": tune.loguniform, "randint": tune.randint}[name](
-        low, high
-    )
+    if name == "grid":
+        return tune.grid_search(values)
+    return getattr(tune, name)(*([values] if name == "choice" else values))
 
 
 def draws(seed: int) -> Any:

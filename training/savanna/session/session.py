@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Sequence
-from functools import partial
-from typing import Any, TextIO
+from collections.abc import Sequence
+from dataclasses import dataclass
+from operator import methodcaller
 
 from savanna.errors import SavannaError
 from savanna.jobs import phases
 from savanna.next_command import next_command, resume_commands
-from savanna.recording import Console, Recorder
+from savanna.recording import Console
 from savanna.runs.copier import Copier
 from savanna.runs.directory import RunDirectory
 from savanna.runs.owner import Owner
@@ -24,31 +23,32 @@ from savanna.session.request import TrainRequest
 from savanna.session.startup import Startup, as_text
 from savanna.session.stopping import INTERRUPT, Stop
 from savanna.session.trials import RunRecording, TrialRecord, raise_for_failures
+from savanna.streams import say
 
 
+@dataclass
 class Session:
     """The runs of one `savanna train`."""
 
-    def __init__(
-        self,
-        request: TrainRequest,
-        plan: Plan,
-        resumption: Resumption | None,
-        owner: Owner | None,
-        stop: Stop,
-        terminal: TextIO,
-        log: LogFile,
-        startup: Startup,
-    ) -> None:
-        self.request, self.plan, self.resumption = request, plan, resumption
-        self.stop, self.terminal = stop, terminal
-        self._startup: Startup | None = startup
-        self._copier = Copier(request.storage, self._warn) if request.storage else None
-        self.opening = Opening(request, plan, resumption, owner, log, self._copier, terminal)
-        self.recording = RunRecording(self.opening.open, stop, self._phase, self._note_startup)
-        self._cut_off = False  # training was interrupted, without a last checkpoint
-        self._unsaved: str | None = None
-        stop.last_words = self.last_words
+    request: TrainRequest
+    plan: Plan
+    resumption: Resumption | None
+    owner: Owner | None
+    stop: Stop
+    log: LogFile
+    startup: Startup | None  # until it is noted
+
+    _cut_off = False  # training was interrupted, without a last checkpoint
+    _unsaved: str | None = None
+
+    def __post_init__(self) -> None:
+        storage, log = self.request.storage, self.log
+        self._copier = Copier(storage, self._warn) if storage else None
+        self.opening = Opening(
+            self.request, self.plan, self.resumption, self.owner, log, self._copier
+        )
+        self.recording = RunRecording(self.opening.open, self.stop, self._note_startup)
+        self.stop.last_words = self.last_words
 
     @property
     def _records(self) -> list[TrialRecord]:
@@ -58,11 +58,9 @@ class Session:
         """Train. Leaves every run directory with its final status."""
         from savanna.session.tune import run_tune
 
-        continued = self.resumption.run if self.resumption else None
-        if continued is not None and self.resumption and self.resumption.counters:
-            aside = rewind(continued, self.resumption.counters)
-            if aside:
-                print(aside, file=self.terminal, flush=True)
+        resumed = self.resumption
+        if resumed and resumed.run and resumed.counters:
+            rewind(resumed.run, resumed.counters)
         error: BaseException | None = None
         try:
             with self.stop.while_training():
@@ -75,31 +73,31 @@ class Session:
             record.run.stop_request.unlink(missing_ok=True)
             if record.status.get("state") == "running":
                 self._settle(record, error)
-            for console in _consoles(record):
-                console.finish(record.status)
+            if record.console is not None:
+                record.console.finish(record.status)
         if error is not None:
             kept = [what_is_kept(record.run) for record in self._records]
             raise SavannaError(" ".join([f"training failed: {error}.", *kept])) from error
         return [record.run for record in self._records]
 
-    def finish(self, say: Callable[[str], None]) -> None:
+    def finish(self) -> None:
         """Evaluate, film and report, unless a signal has arrived. One that arrives now ends it."""
         runs, kept = [r.run for r in self._records], self.plan.kept
         try:
             if self.stop.signal is None and not self._cut_off:
-                finish_all(runs, kept, say)
-            show_group(runs, kept, say)
+                finish_all(runs, kept)
+            show_group(runs, kept)
         except KeyboardInterrupt:
             if self.stop.signal is None:
                 say(f"warning: {self.stop.reason}{self._how_to_resume()}")
 
-    def close(self, say: Callable[[str], None]) -> None:
+    def close(self) -> None:
         """End recording and copying, now that films and reports exist."""
         problem = None
         try:
             for record in self._records:
                 record.recorders = [r for r in record.recorders if not isinstance(r, Console)]
-                record.each(partial(_finish, status=record.status))
+                record.each(methodcaller("finish", record.status))
             self.opening.close()
             problem = self._copier.close() if self._copier else None
         except KeyboardInterrupt:
@@ -145,29 +143,24 @@ class Session:
         if not (running or self._cut_off or self._copier):  # only MLflow may lack something
             return 0
         text = self.stop.error(f"{self._how_to_resume()} The process was killed.")
-        self._phase("failed", cause=str(text), exit_code=1)
-        with contextlib.suppress(OSError):
-            print(f"savanna: {text}", file=self.terminal, flush=True)
+        phases.report("failed", cause=str(text), exit_code=1)
+        say(f"savanna: {text}")
         return 1
 
     def _note_startup(self, record: TrialRecord, in_trial: dict[str, float]) -> None:
         """Write it to `metadata.json`, once: a search's later trials start while others train."""
-        if self._startup is None:
+        if self.startup is None:
             return
-        seconds, self._startup = self._startup.seconds(in_trial), None
+        seconds, self.startup = self.startup.seconds(in_trial), None
         record.run.write_json("metadata.json", record.run.metadata | {"startup": seconds})
         if self.request.debug:
             self._warn(as_text(seconds))
 
     def _warn(self, text: str) -> None:
-        for record in self._records:
-            for console in _consoles(record):
-                console.message(text)
-                return
-        print(text, file=self.terminal, flush=True)
-
-    def _phase(self, name: str, **details: Any) -> None:
-        phases.report(name, self.terminal, **details)
+        if self._records:
+            self._records[0].warn(text)
+        else:
+            say(text)
 
     def _settle(self, record: TrialRecord, error: BaseException | None) -> None:
         if error is not None:
@@ -179,14 +172,6 @@ class Session:
             record.write_status("stopped", f"{reason}, without a last checkpoint")
         else:
             record.write_status("stopped", record.reason or "the trial ended")
-
-
-def _consoles(record: TrialRecord) -> list[Console]:
-    return [recorder for recorder in record.recorders if isinstance(recorder, Console)]
-
-
-def _finish(recorder: Recorder, status: dict[str, Any]) -> None:
-    recorder.finish(status)
 
 
 def _listed(title: str, commands: Sequence[str]) -> str:

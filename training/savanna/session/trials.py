@@ -14,6 +14,7 @@ from typing import Any
 from ray.tune import Callback
 
 from savanna.errors import SavannaError, explained
+from savanna.jobs import phases
 from savanna.metrics import TROUBLE, IterationResult
 from savanna.recording import Console, MetricsCsv, Recorder
 from savanna.runs.copier import Copier
@@ -40,7 +41,7 @@ class TrialRecord:
     copier: Copier | None = None
     reason: str | None = None  # why it stopped, if it did not fail
     fulfilled: bool = False  # a stop rule was reached
-    told: str = ""  # the last news that `phase` got: "", "result", "checkpoint"
+    told: str = ""  # the last news that was reported: "", "result", "checkpoint"
     failed: str | None = None  # why it cannot be recorded any longer
     status: dict[str, Any] = field(default_factory=dict)
     inbox: Inbox = field(init=False)
@@ -73,11 +74,14 @@ class TrialRecord:
                     "metrics.csv has everything."
                 )
 
+    @property
+    def console(self) -> Console | None:
+        return next((each for each in self.recorders if isinstance(each, Console)), None)
+
     def warn(self, text: str) -> None:
         """Say it on the terminal, above the live line if there is one."""
-        consoles = [recorder for recorder in self.recorders if isinstance(recorder, Console)]
-        if consoles:
-            consoles[0].message(text)
+        if self.console is not None:
+            self.console.message(text)
         else:
             say(text)
 
@@ -85,20 +89,17 @@ class TrialRecord:
 class RunRecording(Callback):
     """Records every trial of one `tune.run`.
 
-    `open_record(trial)` makes a trial's run directory and everything in it. `phase` is called at
-    the first result and the first checkpoint of every run, `started` with the times that a trial
-    reports for its startup (see `savanna.session.startup`).
+    `open_record(trial)` makes a trial's run directory and everything in it. `started` is called
+    with the times that a trial reports for its startup (see `savanna.session.startup`).
     """
 
     def __init__(
         self,
         open_record: Callable[[Any], TrialRecord],
         stop: Stop,
-        phase: Callable[..., None],
         started: Callable[[TrialRecord, dict[str, float]], None],
     ) -> None:
-        self._open_record, self._stop, self._phase = open_record, stop, phase
-        self._started = started
+        self._open_record, self._stop, self._started = open_record, stop, started
         self._trials: Sequence[Any] = ()
         self._asked = False  # every trial was asked to end its iteration
         self._next_look = 0.0
@@ -128,11 +129,8 @@ class RunRecording(Callback):
     def _pass_on(self, record: TrialRecord) -> None:
         """What the trial says, to the terminal and to those who ask for the job's state."""
         for text, problem in record.inbox.take():
-            whose = f"{record.run.id}  " if len(self.records) > 1 else ""
-            for console in record.recorders:
-                if isinstance(console, Console):
-                    console.message(f"{whose}{text}")
-            self._phase("running", note=text if problem else "")
+            record.warn(f"{record.run.id}  {text}" if len(self.records) > 1 else text)
+            phases.report("running", note=text if problem else "")
 
     @contextlib.contextmanager
     def _loudly(self, record: TrialRecord) -> Iterator[None]:
@@ -196,7 +194,7 @@ class RunRecording(Callback):
         kept = bool(record.run.checkpoints())
         record.told = "checkpoint" if kept else "result"
         name = f"{record.run.experiment}/{record.run.id}"
-        self._phase("running", run=name, checkpoint=kept)
+        phases.report("running", run=name, checkpoint=kept)
 
     def on_trial_error(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
         record = self._record(trial)

@@ -14,15 +14,9 @@ from savanna.algorithms.supply import saying_while
 from savanna.algorithms.tally import Tally
 from savanna.envs.families import environment_of
 from savanna.errors import GaveUp, SavannaError
-from savanna.metrics import OLD_SCALE, TALLY
+from savanna.metrics import OLD_SCALE, TALLY, IterationResult
 from savanna.old_names import old_names
-from savanna.runs.checkpoints import (
-    CheckpointInfo,
-    checkpoints_in,
-    delete_all_but_best,
-    path_of,
-    write_checkpoint,
-)
+from savanna.runs.checkpoints import checkpoints_in, delete_all_but_best, path_of, write_checkpoint
 from savanna.runs.directory import RunDirectory
 from savanna.runs.notes import Message, tell
 from savanna.session.films import FILM, Filmer
@@ -80,7 +74,7 @@ def run_tune(session: Session) -> None:
                 checkpoint_frequency=plan.kept.checkpoint_freq,
                 checkpoint_at_end=plan.kept.checkpoint_at_end,
             ),
-            callbacks=[session.recording, Waiting(session.terminal)],
+            callbacks=[session.recording, Waiting()],
             max_failures=plan.kept.max_failures,
             trial_dirname_creator=LocalFunction(session.opening.name_of),
             raise_on_failed_trial=False,
@@ -179,7 +173,7 @@ def make_trainable(
             with RunDirectory(self._run).writing():
                 info = write_checkpoint(
                     self._run,
-                    lambda number: _described(number, self._recorded),
+                    IterationResult.from_rllib(self._recorded),
                     lambda partial: self.save_checkpoint(str(partial)),
                 )
             delete_all_but_best(self._run, keep)
@@ -213,19 +207,6 @@ def make_trainable(
 
     Trainable.__name__ = Trainable.__qualname__ = algorithm.__name__
     return Trainable
-
-
-def _described(number: int, result: Any) -> CheckpointInfo:
-    from savanna.metrics import IterationResult
-
-    last = IterationResult.from_rllib(result)
-    return CheckpointInfo(
-        number=number,
-        iteration=last.iteration,
-        agent_steps=last.agent_steps,
-        seconds=last.seconds,
-        episode_return_mean=last.episode_return_mean,
-    )
 
 
 def _with_drawn(algorithm: type[Algorithm], config: Any) -> Any:

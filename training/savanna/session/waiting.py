@@ -6,11 +6,12 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TextIO
+from typing import Any
 
 from ray.tune import Callback
 
 from savanna.jobs import phases
+from savanna.streams import say
 
 GRACE_SECONDS = 2.0
 """A trial that is placed sooner does not count as waiting."""
@@ -72,7 +73,11 @@ def look() -> str | None:
     own = ray.get_runtime_context().get_job_id()
     reservations = [
         # A placement group's ID ends with its job's.
-        Reservation(id[-len(own) :], group["state"] == "CREATED", _sum(group["bundles"].values()))
+        Reservation(
+            id[-len(own) :],
+            group["state"] == "CREATED",
+            {kind: sum(b.get(kind, 0) for b in group["bundles"].values()) for kind in KINDS},
+        )
         for id, group in placement_group_table().items()
         if group["state"] != "REMOVED"
     ]
@@ -97,19 +102,11 @@ def _names() -> dict[str, str]:
     return names
 
 
-def _sum(bundles: Iterable[Mapping[str, float]]) -> dict[str, float]:
-    found: dict[str, float] = {}
-    for bundle in bundles:
-        for kind, amount in bundle.items():
-            found[kind] = found.get(kind, 0) + amount
-    return found
-
-
 class Waiting(Callback):
     """Reports what the first trial is waiting for, in the terminal and the job, until it starts."""
 
-    def __init__(self, terminal: TextIO, look: Callable[[], str | None] = look) -> None:
-        self._terminal, self._look = terminal, look
+    def __init__(self, look: Callable[[], str | None] = look) -> None:
+        self._look = look
         self._next = time.monotonic() + GRACE_SECONDS
         self._seen: str | None = None
         self._said: str | None = None
@@ -131,8 +128,8 @@ class Waiting(Callback):
             self._end()
         elif again and why != self._said:
             self._said = why
-            phases.report("waiting", self._terminal, why=why)
-            print(f"Waiting: {why}.", file=self._terminal, flush=True)
+            phases.report("waiting", why=why)
+            say(f"Waiting: {why}.")
 
     def on_trial_start(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
         self._over = True
@@ -142,4 +139,4 @@ class Waiting(Callback):
         """No longer waiting: the resources are free, and the trial starts."""
         if self._said is not None:
             self._said = None
-            phases.report("starting", self._terminal)
+            phases.report("starting")

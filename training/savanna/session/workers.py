@@ -4,25 +4,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, TextIO
+from typing import Any
 
 from savanna.errors import SavannaError
 from savanna.jobs import phases
 from savanna.session.request import TrainRequest
+from savanna.streams import say
 
 EVERY_SECONDS = 10.0
 """Between two status lines, if nothing changes."""
 DEFAULT_TIMEOUT = 1800.0
-
-
-@dataclass(frozen=True)
-class Workers:
-    """How many worker nodes a run wants besides the head; it starts once `least` have joined."""
-
-    wanted: int
-    least: int
-    timeout: float = DEFAULT_TIMEOUT  # seconds
 
 
 def alive_workers(nodes: Sequence[dict[str, Any]]) -> list[str]:
@@ -42,39 +33,40 @@ def count_workers() -> int:
 
 
 def wait_for_workers(
-    workers: Workers,
+    least: int,
+    timeout: float,
     nodes: Callable[[], Sequence[dict[str, Any]]],
     changed: Callable[[list[str], int], None],
     *,
     interval: float = 1.0,
 ) -> list[str]:
-    """Addresses of the workers once there are `workers.least`.
+    """Addresses of the workers once there are `least`.
 
     `nodes` is `ray.nodes`; `changed(there, missing)` is called at the start, on every change and
-    every `EVERY_SECONDS`. After `workers.timeout` seconds, raises `SavannaError` with who joined
-    and how many are missing.
+    every `EVERY_SECONDS`. After `timeout` seconds, raises `SavannaError` with who joined and how
+    many are missing.
     """
     began = time.monotonic()
     shown: tuple[list[str], float] | None = None
     while True:
         there, now = alive_workers(nodes()), time.monotonic()
-        missing = max(0, workers.least - len(there))
+        missing = max(0, least - len(there))
         if not missing:
             return there
-        if now - began >= workers.timeout:
+        if now - began >= timeout:
             came = f": {', '.join(there)}" if there else ""
             raise SavannaError(
-                f"{len(there)} of {workers.least} workers joined within "
-                f"{workers.timeout:g} s{came}; {missing} missing. Check the logs of the missing "
-                "machines, allow more time (--start-timeout) or start with fewer (--min-workers)."
+                f"{len(there)} of {least} workers joined within {timeout:g} s{came}; {missing} "
+                "missing. Check the logs of the missing machines, allow more time "
+                "(--start-timeout) or start with fewer (--min-workers)."
             )
         if shown is None or shown[0] != there or now - shown[1] >= EVERY_SECONDS:
             changed(there, missing)
             shown = (there, now)
-        time.sleep(min(interval, max(0.0, began + workers.timeout - now)))
+        time.sleep(min(interval, max(0.0, began + timeout - now)))
 
 
-def await_workers(request: TrainRequest, terminal: TextIO) -> None:
+def await_workers(request: TrainRequest) -> None:
     """Wait for the nodes that the request wants, if any. Call it after joining Ray.
 
     Raises `SavannaError` if they do not join in time.
@@ -85,12 +77,11 @@ def await_workers(request: TrainRequest, terminal: TextIO) -> None:
 
     least = request.workers if request.min_workers is None else request.min_workers
     timeout = DEFAULT_TIMEOUT if request.start_timeout is None else request.start_timeout
-    workers = Workers(request.workers, least, timeout)
 
     def changed(there: list[str], missing: int) -> None:
-        phases.report("waiting", terminal, there=there, missing=missing)
+        phases.report("waiting", there=there, missing=missing)
         who = ", ".join(there) or "none yet"
-        print(f"Workers joined: {who}; waiting for {missing} more ...", file=terminal, flush=True)
+        say(f"Workers joined: {who}; waiting for {missing} more ...")
 
-    there = wait_for_workers(workers, ray.nodes, changed)
-    print(f"Workers joined: {', '.join(there)}.", file=terminal, flush=True)
+    there = wait_for_workers(least, timeout, ray.nodes, changed)
+    say(f"Workers joined: {', '.join(there)}.")
