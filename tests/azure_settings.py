@@ -1,10 +1,8 @@
 """Complete settings for tests; each test adds what it is about."""
 
-import datetime
+import base64
 import struct
-from datetime import base64
-
-import UTC
+from datetime import UTC, datetime
 
 from infra.config.problems import SettingsError
 from infra.config.read import read_cluster, read_foundation
