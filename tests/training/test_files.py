@@ -1,6 +1,7 @@
 """Files are replaced whole or not at all, and nothing of a try is left."""
 
 import errno
+import fcntl
 import os
 import socket
 from contextlib import contextmanager
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 from disks import full, read_only, small_disk
 
+from savanna.cli import main
 from savanna.files import make_writable, replace_json, replace_text, replacing
 from savanna.runs.directory import RunDirectory
 from savanna.session.log_file import log_file
@@ -97,3 +99,20 @@ def test_the_log_has_the_mode_of_other_files(tmp_path):
     with umask(0o077), log_file(tmp_path, None) as log:
         log.put_into(run)
     assert mode(run.log) == 0o600
+
+
+def test_logs_of_killed_commands_go_and_no_others(tmp_path, capsys):
+    host, killed = socket.gethostname(), 999999999
+    gone, gone_too = (tmp_path / f".log-{host}-{killed}-{end}" for end in ("ab", "cd"))
+    starting = tmp_path / f".log-{host}-{os.getppid()}-ab"
+    elsewhere = tmp_path / f".log-another-{killed}-ab"
+    namesake = tmp_path / f".log-{host}-{killed}-ef"
+    for file in (gone, starting, elsewhere):
+        file.touch()
+    with log_file(tmp_path, None) as log:
+        assert {*tmp_path.iterdir()} == {starting, elsewhere, log.path}
+    with namesake.open("x") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        gone_too.touch()
+        assert main(["runs", "--runs-root", str(tmp_path)]) == 0
+        assert {*tmp_path.iterdir()} == {starting, elsewhere, namesake}

@@ -94,11 +94,12 @@ def _delete_leftovers(target: Path) -> None:
         host, pid, _ = left.name.removesuffix(".tmp").rsplit("-", 2)
         with contextlib.suppress(OSError):
             here = host.endswith(f".{socket.gethostname()}")
-            if _is_gone(int(pid)) if here else time.time() - left.stat().st_mtime > _DAY:
+            if is_gone(int(pid)) if here else time.time() - left.stat().st_mtime > _DAY:
                 left.unlink()
 
 
-def _is_gone(pid: int) -> bool:
+def is_gone(pid: int) -> bool:
+    """Whether there is no process `pid` on this machine."""
     import psutil
 
     return not psutil.pid_exists(pid)

@@ -16,6 +16,7 @@ from savanna.recording.group_table import aligned, drawn_text, table
 from savanna.runs.directory import LATEST, RunDirectory
 from savanna.runs.group import Group, find_group
 from savanna.runs.summary import BROKEN, Summary, all_runs, summary
+from savanna.session.log_file import delete_abandoned_logs
 from savanna.streams import say, show
 
 if TYPE_CHECKING:
@@ -170,6 +171,7 @@ def run_runs(options: argparse.Namespace) -> int:
             if group.page.is_file():
                 show(f"page: {group.page}")
         return 0
+    delete_abandoned_logs(options.runs_root)
     found = [summary(run) for run in all_runs(options.runs_root)]
     if options.json:
         show(json.dumps([each.as_json() for each in found], indent=2))

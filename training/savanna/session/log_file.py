@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import fcntl
 import os
 import secrets
+import socket
 import sys
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
 from savanna.errors import Interrupted, UsageError
-from savanna.files import replace_text
+from savanna.files import is_gone, replace_text
 from savanna.runs.directory import RunDirectory
 from savanna.streams import noise_to, say
 
@@ -62,20 +64,47 @@ def log_file(runs_root: Path, resumed: RunDirectory | None) -> Iterator[LogFile]
     if resumed is not None:
         yield LogFile(resumed.log, of_a_run=True)
         return
-    path = runs_root / f".log-{secrets.token_hex(4)}"
+    delete_abandoned_logs(runs_root)
+    path = runs_root / f".log-{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
     try:
         runs_root.mkdir(parents=True, exist_ok=True)
-        path.open("x").close()
+        handle = path.open("x")
     except OSError as error:
         raise UsageError(
             f"cannot write to --runs-root {runs_root}: {error.strerror}. Name another folder."
         ) from error
     log = LogFile(path, of_a_run=False)
     try:
+        _lock(handle)
         yield log
     finally:
+        handle.close()
         if not log.of_a_run:
             if sys.exc_info()[0] in (None, UsageError, Interrupted, KeyboardInterrupt):
                 log.path.unlink(missing_ok=True)
             else:
                 say(f"savanna: details in {log.path}")
+
+
+def delete_abandoned_logs(runs_root: Path) -> None:
+    """Delete the logs of commands that were killed before they had a run.
+
+    Only those of this machine, whose process is gone. Machines and containers that share the folder
+    may have the same name, and other processes: there a lock tells that the log is in use.
+    """
+    for left in runs_root.glob(".log-*-*-*"):
+        host, pid, _ = left.name.removeprefix(".log-").rsplit("-", 2)
+        if host != socket.gethostname() or not pid.isdigit() or not is_gone(int(pid)):
+            continue
+        with contextlib.suppress(OSError), left.open("a") as handle:
+            if _lock(handle):
+                left.unlink()
+
+
+def _lock(handle: TextIO) -> bool:
+    """Lock a file until it is closed; whether that worked: some network shares have no locks."""
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
