@@ -7,6 +7,7 @@ import contextlib
 import difflib
 import os
 import sys
+import time
 import traceback
 from collections.abc import Iterator, Mapping
 
@@ -14,6 +15,11 @@ from savanna import __version__, streams
 from savanna.cli import check_env, jobs, results, submit, train, train_options
 from savanna.cli.parser import Parser
 from savanna.errors import Interrupted, SavannaError, UsageError, explained
+from savanna.session.ray_processes import kill_children
+from savanna.session.stopping import Stop
+
+INTERRUPTED = 130
+"""Exit code after Ctrl-C."""
 
 
 def make_parser() -> Parser:
@@ -42,6 +48,8 @@ def main(argv: list[str] | None = None) -> int:
     given = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in given
     given = [word for word in given if word != "--debug"]
+    stop = Stop(time.monotonic(), None, exits=argv is None)  # `train` has another, within
+    stop.last_words = lambda: _fail(stop.error("."), 1, debug)
     try:
         if "train" in given[:1]:
             given = ["train", *train_options.arguments(given[1:])]
@@ -50,9 +58,10 @@ def main(argv: list[str] | None = None) -> int:
         parser = make_parser()
         options = _parse(parser, given)
         options.command_line, options.debug = ["savanna", *given], debug
-        with _noise_kept_out(shown=debug or "check-env" in given[:1]):
+        with stop.listen(), _noise_kept_out(shown=debug or "check-env" in given[:1]):
             code: int = options.run(options)
-        return code
+        interrupted = code == INTERRUPTED and stop.signal is not None
+        return 128 + (stop.signal or 0) if interrupted else code
     except UsageError as error:
         return _fail(error, 2, debug)
     except SavannaError as error:
@@ -60,7 +69,10 @@ def main(argv: list[str] | None = None) -> int:
     except Interrupted as error:
         return _fail(error, error.exit_code, debug)
     except KeyboardInterrupt:
-        return 130
+        if argv is None:
+            kill_children()
+        end = stop.error(".")
+        return _fail(end, getattr(end, "exit_code", INTERRUPTED), debug=False)
     except streams.ReaderGone:
         return 0
     except OSError as error:
