@@ -93,3 +93,30 @@ class Spoils(Plant):
         super().__init__(0.0)
         for run in Path(folder).glob("runs/gym/*"):
             (run / "metrics.csv").mkdir(exist_ok=True)
+
+
+class Fails(Plant):
+    """Raises an error after `after` steps, in the first `times` processes."""
+
+    def __init__(self, folder, times=1, after=150, value=0):
+        super().__init__(0.0)
+        self.folder, self.times, self.after = folder, times, after
+
+    def step(self, action):
+        failed = Path(self.folder, "failed")
+        count = len(failed.read_text()) if failed.exists() else 0
+        if self.steps == self.after and count < self.times:
+            failed.write_text("x" * (count + 1))
+            raise RuntimeError("the wheel fell off")
+        return super().step(action)
+
+
+class Unmade(Plant):
+    """Can be made in the command's process, but in none of Ray's."""
+
+    def __init__(self):
+        super().__init__(0.0)
+        import ray._private.worker
+
+        if ray._private.worker.global_worker.mode == ray.WORKER_MODE:
+            raise RuntimeError("no licence")

@@ -64,7 +64,7 @@ def test_a_lost_node_costs_samples_but_not_the_run(error):
 def test_an_error_inside_an_env_runner_ends_the_run():
     impala, _ = driver(ResultOrError(result=Failure("bad environment")))
     impala._collect(0)
-    assert impala.trouble == "bad environment" and impala._fragments == []
+    assert str(impala.trouble) == "bad environment" and impala._fragments == []
     error = RayTaskError("sample_fragment", "traceback", ValueError("bad environment"))
     with pytest.raises(RayTaskError):
         driver(ResultOrError(error=error))[0]._collect(0)

@@ -23,8 +23,9 @@ from savanna.metrics import TROUBLE
 from savanna.runs.checkpoints import CheckpointInfo, describe
 from savanna.runs.directory import RunDirectory
 from savanna.runs.notes import Inbox, Message, tell
-from savanna.session.failure import explain_failure
-from savanna.session.trials import RunRecording, TrialRecord
+from savanna.session.failure import cause_of
+from savanna.session.trial_record import TrialRecord
+from savanna.session.trials import RunRecording
 from savanna.session.tune import make_trainable
 
 QUICK = ("--evaluate-episodes", "0", "--no-video", "--no-report", "--stop", "none")
@@ -99,7 +100,7 @@ def test_a_nan_is_named_and_what_was_learned_before_is_kept(tmp_path, what):
 
 def test_a_lost_env_runner_is_mentioned_once_and_training_goes_on(tmp_path):
     settings = ("train_batch_size_per_learner=100", "minibatch_size=50")
-    words = [w for s in (*settings, "restart_failed_env_runners=true") for w in ("--set", s)]
+    words = [w for s in settings for w in ("--set", s)]
     result, run = train(tmp_path, "Dies", *words, "--stop", "iterations=3", *where(tmp_path))
     assert result.returncode == 0, result.stderr
     assert result.stderr.count("An env runner was lost") == 1
@@ -109,7 +110,6 @@ def test_a_lost_env_runner_is_mentioned_once_and_training_goes_on(tmp_path):
 
 def test_without_any_env_runner_the_run_ends_with_a_checkpoint_and_its_cause(tmp_path):
     settings = (
-        "restart_failed_env_runners=true",
         "env_runner_lost_timeout_s=4",
         "max_time_s_per_iteration=1",
         "env_config.lives=1000",
@@ -120,6 +120,15 @@ def test_without_any_env_runner_the_run_ends_with_a_checkpoint_and_its_cause(tmp
     assert run.status["state"] == "failed" and run.checkpoints()
     assert "The env runner was lost, and no samples came for" in run.status["cause"]
     assert "lost and not back yet" in result.stderr
+
+
+def test_env_runners_that_cannot_be_made_end_the_run_at_once(tmp_path):
+    result, run = train(tmp_path, "Unmade")
+    assert result.returncode == 1
+    assert re.search(
+        r"An env runner \(process \d+\) on node [\d.]+ could not be made: .*no licence\.",
+        run.status["cause"],
+    )
 
 
 def test_what_cannot_be_recorded_ends_the_run_with_a_checkpoint(tmp_path):
@@ -196,8 +205,11 @@ def test_errors_of_an_environment_reach_the_driver_as_words():
     def leave():
         raise SystemExit("no licence")
 
-    failure = sample_fragment(SimpleNamespace(sample_fragment=leave))
-    assert "An env runner (process" in failure.text and "SystemExit: no licence" in failure.text
+    assert not failure.may_pass, "it would come again"
+    player = SimpleNamespace(sample_fragment=leave, config=SimpleNamespace(env="Walk"))
+    failure = sample_fragment(player)
+    assert "An env runner (process" in failure.text and failure.may_pass
+    assert failure.text.endswith("failed while it played Walk: SystemExit: no licence")
 
 
 class Clock:
@@ -291,7 +303,7 @@ def test_a_loss_that_is_not_finite_ends_training():
     algorithm.check_learned("default_policy", numbers)
     assert algorithm.trouble is None
     algorithm.check_learned("default_policy", numbers | {"policy_loss": math.inf})
-    assert "policy_loss of default_policy is inf" in algorithm.trouble
+    assert "policy_loss of default_policy is inf" in str(algorithm.trouble)
     with pytest.raises(GaveUp, match="policy_loss"):
         algorithm.train()
 
@@ -300,9 +312,7 @@ def test_the_cause_is_the_trials_own_words():
     text = "ray.exceptions.RayTaskError(GaveUp): ray::PPO.train() (pid=7, ip=10.0.0.1)\n" + (
         '  File "x.py", line 1, in train\nsavanna.errors.GaveUp: All 3 env runners were lost.\n'
     )
-    assert explain_failure(None, text, "the.log") == (
-        "All 3 env runners were lost. Details are in the.log."
-    )
+    assert cause_of(text, "the.log") == "All 3 env runners were lost."
 
 
 def test_the_best_checkpoint_is_never_one_without_a_number(tmp_path):

@@ -11,6 +11,10 @@ class GaveUp(SavannaError):
     """Training cannot go on; the message says all that a person needs to know of it."""
 
 
+class MayPass(GaveUp):
+    """The same, for a cause that may be gone when training is tried again."""
+
+
 class UsageError(SavannaError):
     """The command, an option or a file was wrong; nothing was started; exit code 2."""
 

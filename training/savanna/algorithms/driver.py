@@ -16,7 +16,7 @@ from ray.rllib.utils.metrics import (
 
 from savanna.algorithms.episode import Episode
 from savanna.algorithms.paced import Paced
-from savanna.algorithms.sampling import SAMPLE, Failure, guarded, sample_fragment
+from savanna.algorithms.sampling import SAMPLE, Failure, sample_fragment
 from savanna.algorithms.tally import put_into
 
 WAIT_SECONDS = 0.01
@@ -71,7 +71,7 @@ class FragmentDriver(Paced):
         Without env runner processes, one fragment is sampled here.
         """
         if self.config.num_env_runners == 0:
-            self._take(0, guarded(self.env_runner.sample_fragment))
+            self._take(0, sample_fragment(self.env_runner))
             return
         manager = self.env_runner_group._worker_manager
         results = manager.fetch_ready_async_reqs(tags=SAMPLE, timeout_seconds=timeout)
@@ -86,7 +86,7 @@ class FragmentDriver(Paced):
 
     def _take(self, env_runner: int, fragment: Any) -> None:
         if isinstance(fragment, Failure):
-            self.give_up(fragment.text)
+            self.give_up(fragment.error)
             return
         self.supply.arrived(env_runner, fragment.node)
         self._fragments.append(fragment)

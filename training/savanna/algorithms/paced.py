@@ -20,8 +20,9 @@ from ray.rllib.utils.metrics import (
     TRAINING_STEP_TIMER,
 )
 
+from savanna.algorithms.first_start import strict_start
 from savanna.algorithms.supply import Supply
-from savanna.errors import GaveUp
+from savanna.errors import GaveUp, MayPass
 from savanna.metrics import TROUBLE
 
 ITERATION_SECONDS = 30.0
@@ -62,7 +63,7 @@ class Paced(Algorithm):
 
     stop_asked: Callable[[], bool] = staticmethod(lambda: False)
     """Whether the iteration should end now; called every `STOP_LOOK_SECONDS`."""
-    trouble: str | None = None
+    trouble: GaveUp | None = None
     supply: Supply
 
     def say(self, text: str, *, problem: bool = False) -> None:
@@ -70,7 +71,8 @@ class Paced(Algorithm):
         print(text, file=sys.stderr)
 
     def setup(self, config: Any) -> None:
-        super().setup(config)
+        with strict_start():
+            super().setup(config)
         self._next_restore = 0.0
         self._next_stop_look = 0.0
         self.supply = Supply(
@@ -83,15 +85,15 @@ class Paced(Algorithm):
     def train(self) -> dict[str, Any]:
         """RLlib's result, with the reason if the next iteration will not come."""
         if self.trouble is not None:
-            raise GaveUp(self.trouble)
+            raise self.trouble
         result: dict[str, Any] = super().train()
-        return result | ({TROUBLE: self.trouble} if self.trouble is not None else {})
+        return result | ({TROUBLE: str(self.trouble)} if self.trouble is not None else {})
 
     def seconds_left(self) -> float:
         """Training time until the run ends; its last iteration takes no longer."""
         return math.inf
 
-    def give_up(self, cause: str) -> None:
+    def give_up(self, cause: GaveUp) -> None:
         """Training cannot go on; the first cause counts."""
         self.trouble = self.trouble or cause
 
@@ -135,16 +137,18 @@ class Paced(Algorithm):
         self.supply.look(self.env_runner_group.healthy_env_runner_ids(), doing)
         gone = self.supply.gone()
         if gone is not None:
-            self.give_up(gone)
+            self.give_up(MayPass(gone))
 
     def check_learned(self, module: str, numbers: Mapping[str, float]) -> None:
         """Give up if these metrics of a network's update show that it can no longer learn."""
         for name in LEARNED:
             if not math.isfinite(numbers.get(name, 0.0)):
                 self.give_up(
-                    f"Learning failed: {name} of {module} is {numbers[name]}. Rewards or "
-                    "observations may be too large, or lr too high; the last checkpoint with "
-                    "finite weights is kept."
+                    GaveUp(
+                        f"Learning failed: {name} of {module} is {numbers[name]}. Rewards or "
+                        "observations may be too large, or lr too high; the last checkpoint with "
+                        "finite weights is kept."
+                    )
                 )
 
     def broken_weights(self) -> str | None:

@@ -155,7 +155,7 @@ class PPO(Paced, ppo.PPO):
 
     def _take(self, env_runner: int, piece: Any) -> None:
         if isinstance(piece, Failure):
-            self.give_up(piece.text)
+            self.give_up(piece.error)
             return
         self.supply.arrived(env_runner, piece.node)
         self._pieces.append((env_runner, piece.metrics))

@@ -27,7 +27,7 @@ class Piece(NamedTuple):
 
 def sample_piece(env_runner: Any, seconds: float) -> Any:
     """Its next `Piece`, which takes as long and the step that it is in; or a `Failure`."""
-    return guarded(lambda: env_runner.sample_piece(seconds))
+    return guarded(env_runner, lambda: env_runner.sample_piece(seconds))
 
 
 class _Until(int):

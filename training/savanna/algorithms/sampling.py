@@ -11,7 +11,7 @@ import numpy as np
 import ray.util
 from numpy.typing import NDArray
 
-from savanna.errors import SavannaError
+from savanna.errors import GaveUp, MayPass, SavannaError
 
 SAMPLE = "sample"
 """The tag of requests for samples."""
@@ -22,6 +22,12 @@ class Failure(NamedTuple):
     raises would only be started anew."""
 
     text: str
+    may_pass: bool = True
+    """Whether it may not come again, as a NaN would."""
+
+    @property
+    def error(self) -> GaveUp:
+        return MayPass(self.text) if self.may_pass else GaveUp(self.text)
 
 
 class NotFinite(SavannaError):
@@ -37,23 +43,24 @@ class NotFinite(SavannaError):
 
 def sample_fragment(env_runner: Any) -> Any:
     """Its next fragment, or a `Failure`."""
-    return guarded(env_runner.sample_fragment)
+    return guarded(env_runner, env_runner.sample_fragment)
 
 
-def guarded(sample: Callable[[], Any]) -> Any:
-    """What `sample` returns, or a `Failure` where it raises."""
+def guarded(env_runner: Any, sample: Callable[[], Any]) -> Any:
+    """What `sample` of an env runner returns, or a `Failure` where it raises."""
     try:
         return sample()
     except NotFinite as error:
-        return Failure(str(error))
+        return Failure(str(error), may_pass=False)
     except (Exception, SystemExit) as error:
         traceback.print_exc()  # the log is to have all of it
         cause: BaseException = error
         while not str(cause) and cause.__cause__ is not None:  # RLlib wraps in empty ones
             cause = cause.__cause__
         where = f"(process {os.getpid()}) on node {ray.util.get_node_ip_address()}"
-        text = f"An env runner {where} failed: {type(cause).__name__}: {cause}"
-        return Failure(text[:2000])
+        played = f"while it played {env_runner.config.env}"
+        text = f"An env runner {where} failed {played}: {type(cause).__name__}: {cause}"
+        return Failure(" ".join(text.split())[:2000])
 
 
 def first_not_finite(values: NDArray[Any]) -> tuple[int, ...] | None:

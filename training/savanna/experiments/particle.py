@@ -66,7 +66,6 @@ def _build_ppo(env: str, machine: Machine, *, shared: bool) -> AlgorithmConfig:
         ParticlePPOConfig()
         .environment(env, env_config=dict(ENV_CONFIG))
         .env_runners(num_env_runners=min(machine.env_runners, 4), num_envs_per_env_runner=8)
-        .fault_tolerance(restart_failed_env_runners=False)  # an error in an env is a bug: fail
         .learners(num_learners=0, num_gpus_per_learner=0)
         .training(
             share_parameters=shared,
