@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from savanna.cli import main
-from savanna.cli.submit import _split, retry_arguments
+from savanna.cli.submit import _split, may_help, retry_arguments
 from savanna.errors import SavannaError, UsageError
 from savanna.jobs.known_cluster import find_cluster
 from savanna.jobs.staging import files_of, staged
@@ -120,8 +120,30 @@ def test_retries_go_on_with_the_last_run_and_wait_for_its_workers():
     assert retry_arguments(["pong"], replace(lost, run="a/1", resumable=False)) == ["pong"]
     two = replace(lost, workers=2)
     assert retry_arguments(["pong"], two) == ["pong", "--workers", "2", "--resume", "a/2"]
+    several = replace(lost, group="20261121T120000Z-ab12")
+    same = ["pong", "--seeds", "3", "--resume-group", "20261121T120000Z-ab12"]
+    assert retry_arguments(["pong", "--seeds", "3"], several) == same
+    assert retry_arguments(same, several) == same, "a retry that failed, too"
     own = ["pong", "--workers=1"]
     assert retry_arguments(own, two) == [*own, "--resume", "a/2"]
+
+
+@pytest.mark.parametrize(
+    ("state", "before", "again"),
+    [
+        (State("succeeded"), None, False),
+        (State("stopped", cause="SIGTERM"), None, False),
+        (State("failed", cause="process 7 died"), None, True),
+        (State("failed", cause="wrong option", exit_code=2), None, False),
+        (State("failed", cause="a reward of nan", exit_code=1, for_good=True), None, False),
+        (State("failed", cause="process 8 died"), State("failed", cause="process 7 died"), False),
+        (State("failed", cause="no room"), State("failed", cause="process 7 died"), True),
+        (State("failed", cause="died 8", run="a/1"), State("failed", cause="died 7"), True),
+        (State("failed", cause="lost", lost=True), State("failed", cause="lost"), True),
+    ],
+)
+def test_which_jobs_are_submitted_again(state, before, again):
+    assert may_help(state, before) == again
 
 
 def test_a_custom_environment_goes_along(here):

@@ -208,6 +208,19 @@ def test_a_job_lost_with_its_head_is_submitted_again(tmp_path, monkeypatch, caps
     assert "restarted or replaced" in printed.err and "retries left: 2" in printed.err
 
 
+def test_a_job_of_several_runs_goes_on_with_those_that_did_not_succeed(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    failed = (
+        '{"phase": "running", "run": "pong/1", "checkpoint": true, "group": "2026-ab"}\n'
+        '{"phase": "failed", "exit_code": 1, "cause": "process 7 died"}\n'
+    )
+    jobs = jobs_of(tmp_path, ("FAILED", failed), ("SUCCEEDED", f"{PHASE}{DONE}"))
+    monkeypatch.setattr("savanna.cli.submit.open_jobs", lambda options: jobs)
+    assert main(["submit", "pong", "--seeds", "3", "--wait", "--retries", "1"]) == 0
+    again = jobs.client.submitted[1]["entrypoint"]
+    assert again == "savanna train pong --seeds 3 --resume-group 2026-ab --runs-root /results"
+
+
 REFUSED = (
     '{"phase": "failed", "exit_code": 2, '
     '"cause": "pong/1 is being written by process 7 on head."}\n'

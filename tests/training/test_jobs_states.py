@@ -69,6 +69,9 @@ def test_causes():
     assert state_of("RUNNING", [BUSY]).text == "waiting: 3 of 4 CPUs are taken by pong-1"
     assert state_of("FAILED", [FAILED], exit_code=2).refused
     assert not state_of("FAILED", [FAILED], exit_code=1).refused
+    assert not state_of("FAILED", [FAILED]).for_good
+    assert state_of("FAILED", [FAILED | {"for_good": True}]).for_good
+    assert state_of("FAILED", [RUNNING | {"group": "g"}, FAILED]).group == "g"
 
 
 def test_the_run_and_whether_it_can_go_on():

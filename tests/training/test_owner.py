@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import shutil
 import socket
 import sys
 import threading
@@ -13,10 +14,13 @@ import pytest
 from command import finish, ours, savanna, savanna_command, started
 from waiting import wait_until
 
-from savanna.errors import UsageError
+from savanna.cli import main
+from savanna.errors import SavannaError, UsageError
 from savanna.runs import owner
+from savanna.runs.checkpoints import MANIFEST
 from savanna.runs.directory import RunDirectory
 from savanna.runs.owner import FILE, own, owned, read, refuse_living, refuse_owned
+from savanna.session import command
 
 QUICK = ("--evaluate-episodes", "0", "--no-video", "--no-report")
 
@@ -168,3 +172,41 @@ def test_commands_together_make_whole_runs_each(tmp_path):
     for run in runs:
         assert [row["iteration"] for row in run.metrics()] == [1, 2, 3]
         assert run.status["state"] == "succeeded" and len(run.checkpoints()) == 1
+
+
+def test_what_the_owner_before_saved_at_last_is_not_set_aside(copied, monkeypatch):
+    run = RunDirectory.find("latest", copied / "runs")
+    seen = []
+
+    @contextlib.contextmanager
+    def owned_at_last(path):
+        shutil.copytree(run.checkpoint_path(2), run.checkpoint_path(3))
+        manifest = run.checkpoint_path(3) / MANIFEST
+        manifest.write_text(manifest.read_text().replace('"iteration": 3', '"iteration": 4'))
+        with owned(path) as owner:
+            yield owner
+
+    def plan(request, resumption, machine):
+        seen.append(resumption.counters.iteration)
+        raise UsageError("enough")
+
+    monkeypatch.chdir(copied)
+    monkeypatch.setattr(command, "owned", owned_at_last)
+    monkeypatch.setattr(command, "prepare", lambda *anything: None)
+    monkeypatch.setattr(command, "_plan", plan)
+    assert main(["train", "--resume", "latest", "--address", "local"]) == 2
+    assert seen == [4]
+
+
+def test_who_was_taken_for_dead_does_not_write_on(run, monkeypatch):
+    monkeypatch.setattr(owner, "BEAT_SECONDS", 0.01)
+    first = own(run)
+    first.insist()
+    first.renew()
+    write(run, id="another", host="elsewhere")
+    time.sleep(0.1)
+    assert read(run)["id"] == "another"
+    with pytest.raises(SavannaError, match="process 1 on elsewhere .* writes pong/one now"):
+        first.insist()
+    first.release()
+    assert read(run)["id"] == "another"

@@ -11,7 +11,7 @@ import pytest
 from command import IMPORTABLE, finish, ours, savanna, savanna_command, started
 from waiting import wait_until
 
-from savanna.errors import UsageError
+from savanna.errors import SavannaError, UsageError
 from savanna.metrics import COLUMNS, IterationResult
 from savanna.runs.directory import RunDirectory
 from savanna.runs.resumption import find_resumption, rewind
@@ -112,14 +112,28 @@ def test_resuming_from_an_earlier_checkpoint_sets_later_rows_aside(copied):
         assert [int(r["iteration"]) for r in csv.DictReader(handle)] == [2, 3]
 
 
-def test_a_damaged_checkpoint_names_one_that_is_not(copied):
+def test_resuming_begins_with_the_newest_whole_checkpoint(copied, capsys):
     run = RunDirectory.find("latest", copied / "runs")
     last, earlier = run.checkpoints()[-1], run.checkpoints()[-2]
     (run.checkpoint_path(last.number) / "rllib_checkpoint.json").write_text("{")
-    result = savanna("train", "--resume", "latest", cwd=copied)
-    assert result.returncode == 1
-    assert len(result.stderr.splitlines()) == 1
-    assert f"--resume latest@{earlier.number}" in result.stderr
+    resumption = find_resumption("latest", copied / "runs")
+    assert resumption.counters == earlier
+    rewind(run, earlier)
+    assert f"Damaged: {last.number}." in capsys.readouterr().err
+    assert run.checkpoints()[-1] == earlier
+
+
+def test_a_damaged_checkpoint_that_was_asked_for_names_one_that_is_not(copied):
+    run = RunDirectory.find("latest", copied / "runs")
+    last, earlier = run.checkpoints()[-1], run.checkpoints()[-2]
+    (run.checkpoint_path(last.number) / "rllib_checkpoint.json").write_text("{")
+    with pytest.raises(SavannaError) as caught:
+        find_resumption(f"latest@{last.number}", copied / "runs")
+    assert f"--resume cartpole/{run.id}@{earlier.number}" in str(caught.value)
+    for info in run.checkpoints():
+        (run.checkpoint_path(info.number) / "rllib_checkpoint.json").write_text("{")
+    with pytest.raises(SavannaError, match="No other is left"):
+        find_resumption("latest", copied / "runs")
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator
@@ -10,6 +11,8 @@ from typing import NamedTuple, Protocol
 
 _NODE_SIGNS = ("node was terminated", "node died", "node is dead", "NodeDied", "unreachable")
 _MEMORY_SIGNS = ("OOM", "out of memory", "OutOfMemory")
+_GUESSES = re.compile(r"Some common causes include.*|There are some potential root causes.*")
+"""What Ray says of every process that dies: that the system may have run out of memory."""
 LOOK_SECONDS = 0.5
 """Time between two checks: drivers ask a hundred times a second."""
 
@@ -119,12 +122,17 @@ class Supply:
 
 def why(error: object) -> str:
     """Why an env runner was lost, in a few words, from Ray's error."""
-    text = str(error)
+    text = without_guesses(str(error))
     if any(sign in text for sign in _NODE_SIGNS):
         return "its machine went away"
     if any(sign in text for sign in _MEMORY_SIGNS):
         return "its machine ran out of memory"
     return "its process was killed or crashed" if error is not None else "it does not answer"
+
+
+def without_guesses(text: str) -> str:
+    """What Ray knows of a dead process."""
+    return _GUESSES.sub("", text)
 
 
 @contextlib.contextmanager

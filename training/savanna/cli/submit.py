@@ -109,6 +109,7 @@ def run(options: argparse.Namespace) -> int:
 
     jobs = open_jobs(options)
     left, cluster = options.retries or 0, same_cluster(options)
+    before: State | None = None
     while True:
         with staged(files) as folder:
             job = jobs.submit(name, train, folder, say=say)
@@ -130,33 +131,57 @@ def run(options: argparse.Namespace) -> int:
             ended = wait(jobs, job, say)
         except KeyboardInterrupt:
             return leave(job, cluster)
-        if ended.state.name != "failed" or ended.state.refused or left == 0:
+        if left == 0 or not may_help(ended.state, before):
             show_end(ended, cluster, as_json=options.json)
             return exit_code(ended)
-        left -= 1
+        left, before = left - 1, ended.state
         say(f"{job} failed: {ended.state.cause}")
         train = retry_arguments(train, ended.state)
-        start = f"from the last checkpoint of {ended.state.run}" if ended.state.resumable else ""
-        say(f"Submitting again {start or 'from the start'}; retries left: {left}.")
+        say(f"Submitting again {_where(ended.state)}; retries left: {left}.")
+
+
+def may_help(state: State, before: State | None) -> bool:
+    """Whether to submit a job again: it failed, and not for good, nor twice in the same way before
+    its first iteration."""
+    from savanna.session.retries import kind_of
+
+    if state.name != "failed" or state.refused or state.for_good:
+        return False
+    if before is None or state.lost or state.run is not None:
+        return True
+    return kind_of(state.cause or "") != kind_of(before.cause or "")
 
 
 def retry_arguments(train: list[str], state: State) -> list[str]:
-    """Arguments of `savanna train` that resume the job's run instead of any earlier one.
+    """Arguments of `savanna train` that continue the job's run or runs instead of any earlier.
 
     They wait for as many worker nodes as the job had: lost nodes come back one by one.
     """
     if state.workers and not any(w.partition("=")[0] == "--workers" for w in train):
         train = [*train, "--workers", str(state.workers)]
+    if state.group is not None:
+        return [*_without("--resume-group", train), "--resume-group", state.group]
     if state.run is None or not state.resumable:
         return train
+    return [*_without("--resume", train), "--resume", state.run]
+
+
+def _without(option: str, train: list[str]) -> list[str]:
+    """The words without an option and its value."""
     kept, words = [], list(train)
     while words:
         word = words.pop(0)
-        if word == "--resume":
+        if word == option:
             words.pop(0)
-        elif not word.startswith("--resume="):
+        elif not word.startswith(f"{option}="):
             kept.append(word)
-    return [*kept, "--resume", state.run]
+    return kept
+
+
+def _where(state: State) -> str:
+    if state.group is not None:
+        return f"the runs of {state.group} that did not succeed"
+    return f"from the last checkpoint of {state.run}" if state.resumable else "from the start"
 
 
 def experiment_of(options: argparse.Namespace) -> str:

@@ -49,6 +49,12 @@ def add_options(parser: Parser) -> None:
         help="continue a run (RUN or RUN@CHECKPOINT), or start a new one from the networks in a "
         "checkpoint folder",
     )
+    what.add_argument(
+        "--resume-group",
+        metavar="NAME",
+        help="with the options of a command that made several runs: continue those that did not "
+        "succeed, and start those that are missing. NAME as in `savanna runs --group`",
+    )
     worlds = parser.add_argument_group("particle worlds")
     for flag, metavar, text in (
         ("--scenario", "NAME", "the world (default: simple_spread); the same as --env"),

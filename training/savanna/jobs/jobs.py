@@ -145,9 +145,8 @@ class Jobs:
             state = state_of(status, said, message=info.message, exit_code=info.driver_exit_code)
         if record is not None:
             final = state.as_dict() if state.terminal else None
-            now = replace(
-                record, run=state.run, resumable=state.resumable, workers=state.workers, final=final
-            )
+            names = ("run", "resumable", "workers", "group")
+            now = replace(record, final=final, **{name: getattr(state, name) for name in names})
             if now != record:
                 now.save(self.folder)
         return Job(
@@ -179,6 +178,7 @@ def _from_record(record: Record) -> Job:
             "run": record.run,
             "checkpoint": record.resumable,
             "workers": record.workers,
+            "group": record.group,
         }
     ]
     return Job(

@@ -4,9 +4,9 @@
 
 The lines are in a file beside the job's log on the head, so that nobody needs to read a log to
 learn the state. Phases: waiting (there and missing, or why), starting (workers), running (run,
-checkpoint), stopping, and at the end succeeded, stopped (exit_code) or failed (cause, node,
-exit_code). Only processes started by `savanna submit` report them: those with the variable
-`SAVANNA_JOB`.
+checkpoint; the group of several runs), stopping, and at the end succeeded, stopped (exit_code) or
+failed (cause, node, exit_code; for_good, if it would fail again). Only processes started by
+`savanna submit` report them: those with the variable `SAVANNA_JOB`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from savanna.errors import UsageError
+from savanna.errors import GaveUp, UsageError
 from savanna.runs.owner import JOB
 from savanna.streams import messages
 
@@ -28,7 +28,7 @@ LOG, FILE = "job-driver-{}.log", "job-driver-{}.phases"
 """File names on the head, with the job's id: Ray's log, and our file beside it."""
 LINES = 50
 """How many of the last lines are enough to read: each repeats the keys in `_LASTING`."""
-_LASTING = ("run", "checkpoint", "workers")
+_LASTING = ("run", "checkpoint", "workers", "group")
 _lasting: dict[str, Any] = {}  # this process is one job
 
 
@@ -68,7 +68,8 @@ def outcome() -> Iterator[None]:
         cause = str(error) or type(error).__name__
         node = re.search(r" on node ([\w.:-]*\w)", cause)
         code = 2 if isinstance(error, UsageError) else 1
-        report("failed", cause=cause, node=node[1] if node else None, exit_code=code)
+        more: dict[str, Any] = {"for_good": True} if isinstance(error, GaveUp) else {}
+        report("failed", cause=cause, node=node[1] if node else None, exit_code=code, **more)
         raise
     report("succeeded")
 

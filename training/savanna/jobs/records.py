@@ -32,6 +32,7 @@ class Record:
     run: str | None = None
     resumable: bool = False
     workers: int | None = None
+    group: str | None = None
     final: dict[str, Any] | None = None
 
     def save(self, folder: Path = FOLDER) -> None:

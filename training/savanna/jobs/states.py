@@ -18,7 +18,8 @@ class State:
     """`name`: queued, waiting for nodes, waiting, starting, running, stopping; succeeded, failed,
     stopped.
 
-    `resumable`: `run` (experiment/id) has a checkpoint to resume from.
+    `resumable`: `run` (experiment/id) has a checkpoint to resume from. `group`: of several runs, of
+    which `run` is one. `for_good`: it would fail the same way again.
     """
 
     name: str
@@ -30,6 +31,8 @@ class State:
     workers: int | None = None  # worker nodes it trained with
     exit_code: int | None = None
     lost: bool = False
+    group: str | None = None
+    for_good: bool = False
 
     @property
     def terminal(self) -> bool:
@@ -70,6 +73,7 @@ def state_of(
         "run": run,
         "resumable": resumable,
         "workers": _last(phases, "workers"),
+        "group": _last(phases, "group"),
         "exit_code": exit_code,
     }
     if status is None:
@@ -87,7 +91,13 @@ def state_of(
         return State("failed", cause=f"its command {what}, but ended with exit code 0", **common)
     cause = last.get("cause") if said == "failed" else None
     node = last.get("node") if said == "failed" else None
-    return State("failed", cause=cause or _explain(message, exit_code), node=node, **common)
+    return State(
+        "failed",
+        cause=cause or _explain(message, exit_code),
+        node=node,
+        for_good=said == "failed" and bool(last.get("for_good")),
+        **common,
+    )
 
 
 def _going_on(phases: Sequence[dict[str, Any]], common: dict[str, Any]) -> State:

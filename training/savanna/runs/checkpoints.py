@@ -103,6 +103,12 @@ def checkpoints_in(run: Path) -> list[CheckpointInfo]:
     return [found[number] for number in sorted(found)]
 
 
+def newest_whole(run: Path) -> CheckpointInfo | None:
+    """The newest checkpoint of a run directory that is not damaged."""
+    there = reversed(checkpoints_in(run))
+    return next((info for info in there if is_whole(path_of(run, info.number))), None)
+
+
 def last_number(run: Path) -> int:
     """The highest number that a checkpoint of the run has ever had; -1 without any."""
     found = [*run.glob("checkpoint_*"), *run.glob(f"{DISCARDED}/checkpoint_*")]

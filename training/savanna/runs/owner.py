@@ -20,7 +20,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from savanna.errors import UsageError, explained
+from savanna.errors import SavannaError, UsageError, explained
 from savanna.files import replace_text
 from savanna.streams import say
 
@@ -50,6 +50,12 @@ class Owner:
         self._thread: threading.Thread | None = None
         self._beat()
 
+    def insist(self) -> None:
+        """`SavannaError` if another process has taken the run over: ours seemed to be dead."""
+        now = read(self.run)
+        if now is not None and now.get("id") != self._content["id"]:
+            raise SavannaError(f"{_described(now)} writes {name_of(self.run)} now")
+
     def renew(self) -> None:
         """From now on, show in a thread that this process is alive. Fork before this."""
         if self._thread is None:
@@ -67,7 +73,8 @@ class Owner:
 
     def _go_on(self) -> None:
         while not self._ended.wait(BEAT_SECONDS):
-            with contextlib.suppress(OSError):  # a full disk, or the folder is gone
+            with contextlib.suppress(OSError, SavannaError):  # a full disk, a folder that is gone
+                self.insist()
                 self._beat()
 
     def _beat(self) -> None:

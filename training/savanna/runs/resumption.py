@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import csv
 from dataclasses import dataclass
+from math import nan
 from pathlib import Path
 
 from savanna.errors import SavannaError, UsageError
 from savanna.files import replacing
-from savanna.runs.checkpoints import DISCARDED, CheckpointInfo, is_whole
+from savanna.runs.checkpoints import DISCARDED, CheckpointInfo, is_whole, newest_whole
 from savanna.runs.directory import RunDirectory
 from savanna.runs.films import films_after
 from savanna.streams import say
+
+NOTHING = CheckpointInfo(number=-1, iteration=0, agent_steps=0, seconds=0, episode_return_mean=nan)
+"""Where a run is before its first checkpoint."""
 
 
 @dataclass(frozen=True)
@@ -30,25 +34,37 @@ class Resumption:
 
 
 def find_resumption(reference: str, runs_root: Path) -> Resumption:
-    """`RUN` (its last checkpoint), `RUN@NUMBER`, or the folder of any RLlib checkpoint."""
+    """`RUN` (its newest whole checkpoint), `RUN@NUMBER`, or the folder of any RLlib checkpoint."""
     folder = Path(reference).expanduser()
     if (folder / "rllib_checkpoint.json").is_file():
         if not is_whole(folder):
             raise SavannaError(f"checkpoint {folder} is damaged.")
         return Resumption(folder.resolve())
     name, _, number = reference.partition("@")
-    run = RunDirectory.find(name, runs_root)
-    counters = run.checkpoint(number or "last")
+    return resumption_of(RunDirectory.find(name, runs_root), number)
+
+
+def resumption_of(run: RunDirectory, number: str = "") -> Resumption:
+    """Continuing `run` from checkpoint `number`, or from its newest whole one.
+
+    `SavannaError` if that checkpoint is damaged, or all are.
+    """
+    counters, whole = run.checkpoint(number or "last"), newest_whole(run.path)
+    if not number and whole is not None:
+        counters = whole
     path = run.checkpoint_path(counters.number)
     if not is_whole(path):
-        others = [
-            str(c.number) for c in run.checkpoints() if is_whole(run.checkpoint_path(c.number))
-        ]
-        hint = f" Try --resume {name}@{others[-1]}." if others else " No other is left."
-        raise SavannaError(
-            f"checkpoint {counters.number} of run {run.id} is damaged: {path}.{hint}"
-        )
+        name = f"{run.path.parent.name}/{run.id}"
+        hint = f"Try --resume {name}@{whole.number}." if whole else "No other is left."
+        raise SavannaError(f"checkpoint {counters.number} of {name} is damaged: {path}. {hint}")
     return Resumption(path, run, counters)
+
+
+def go_back(run: RunDirectory) -> CheckpointInfo:
+    """Rewind `run` to its newest whole checkpoint, or to its beginning; where it is then."""
+    to = newest_whole(run.path) or NOTHING
+    rewind(run, to)
+    return to
 
 
 def rewind(run: RunDirectory, to: CheckpointInfo) -> None:
@@ -59,6 +75,7 @@ def rewind(run: RunDirectory, to: CheckpointInfo) -> None:
     _rewind_metrics(run, to)
     aside = run.path / DISCARDED
     checkpoints = [c for c in run.checkpoints() if c.number > to.number]
+    damaged = [c.number for c in checkpoints if not is_whole(run.checkpoint_path(c.number))]
     run.forget_evaluations(c.number for c in checkpoints)
     gone = [run.checkpoint_path(c.number) for c in checkpoints]
     gone += films_after(run, to, [path.name for path in gone])
@@ -67,7 +84,8 @@ def rewind(run: RunDirectory, to: CheckpointInfo) -> None:
         place.parent.mkdir(exist_ok=True, parents=True)
         path.replace(place)
     if checkpoints:
-        say(f"Checkpoints after {to.number} of {run.id}, and their films, are now in {aside}.")
+        text = f"Checkpoints after {to.number} of {run.id}, and their films, are now in {aside}."
+        say(text + (f" Damaged: {', '.join(map(str, damaged))}." if damaged else ""))
 
 
 def _rewind_metrics(run: RunDirectory, to: CheckpointInfo) -> None:

@@ -70,7 +70,7 @@ def download_run(storage: Storage, reference: str, runs_root: Path) -> RunDirect
 def find_run(storage: Storage, reference: str) -> str:
     """`experiment/id` of the run in the storage that `reference` names; `UsageError` if none."""
     if reference == "latest":
-        names = _all_runs(storage)
+        names = all_stored(storage)
         with ThreadPoolExecutor(_READERS) as pool:
             started = dict(zip(names, pool.map(lambda n: _started(storage, n), names), strict=True))
         if names:
@@ -117,7 +117,8 @@ def _use_backups(folder: Path) -> None:
     shutil.rmtree(backup, ignore_errors=True)
 
 
-def _all_runs(storage: Storage) -> list[str]:
+def all_stored(storage: Storage) -> list[str]:
+    """`experiment/id` of every run in the storage."""
     experiments = _folders(storage, storage.path)
     return [f"{e}/{run}" for e in experiments for run in _folders(storage, f"{storage.path}/{e}")]
 

@@ -14,10 +14,9 @@ AFTER = (("evaluate", "--checkpoint", "all"), ("video",), ("report",))
 
 
 def finish_all(runs: Sequence[RunDirectory], kept: Kept) -> None:
-    """Finish every run; for several runs, also write the group page and show the table."""
+    """Finish every run."""
     for run in runs:
         finish(run, kept, f"{run.id}  " if len(runs) > 1 else "")
-    show_group(runs, kept)
 
 
 def show_group(runs: Sequence[RunDirectory], kept: Kept) -> None:

@@ -89,6 +89,13 @@ def _numbers(request: TrainRequest) -> list[str]:
 def _seeds(request: TrainRequest) -> list[str]:
     several, problems = request.seeds, []
     which = () if isinstance(several, int) else several
+    if request.resume_group and request.resume:
+        problems.append("--resume-group continues several runs and --resume one: give only one.")
+    elif request.resume_group and not request.several:
+        problems.append(
+            f"--resume-group {request.resume_group}: give the options of the command that made the "
+            "group too, above all its --seeds or search. A single run goes on with --resume."
+        )
     given = f"--seeds {','.join(map(str, which)) or several}"
     if SEED in request.search:
         problems.append(f"--set seed={request.search[SEED]}: give seeds as --seeds 1,2,3.")

@@ -13,7 +13,7 @@ from savanna.experiments import Machine, get_experiment
 from savanna.jobs import phases
 from savanna.runs.directory import RunDirectory
 from savanna.runs.owner import owned, refuse_owned
-from savanna.runs.resumption import Resumption
+from savanna.runs.resumption import Resumption, resumption_of
 from savanna.runs.storage import check_storage, chosen_storage
 from savanna.runs.stored import find_anywhere, is_local
 from savanna.session.checks import check_early, check_temporary_folder
@@ -30,6 +30,7 @@ from savanna.session.ray_runtime import (
     prepare,
 )
 from savanna.session.request import TrainRequest
+from savanna.session.resumed_group import ResumedGroup
 from savanna.session.resumed_settings import with_saved_settings
 from savanna.session.startup import Startup
 from savanna.session.stopping import Stop
@@ -85,11 +86,11 @@ def train(request: TrainRequest) -> list[RunDirectory]:
 
 
 def _train(request: TrainRequest, stop: Stop, startup: Startup) -> list[RunDirectory]:
-    resumption, fetched = None, False
+    given, resumption, fetched = request, None, False
     if request.resume:
         location = chosen_storage(request.storage)
         resumption, fetched = find_anywhere(request.resume, request.runs_root, location)
-    request = with_saved_settings(request, resumption)
+    request = with_saved_settings(given, resumption)
     check_early(request)
     if request.storage:
         check_storage(request.storage)
@@ -105,6 +106,13 @@ def _train(request: TrainRequest, stop: Stop, startup: Startup) -> list[RunDirec
         quiet(log.path),
         contextlib.ExitStack() as stack,
     ):
+        group = ResumedGroup(request, stack) if request.resume_group else None
+        if group is not None and group.is_complete:
+            say(f"All runs of the group {group.name} have succeeded.")
+            return group.done
+        if given.resume and continued:  # its last owner may have gone on until now
+            resumption = resumption_of(continued, given.resume.partition("@")[2])
+            request = with_saved_settings(given, resumption)
         say("Starting Ray ..." if address is None else "Joining the Ray cluster ...")
         prepare(get_experiment(request.experiment).algorithm, address)
         startup.ended("imports")
@@ -126,7 +134,7 @@ def _train(request: TrainRequest, stop: Stop, startup: Startup) -> list[RunDirec
         startup.ended("ray")
         from savanna.session.session import Session
 
-        session = Session(request, plan, resumption, owner, stop, log, startup)
+        session = Session(request, plan, resumption, owner, stop, log, startup, group)
         try:
             runs = session.run()
             session.finish()

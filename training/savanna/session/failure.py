@@ -1,4 +1,4 @@
-"""Why a run failed, in one readable paragraph."""
+"""Why a run failed, in one readable paragraph: what happened, to whom, what is kept, what next."""
 
 from __future__ import annotations
 
@@ -9,56 +9,67 @@ from pathlib import Path
 import ray
 import ray.util
 
+from savanna.algorithms.supply import without_guesses
 from savanna.next_command import next_command
 from savanna.runs.directory import RunDirectory
 
 _ADDRESS = re.compile(r"(?:ip|node_ip|ip_address)[=:]\s*([0-9a-fA-F.:]+[0-9a-fA-F])")
 _PID = re.compile(r"pid[=:]\s*(\d+)")
-_OWN = re.compile(r"^savanna\.errors\.GaveUp: (.+)$", re.MULTILINE)
+_OWN = re.compile(r"^savanna\.errors\.(?:GaveUp|MayPass): (.+)$", re.MULTILINE)
 _RUNNER = re.compile(r"ray::(\w*EnvRunner)[.\w]*\(\)|class_name: (\w*EnvRunner)")
 _OURS = re.compile(r"^savanna\.errors\.\w+: (.*)$", re.MULTILINE)
 _OUT_OF_MEMORY = ("OutOfMemoryError", "out of memory", "OOM", "MemoryError", "oom-kill")
 _NOISE = ("The above exception", "During handling", "Traceback", "See more", "[repeated")
 
+_NUMBERED = "Failure # "
+"""How Tune begins each failure of a trial in the file on them."""
+DIED = re.compile(r"ActorDiedError|ActorUnavailable|NodeDiedError|SIGKILL|worker died")
+"""What a traceback has where a process was lost."""
+_KILLED = "it raised no error, so it was killed, or its node was lost"
+
 LATE_SECONDS = 5.0
 """How long the last output of a process on another machine may take to reach our log."""
 
 
-def explain_failure(error: BaseException | None, text: str, log: str, kept: str = "") -> str:
-    """Which process failed, where, with what last error, and whether memory ran out.
+def last_failure(text: str) -> str:
+    """The part of Ray Tune's file on a trial's failures that is about the last one."""
+    return text.rpartition(_NUMBERED)[2]
 
-    `text` is the traceback that Ray Tune kept, `log` the path of the run's log, `kept` a sentence
-    on what is left. Waits up to `LATE_SECONDS` for the last output of a dead process.
+
+def cause_of(text: str, log: str) -> str:
+    """What happened to which process, where, with what last error; and what helps, if it is known.
+
+    `text` is the traceback that Ray Tune kept, `log` the path of the run's log. Waits up to
+    `LATE_SECONDS` for the last output of a dead process.
     """
-    whole = f"{text}\n{error or ''}"
-    ends = list(filter(None, [f"Details are in {log}.", kept]))
-    if own := _OWN.findall(whole):
-        return " ".join([_sentence(own[-1]), *ends])
-    runner = _RUNNER.search(whole)
-    ours = _OURS.findall(whole)
+    text = without_guesses(text)
+    if own := _OWN.findall(text):
+        return _sentence(own[-1])
+    runner = _RUNNER.search(text)
+    ours = _OURS.findall(text)
     if ours and not runner:
-        return " ".join([_sentence(ours[-1]), *ends])
+        return _sentence(ours[-1])
     # Ray names a dead process after those that waited for it, and a failed one before them.
-    which = -1 if "class_name:" in whole else 0
+    which = -1 if "class_name:" in text else 0
     pid, address = (
-        found[which] if (found := pattern.findall(whole)) else None for pattern in (_PID, _ADDRESS)
+        found[which] if (found := pattern.findall(text)) else None for pattern in (_PID, _ADDRESS)
     )
     what = "An env runner" if runner else "The training process"
-    process = f" (PID {pid})" if pid else ""
+    process = f" (process {pid})" if pid else ""
     where = f" on node {address}" if address else ""
-    died = (
-        "died" if re.search(r"ActorDiedError|ActorUnavailable|SIGKILL|worker died", whole) else ""
-    )
+    died = DIED.search(text) is not None
     logged = last_words(log, pid, address) if died and pid else None
-    parts = [f"{what}{process}{where} {died or 'failed'}: {logged or last_error(whole)}"]
-    if any(sign in whole for sign in _OUT_OF_MEMORY):
-        parts.append(
+    if any(sign in text for sign in _OUT_OF_MEMORY):
+        end = (
             "It ran out of memory: lower num_envs_per_env_runner or train_batch_size_per_learner, "
             "or use fewer env runners."
         )
     elif died and not logged:
-        parts.append("It raised no error: it was killed, or its node was lost.")
-    return " ".join([_sentence(part) for part in parts] + ends)
+        return f"{what}{process}{where} died: {_KILLED}."
+    else:
+        end = ""
+    said = _sentence(logged or last_error(text))
+    return f"{what}{process}{where} {'died' if died else 'failed'}: {said} {end}".rstrip()
 
 
 def in_short(error: BaseException) -> str:
@@ -72,7 +83,7 @@ def what_is_kept(run: RunDirectory) -> str:
     """A sentence: how many checkpoints there are, and how to go on from the newest."""
     kept = run.checkpoints()
     if not kept:
-        return "There is no checkpoint yet."
+        return "There is no checkpoint yet: start it again when the cause is gone."
     count = f"{len(kept)} checkpoint{'s are' if len(kept) > 1 else ' is'} kept"
     how = next_command("train", "--resume", run=run)
     return f"{count}, the newest of iteration {kept[-1].iteration}. Resume with: {how}"

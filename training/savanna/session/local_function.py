@@ -7,6 +7,7 @@ object itself, and pickles are empty: Tune's saved state is not used.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 
@@ -34,3 +35,14 @@ def local_stopper(one: Callable[[str, dict[str, Any]], bool], every: Callable[[]
             return every()
 
     return LocalStopper(one)
+
+
+def local_scheduler(may_try_again: Callable[[Any], bool]) -> Any:
+    """Tune's scheduler: starts trials in order, and asks which failed ones are tried again."""
+    from ray.tune.schedulers import FIFOScheduler
+
+    class LocalScheduler(FIFOScheduler):
+        def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
+            trial.should_recover = LocalFunction(partial(may_try_again, trial))
+
+    return LocalScheduler()

@@ -12,6 +12,7 @@ import sys
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TextIO
 
 from savanna.errors import Interrupted, UsageError
 from savanna.files import is_gone, replace_text

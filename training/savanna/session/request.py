@@ -36,6 +36,7 @@ class TrainRequest:
     min_workers: int | None = None  # start once this many have joined
     start_timeout: float | None = None  # seconds to wait for them
     resume: str | None = None  # a run, run@checkpoint, or a checkpoint folder
+    resume_group: str | None = None  # the name of a group, whose command this is again
     num_env_runners: int | None = None
     num_gpus: int | None = None
     evaluate_episodes: int | None = None

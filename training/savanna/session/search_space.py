@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from savanna.errors import UsageError
@@ -39,11 +39,22 @@ def parse_search_space(key: str, text: str) -> Any:
     return getattr(tune, name)(*([values] if name == "choice" else values))
 
 
-def draws(seed: int) -> Any:
-    """Draws the same values for the same `seed`, and each of them for every requested seed."""
+def draws(seed: int, is_done: Callable[[Any], bool] = lambda trial: False) -> Any:
+    """Draws the same values for the same `seed`, and each of them for every requested seed.
+
+    Trials that are done are left out.
+    """
     from ray.tune.search.basic_variant import BasicVariantGenerator
 
-    return BasicVariantGenerator(random_state=seed, constant_grid_search=True)
+    class Draws(BasicVariantGenerator):
+        def next_trial(self) -> Any:
+            trial = super().next_trial()
+            while trial is not None and is_done(trial):
+                self.on_trial_complete(trial.trial_id)
+                trial = super().next_trial()
+            return trial
+
+    return Draws(random_state=seed, constant_grid_search=True)
 
 
 def values_of(key: str, text: str) -> list[Any]:

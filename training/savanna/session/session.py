@@ -20,9 +20,11 @@ from savanna.session.log_file import LogFile
 from savanna.session.opening import Opening
 from savanna.session.plan import Plan
 from savanna.session.request import TrainRequest
+from savanna.session.resumed_group import ResumedGroup
 from savanna.session.startup import Startup, as_text
 from savanna.session.stopping import INTERRUPT, Stop
-from savanna.session.trials import RunRecording, TrialRecord, raise_for_failures
+from savanna.session.trial_record import TrialRecord
+from savanna.session.trials import RunRecording, raise_for_failures
 from savanna.streams import say
 
 
@@ -37,6 +39,7 @@ class Session:
     stop: Stop
     log: LogFile
     startup: Startup | None  # until it is noted
+    group: ResumedGroup | None = None
 
     _cut_off = False  # training was interrupted, without a last checkpoint
     _unsaved: str | None = None
@@ -45,7 +48,7 @@ class Session:
         storage, log = self.request.storage, self.log
         self._copier = Copier(storage, self._warn) if storage else None
         self.opening = Opening(
-            self.request, self.plan, self.resumption, self.owner, log, self._copier
+            self.request, self.plan, self.resumption, self.owner, log, self._copier, self.group
         )
         self.recording = RunRecording(self.opening.open, self.stop, self._note_startup)
         self.stop.last_words = self.last_words
@@ -86,7 +89,7 @@ class Session:
         try:
             if self.stop.signal is None and not self._cut_off:
                 finish_all(runs, kept)
-            show_group(runs, kept)
+            show_group([*(self.group.done if self.group else []), *runs], kept)
         except KeyboardInterrupt:
             if self.stop.signal is None:
                 say(f"warning: {self.stop.reason}{self._how_to_resume()}")

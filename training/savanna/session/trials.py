@@ -7,83 +7,25 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ray.tune import Callback
 
-from savanna.errors import SavannaError, explained
+from savanna.errors import GaveUp, SavannaError, explained
 from savanna.jobs import phases
 from savanna.metrics import TROUBLE, IterationResult
-from savanna.recording import Console, MetricsCsv, Recorder
-from savanna.runs.copier import Copier
+from savanna.recording import MetricsCsv, TensorBoardEvents
 from savanna.runs.directory import RunDirectory
-from savanna.runs.notes import Inbox
-from savanna.session.failure import explain_failure, what_is_kept
+from savanna.runs.resumption import go_back
+from savanna.session.failure import cause_of, last_failure, what_is_kept
 from savanna.session.films import keep_film
-from savanna.session.metadata import now
 from savanna.session.startup import STARTUP
 from savanna.session.stopping import Stop, reached
-from savanna.streams import say
+from savanna.session.trial_record import TrialRecord
 
 LOOK_SECONDS = 1.0
 """Between two looks for what trials say beside their results."""
-
-
-@dataclass
-class TrialRecord:
-    """What is known about one trial while it runs."""
-
-    run: RunDirectory
-    recorders: list[Recorder]
-    stop: dict[str, float]
-    copier: Copier | None = None
-    reason: str | None = None  # why it stopped, if it did not fail
-    fulfilled: bool = False  # a stop rule was reached
-    told: str = ""  # the last news that was reported: "", "result", "checkpoint"
-    failed: str | None = None  # why it cannot be recorded any longer
-    status: dict[str, Any] = field(default_factory=dict)
-    inbox: Inbox = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.inbox = Inbox(self.run.path)
-
-    def write_status(self, state: str, reason: str = "", cause: str | None = None) -> None:
-        ended = None if state == "running" else now()
-        self.status |= {"state": state, "reason": reason, "cause": cause, "ended": ended}
-        try:
-            self.run.write_json("status.json", self.status, insist=True)
-        except SavannaError as error:
-            if state == "running":
-                raise
-            print(error, file=sys.stderr)  # how it ended is said all the same
-
-    def each(self, action: Callable[[Recorder], None]) -> None:
-        """Apply `action` to every recorder. One that fails is dropped, except `metrics.csv`."""
-        for recorder in list(self.recorders):
-            try:
-                action(recorder)
-            except Exception as error:
-                if isinstance(recorder, MetricsCsv):
-                    raise
-                self.recorders.remove(recorder)
-                why = explained(error) if isinstance(error, OSError) else error
-                self.warn(
-                    f"warning: {type(recorder).__name__} stops here: {why}. Training goes on, and "
-                    "metrics.csv has everything."
-                )
-
-    @property
-    def console(self) -> Console | None:
-        return next((each for each in self.recorders if isinstance(each, Console)), None)
-
-    def warn(self, text: str) -> None:
-        """Say it on the terminal, above the live line if there is one."""
-        if self.console is not None:
-            self.console.message(text)
-        else:
-            say(text)
 
 
 class RunRecording(Callback):
@@ -125,6 +67,8 @@ class RunRecording(Callback):
             for record in self.records.values():
                 with self._loudly(record):
                     self._pass_on(record)
+                    if record.owner is not None and record.failed is None:
+                        record.owner.insist()
 
     def _pass_on(self, record: TrialRecord) -> None:
         """What the trial says, to the terminal and to those who ask for the job's state."""
@@ -170,6 +114,8 @@ class RunRecording(Callback):
         record = self._record(trial)
         with self._loudly(record):
             current = IterationResult.from_rllib(result)
+            if TROUBLE not in result:
+                record.retries.progressed(current.agent_steps)
             if not record.told:
                 self._tell(record)
             if STARTUP in result:
@@ -194,15 +140,44 @@ class RunRecording(Callback):
         kept = bool(record.run.checkpoints())
         record.told = "checkpoint" if kept else "result"
         name = f"{record.run.experiment}/{record.run.id}"
-        phases.report("running", run=name, checkpoint=kept)
+        group = {"group": record.group} if record.group else {}
+        phases.report("running", run=name, checkpoint=kept, **group)
+
+    def may_try_again(self, trial: Any) -> bool:
+        """Tune asks this after every failure of a trial, before it acts on it."""
+        record = self._record(trial)
+        with self._loudly(record):
+            self._pass_on(record)
+            text = last_failure(Path(trial.error_file).read_text()) if trial.error_file else ""
+            cause = cause_of(text, str(record.run.log))
+            refused = record.retries.refused(cause, text)
+            record.cause = " ".join(filter(None, [cause, refused]))
+            ending = record.failed is not None or self._stop.reason is not None
+            return refused is None and not ending
+        return False
+
+    def on_trial_recover(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
+        """The trial waits to be started again: its run goes back to where that will begin."""
+        record = self._record(trial)
+        with self._loudly(record):
+            for recorder in record.recorders:
+                if isinstance(recorder, (MetricsCsv, TensorBoardEvents)):
+                    recorder.finish({})
+                    recorder.start(record.run, {}, True)
+            start = go_back(record.run)
+            which = record.retries.begin(start.agent_steps)
+            record.warn(
+                f"{record.run.id} failed with: {record.cause.removesuffix('.')}; trying again "
+                f"({which}) from iteration {start.iteration}."
+            )
+            record.cause = ""
 
     def on_trial_error(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
         record = self._record(trial)
         with self._loudly(record):
-            self._pass_on(record)
-            text = Path(trial.error_file).read_text() if trial.error_file else ""
-            cause = explain_failure(None, text, str(record.run.log), what_is_kept(record.run))
-            record.write_status("failed", reason="ended by an error", cause=cause)
+            cause = record.cause or "Ray Tune could not start it."
+            whole = f"{cause} Details are in {record.run.log}. {what_is_kept(record.run)}"
+            record.write_status("failed", reason="ended by an error", cause=whole)
 
     def on_trial_complete(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
         record = self._record(trial)
@@ -210,7 +185,8 @@ class RunRecording(Callback):
             self._pass_on(record)
             record.inbox.close()
             if record.failed is not None:
-                record.write_status("failed", "ended by an error", record.failed)
+                cause = f"{record.failed} {what_is_kept(record.run)}"
+                record.write_status("failed", "ended by an error", cause)
 
 
 def _show(run: RunDirectory) -> None:
@@ -224,11 +200,9 @@ def _show(run: RunDirectory) -> None:
 
 
 def raise_for_failures(records: dict[str, TrialRecord]) -> None:
-    """`SavannaError` with the causes if any trial failed."""
-    causes = [
-        r.status["cause"] or r.status["reason"]
-        for r in records.values()
-        if r.status.get("state") == "failed"
-    ]
-    if causes:
-        raise SavannaError("\n".join(causes))
+    """`SavannaError` with the causes if any trial failed; `GaveUp` if they would fail again."""
+    failed = [r for r in records.values() if r.status.get("state") == "failed"]
+    if failed:
+        for_good = all(r.retries.for_good or r.failed is not None for r in failed)
+        causes = "\n".join(r.status["cause"] or r.status["reason"] for r in failed)
+        raise GaveUp(causes) if for_good else SavannaError(causes)

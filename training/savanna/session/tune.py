@@ -20,7 +20,7 @@ from savanna.runs.checkpoints import checkpoints_in, delete_all_but_best, path_o
 from savanna.runs.directory import RunDirectory
 from savanna.runs.notes import Message, tell
 from savanna.session.films import FILM, Filmer
-from savanna.session.local_function import LocalFunction, local_stopper
+from savanna.session.local_function import LocalFunction, local_scheduler, local_stopper
 from savanna.session.networks import hand_out_networks, load_networks
 from savanna.session.search_space import apply_drawn, draws, parse_search_space
 from savanna.session.startup import TrialStartup
@@ -69,13 +69,13 @@ def run_tune(session: Session) -> None:
             config=config,
             stop=local_stopper(session.recording.should_stop, session.recording.none_is_left),
             num_samples=plan.samples,
-            search_alg=draws(plan.seed),
+            search_alg=draws(plan.seed, session.opening.is_done),
             checkpoint_config=tune.CheckpointConfig(
                 checkpoint_frequency=plan.kept.checkpoint_freq,
                 checkpoint_at_end=plan.kept.checkpoint_at_end,
             ),
             callbacks=[session.recording, Waiting()],
-            max_failures=plan.kept.max_failures,
+            scheduler=local_scheduler(session.recording.may_try_again),
             trial_dirname_creator=LocalFunction(session.opening.name_of),
             raise_on_failed_trial=False,
             verbose=0,

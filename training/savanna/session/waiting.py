@@ -135,6 +135,10 @@ class Waiting(Callback):
         self._over = True
         self._end()
 
+    def on_trial_recover(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
+        """A failed trial is to start again, when there is room for it."""
+        self._over, self._next = False, time.monotonic() + GRACE_SECONDS
+
     def _end(self) -> None:
         """No longer waiting: the resources are free, and the trial starts."""
         if self._said is not None:
