@@ -7,7 +7,9 @@ import errno
 import glob
 import json
 import os
+import shutil
 import socket
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -18,6 +20,7 @@ FULL = (errno.ENOSPC, errno.EDQUOT)
 """Error numbers that mean that there is no space left."""
 
 _DAY = 86_400.0
+_temporary: set[Path] = set()
 
 
 @contextlib.contextmanager
@@ -79,6 +82,29 @@ def sync(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+@contextlib.contextmanager
+def temporary_folder(prefix: str = "savanna-") -> Iterator[Path]:
+    """An empty folder, deleted after the block, or by `delete_temporary` before."""
+    with tempfile.TemporaryDirectory(prefix=prefix, ignore_cleanup_errors=True) as folder:
+        _temporary.add(Path(folder))
+        try:
+            yield Path(folder)
+        finally:
+            _temporary.discard(Path(folder))
+
+
+def is_temporary(file: Path) -> None:
+    """Let `delete_temporary` delete `file`, if it is still there."""
+    _temporary.add(file)
+
+
+def delete_temporary() -> None:
+    """Delete what is temporary: the process ends without leaving its blocks."""
+    for path in list(_temporary):
+        with contextlib.suppress(OSError):
+            path.unlink() if path.is_file() else shutil.rmtree(path)
 
 
 def make_writable(folder: Path) -> None:

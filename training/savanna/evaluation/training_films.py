@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator, Mapping
 from itertools import zip_longest
 from pathlib import Path
@@ -13,6 +12,7 @@ import numpy as np
 from savanna.envs.families import environment_of
 from savanna.evaluation.film import Picture, read_film, with_caption, write_film
 from savanna.evaluation.team import Team, load_team
+from savanna.files import temporary_folder
 from savanna.runs.directory import RunDirectory
 from savanna.runs.films import film_iteration
 
@@ -47,8 +47,8 @@ def film_progress(run: RunDirectory) -> Path | None:
     chosen = early_and_middle(run.videos, newest.iteration)
     if not chosen:
         return None
-    with tempfile.TemporaryDirectory() as folder:
-        final = Path(folder) / "final.mp4"
+    with temporary_folder() as folder:
+        final = folder / "final.mp4"
         team = load_team(run.checkpoint_path(newest.number), run.config)
         film_episode(team, run.config, final, "final")
         reels = [read_film(film) for film in (*chosen, final)]

@@ -14,13 +14,14 @@ import runpy
 import select
 import signal
 import socket
+import struct
 import sys
-import tempfile
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
+from savanna.files import temporary_folder
 from savanna.forks.start import VARIABLE
 from savanna.shield import SIGNALS, shielded
 
@@ -85,8 +86,8 @@ def forked_workers() -> Iterator[None]:
     with contextlib.ExitStack() as stack:
         listener = stack.enter_context(socket.socket(socket.AF_UNIX))
         try:
-            # Only this user can open it, like every folder of `tempfile`.
-            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="savanna-"))
+            # Only this user can open it, like every temporary folder.
+            folder = stack.enter_context(temporary_folder())
             listener.bind(f"{folder}/template")
         except OSError as error:
             print(f"workers are not forked: {error}", file=sys.stderr)
@@ -138,6 +139,7 @@ def _serve(listener: socket.socket, watched: int) -> NoReturn:
         gc.collect()
         gc.freeze()  # existing objects stay shared with the forks
         workers: dict[int, int] = {}  # process descriptor -> PID
+        askers: set[int] = set()  # groups of processes
         while True:
             ready, _, _ = select.select([listener.fileno(), watched, *workers], [], [])
             for descriptor in workers.keys() & set(ready):  # it has ended
@@ -148,13 +150,28 @@ def _serve(listener: socket.socket, watched: int) -> NoReturn:
             if listener.fileno() in ready:
                 connection, _ = listener.accept()
                 with connection:
+                    askers |= _group(connection)
                     workers |= _answer(connection)
-        for process in workers.values():  # if Ray itself was killed
+        # The command was killed, and its raylet with it. The raylet's agents, which are in its
+        # group, would live on for a minute.
+        for group in {*workers.values(), *askers}:
             with contextlib.suppress(ProcessLookupError):
-                os.killpg(process, signal.SIGKILL)
+                os.killpg(group, signal.SIGKILL)
         os._exit(0)
     except BaseException:
         os._exit(1)
+
+
+def _group(connection: socket.socket) -> set[int]:
+    """The process group of the raylet whose child asks for a worker."""
+    import psutil
+
+    found = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+    asker, _, _ = struct.unpack("3i", found)
+    try:
+        return {os.getpgid(psutil.Process(asker).ppid())} - {os.getpgid(os.getppid())}
+    except (psutil.Error, OSError):
+        return set()
 
 
 def _close_others(*kept: int) -> None:

@@ -14,8 +14,10 @@ from savanna.runs.directory import RunDirectory
 
 
 class MetricsCsv:
-    """Writes `metrics.csv`. Whoever continues from a checkpoint, be it a resumed run or a trial
-    that is tried again, replaces the rows after it."""
+    """Writes `metrics.csv`.
+
+    A resumed run, or a trial that is tried again, replaces the rows after its checkpoint.
+    """
 
     def __init__(self) -> None:
         self._run: RunDirectory | None = None

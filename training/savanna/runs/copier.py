@@ -63,6 +63,12 @@ class Copier:
         self._process.close()
         return self._problem
 
+    def abandon(self) -> None:
+        """Stop immediately, whatever has not been copied."""
+        self._closing = True
+        self._wake.set()
+        self._process.kill()
+
     def _work(self) -> None:
         warned = False
         while True:

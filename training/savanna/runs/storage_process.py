@@ -36,6 +36,7 @@ class StorageProcess:
         self._location = location
         self._process: subprocess.Popen[str] | None = None
         self._late = False
+        self._killed = False
 
     def ask(self, command: dict[str, Any], patience: float) -> dict[str, Any]:
         """Have `command` carried out. Returns its answer, raises `StorageProcessError` on failure.
@@ -80,7 +81,15 @@ class StorageProcess:
         self._process.wait()
         self._process = None
 
+    def kill(self) -> None:
+        """End the process for good, whatever it does. From any thread; `ask` fails from now on."""
+        self._killed = True
+        if (process := self._process) is not None:
+            process.kill()
+
     def _running(self) -> subprocess.Popen[str]:
+        if self._killed:
+            raise StorageProcessError("the storage process was killed")
         if self._process is None:
             source = str(Path(__file__).parents[2])
             paths = [source, *filter(None, [os.environ.get("PYTHONPATH")])]

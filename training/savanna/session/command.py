@@ -123,7 +123,7 @@ def _train(request: TrainRequest, stop: Stop, startup: Startup) -> list[RunDirec
             # Remote storage libraries have threads and connections that do not survive a fork;
             # nobody knows what a process of somebody else's has.
             fork = request.own_process and not fetched
-            stack.enter_context(own_ray(machine, fork=fork))
+            stack.enter_context(own_ray(machine, fork=fork, lost=stop.fail))
         else:
             stack.enter_context(joined_ray(address))
             await_workers(request)

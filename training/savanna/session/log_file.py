@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TextIO
 
 from savanna.errors import Interrupted, UsageError
-from savanna.files import is_gone, replace_text
+from savanna.files import is_gone, is_temporary, replace_text
 from savanna.runs.directory import RunDirectory
 from savanna.streams import noise_to, say
 
@@ -74,6 +74,7 @@ def log_file(runs_root: Path, resumed: RunDirectory | None) -> Iterator[LogFile]
         raise UsageError(
             f"cannot write to --runs-root {runs_root}: {error.strerror}. Name another folder."
         ) from error
+    is_temporary(path)
     log = LogFile(path, of_a_run=False)
     try:
         _lock(handle)

@@ -6,36 +6,60 @@ Ray has no options for these changes, so some of its functions are replaced temp
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from savanna.shield import SIGNALS, shielded
 
+_started: list[int] = []  # of Ray's processes, which lead process groups of their own
+LOST = "10"
+"""Seconds after which a process ends that Ray's control server does not answer any more. Ray's
+default is a minute, in which a server elsewhere might come back."""
+
 
 @contextlib.contextmanager
-def own_processes() -> Iterator[None]:
+def own_processes(lost: Callable[[str], None]) -> Iterator[None]:
     """Ray's processes that start in the block do not receive signals, and are killed at its end.
 
     Ray itself would send each a SIGTERM, which is blocked there, and wait for a second; its agents
     would run for several more seconds. Ray's API server is not started: without a dashboard it only
     reports usage, which is off, and Ray would wait a second or two for it.
+
+    `lost(cause)` is called in a thread if Ray's control server ends before the block. Ray would
+    notice after a minute, and end this process.
     """
     from ray._private import services
     from ray._private.node import Node
 
-    started: list[int] = []
+    ending = threading.Event()
+
+    def watch(server: Any) -> None:
+        server.wait()
+        if not ending.is_set():
+            lost("Ray's control server (gcs_server) has ended")
+
+    def kill_started() -> None:
+        ending.set()
+        kill_with_children(_started)
+        _kill_groups()
+
     kill_all = Node.kill_all_processes
 
     class Shielded(services.ConsolePopen):
         def __init__(self, *arguments: Any, **options: Any) -> None:
+            options["env"] = {**options["env"], "RAY_gcs_rpc_server_reconnect_timeout_s": LOST}
             with shielded():
-                super().__init__(*arguments, **options)
-            started.append(self.pid)
+                super().__init__(*arguments, process_group=0, **options)
+            _started.append(self.pid)
+            if "gcs_server" in arguments[0][0]:
+                with shielded():
+                    threading.Thread(target=watch, args=[self], daemon=True).start()
 
     def kill(self: Any, check_alive: bool = True, wait: bool = False, **options: Any) -> None:
-        kill_with_children(started)
+        kill_started()
         kill_all(self, check_alive=False, wait=wait)
 
     with (
@@ -46,7 +70,7 @@ def own_processes() -> Iterator[None]:
         try:
             yield
         finally:
-            kill_with_children(started)
+            kill_started()
 
 
 def kill_children() -> None:
@@ -54,6 +78,14 @@ def kill_children() -> None:
     import psutil
 
     kill_with_children([child.pid for child in psutil.Process().children()])
+    _kill_groups()
+
+
+def _kill_groups() -> None:
+    """Kill the agents of a raylet that has ended before them, and whatever else is left."""
+    while _started:
+        with contextlib.suppress(OSError):
+            os.killpg(_started.pop(), signal.SIGKILL)
 
 
 def kill_with_children(processes: Iterable[int]) -> None:

@@ -7,12 +7,14 @@ import gc
 import importlib
 import logging
 import os
+import shutil
 import socket
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
-from savanna.errors import SavannaError, UsageError
+from savanna.errors import Interrupted, SavannaError, UsageError
 from savanna.experiments import Machine
 from savanna.forks.template import forked_workers, import_ray
 from savanna.session.machine import visible_gpus
@@ -74,17 +76,21 @@ def prepare(algorithm: str, address: str | None) -> None:
 
 
 @contextlib.contextmanager
-def own_ray(machine: Machine, *, fork: bool) -> Iterator[None]:
+def own_ray(
+    machine: Machine, *, fork: bool, lost: Callable[[str], None] = lambda cause: None
+) -> Iterator[None]:
     """Ray on this machine within the block, with token authentication (Ray's default).
 
     With `fork`, its worker processes are forks of this one if `prepare` made that possible.
+    `lost(cause)` is called in a thread if Ray ends while the block runs.
+    The folder with its own logs and sockets is deleted afterwards, unless the block failed.
     """
     import ray
 
-    with contextlib.ExitStack() as stack:
+    with contextlib.ExitStack() as afterwards, contextlib.ExitStack() as stack:
         if fork:
             stack.enter_context(forked_workers())
-        stack.enter_context(own_processes())
+        stack.enter_context(own_processes(lost))
         stack.callback(_shutdown)
         try:
             with handlers_left_alone():
@@ -98,6 +104,8 @@ def own_ray(machine: Machine, *, fork: bool) -> Iterator[None]:
                 )
         except (OSError, RuntimeError, ValueError) as error:
             raise SavannaError(f"could not start Ray: {_first_line(error)}") from error
+        folder = ray._private.worker._global_node.get_session_dir_path()
+        afterwards.push(partial(_delete_unless_failed, folder))
         yield
 
 
@@ -148,6 +156,12 @@ def _machine(resources: Sequence[Mapping[str, float]]) -> Machine:
 
 def _not_joined(address: str, error: BaseException) -> UsageError:
     return UsageError(f"could not join the Ray cluster at {address}: {_first_line(error)}")
+
+
+def _delete_unless_failed(folder: str, kind: type[BaseException] | None, *_: object) -> None:
+    """Ray would leave it in the temporary folder for good, one for every command."""
+    if kind is None or issubclass(kind, Interrupted | KeyboardInterrupt):
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _shutdown() -> None:

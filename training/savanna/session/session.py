@@ -10,6 +10,7 @@ from savanna.errors import SavannaError
 from savanna.jobs import phases
 from savanna.next_command import next_command, resume_commands
 from savanna.recording import Console
+from savanna.runs.checkpoints import delete_unfinished
 from savanna.runs.copier import Copier
 from savanna.runs.directory import RunDirectory
 from savanna.runs.owner import Owner
@@ -101,11 +102,14 @@ class Session:
             for record in self._records:
                 record.recorders = [r for r in record.recorders if not isinstance(r, Console)]
                 record.each(methodcaller("finish", record.status))
+                delete_unfinished(record.run.path)  # of a trial that was killed
             self.opening.close()
             problem = self._copier.close() if self._copier else None
         except KeyboardInterrupt:
             self.opening.close()
-            problem = "interrupted" if self._copier else None
+            if self._copier:
+                self._copier.abandon()
+                problem = "interrupted"
         if problem is not None:
             paths = " ".join(str(r.run.path) for r in self._records)
             self._unsaved = (
@@ -129,7 +133,7 @@ class Session:
         root, runs = self.request.runs_root, [r.run for r in self._records]
         if not runs:
             return ", before training began."
-        stopped = [r.run for r in self._records if r.status.get("state") == "stopped"]
+        stopped = [r.run for r in self._records if r.status.get("state") in ("stopped", "failed")]
         if not stopped:
             lines = [next_command(*words, run=run, root=root) for run in runs for words in AFTER]
             return _listed(", after training. Finish the rest with:", lines)
@@ -170,6 +174,8 @@ class Session:
             record.write_status("failed", "Ray Tune failed", str(error))
         elif record.fulfilled:
             record.write_status("succeeded", record.reason or "")
+        elif self.stop.failure is not None:
+            record.write_status("failed", "ended by an error", self.stop.failure)
         elif self.stop.step >= INTERRUPT:
             reason = self.stop.reason or "interrupted"
             record.write_status("stopped", f"{reason}, without a last checkpoint")

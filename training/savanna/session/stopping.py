@@ -22,6 +22,7 @@ from pathlib import Path
 from types import FrameType
 
 from savanna.errors import Interrupted, SavannaError
+from savanna.files import delete_temporary
 from savanna.jobs import phases
 from savanna.metrics import EPISODE_WINDOW, STOP_RULES, IterationResult
 from savanna.session.ray_processes import kill_children
@@ -64,6 +65,7 @@ class Stop:
 
     def __init__(self, began: float, max_duration: float | None, *, exits: bool = True) -> None:
         self.signal: int | None = None
+        self.failure: str | None = None  # why training cannot go on
         self.step = 0
         self.last_words: Callable[[], int] = lambda: 1
         self._exits = exits
@@ -82,6 +84,8 @@ class Stop:
         """Why everything should stop now; `None` if it should not."""
         if self.signal is not None:
             return f"{signal.Signals(self.signal).name} received"
+        if self.failure is not None:
+            return self.failure
         if self._limits and time.monotonic() >= self._limits[ASK]:
             return f"the time limit of {self._max_duration:g} s was nearly reached"
         return None
@@ -90,9 +94,15 @@ class Stop:
         """The error that an interrupted command ends with: the reason, followed by `what`."""
         text = f"Stopped: {self.reason or 'interrupted'}{what}"
         number = self.signal
-        if number is None and not self._limits:
+        if number is None and not self._limits and self.failure is None:
             number = signal.SIGINT  # a KeyboardInterrupt that we did not raise
         return SavannaError(text) if number is None else Interrupted(text, number)
+
+    def fail(self, cause: str) -> None:
+        """Interrupt what the main thread does, because of `cause`. Called by other threads."""
+        if self.failure is None and signal.getsignal(signal.SIGALRM) == self._kicked:
+            self.failure = cause
+            self._kick()
 
     @contextlib.contextmanager
     def listen(self) -> Iterator[None]:
@@ -162,6 +172,7 @@ class Stop:
         with contextlib.suppress(Exception):
             code = self.last_words()
         kill_children()
+        delete_temporary()
         os._exit(code if self.signal is None else 128 + self.signal)
 
     def _watch(self) -> None:
@@ -176,9 +187,12 @@ class Stop:
             if due == EXIT:
                 self._exit()
             elif due == INTERRUPT and self.step < INTERRUPT:
-                main = threading.main_thread().ident
-                assert main is not None
-                signal.pthread_kill(main, signal.SIGALRM)
+                self._kick()
+
+    def _kick(self) -> None:
+        main = threading.main_thread().ident
+        assert main is not None
+        signal.pthread_kill(main, signal.SIGALRM)
 
     def _due(self, now: float) -> int:
         """The step that is due by now."""

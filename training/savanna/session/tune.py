@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import sys
-import tempfile
+import time
 from dataclasses import astuple
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +14,7 @@ from savanna.algorithms.supply import saying_while
 from savanna.algorithms.tally import Tally
 from savanna.envs.families import environment_of
 from savanna.errors import GaveUp, SavannaError
+from savanna.files import temporary_folder
 from savanna.metrics import OLD_SCALE, TALLY, IterationResult
 from savanna.old_names import old_names
 from savanna.runs.checkpoints import checkpoints_in, delete_all_but_best, path_of, write_checkpoint
@@ -61,11 +62,11 @@ def run_tune(session: Session) -> None:
         film_every=plan.film_every,
         seconds=plan.stop.get("seconds", math.inf),
     )
-    with tempfile.TemporaryDirectory(prefix="savanna-tune-", ignore_cleanup_errors=True) as scratch:
+    with temporary_folder("savanna-tune-") as scratch:
         tune.run(
             trainable,
             name="tune",
-            storage_path=scratch,
+            storage_path=str(scratch),
             config=config,
             stop=local_stopper(session.recording.should_stop, session.recording.none_is_left),
             num_samples=plan.samples,
@@ -145,6 +146,13 @@ def make_trainable(
 
         def seconds_left(self) -> float:
             return seconds - float(self._time_total)
+
+        def step(self) -> dict[str, Any]:
+            began = time.monotonic()
+            result: dict[str, Any] = super().step()
+            # Tune would take the time of day, which may be set while it trains.
+            result["time_this_iter_s"] = time.monotonic() - began
+            return result
 
         def train(self) -> dict[str, Any]:
             if self.trouble is not None:
