@@ -136,8 +136,7 @@ def test_a_damaged_checkpoint_that_was_asked_for_names_one_that_is_not(copied):
         find_resumption("latest", copied / "runs")
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_signal_leaves_a_checkpoint_and_says_how_to_resume(tmp_path, number, code):
+def test_ctrl_c_leaves_a_checkpoint_and_says_how_to_resume(tmp_path):
     command = savanna_command(
         "train",
         "cartpole",
@@ -151,12 +150,11 @@ def test_a_signal_leaves_a_checkpoint_and_says_how_to_resume(tmp_path, number, c
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     with started(command, cwd=tmp_path, env=ours(), **pipes) as process:
         wait_until(lambda: list(tmp_path.glob("runs/cartpole/*/metrics.csv")), process=process)
-        # As a terminal does: to every process of the group.
-        os.killpg(process.pid, number) if number == signal.SIGINT else process.send_signal(number)
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal does, to every process of the group
         _, errors = finish(process, 120)
-    assert process.returncode == code, errors
+    assert process.returncode == 130, errors
     run = RunDirectory.find("latest", tmp_path / "runs")
-    assert run.status["state"] == "stopped" and signal.Signals(number).name in run.status["reason"]
+    assert run.status["state"] == "stopped" and "SIGINT" in run.status["reason"]
     assert run.checkpoints()[-1].iteration == rows(run)[-1]["iteration"]
     assert f"savanna train --resume cartpole/{run.id}" in errors
 
@@ -212,9 +210,9 @@ def test_storage_gets_checkpoints_and_results(tmp_path):
 def test_a_time_limit_stops_gracefully_before_it(tmp_path):
     began = time.monotonic()
     result = savanna(
-        "train", "cartpole", "--stop", "none", "--max-duration", "30s", *QUICK, cwd=tmp_path
+        "train", "cartpole", "--stop", "none", "--max-duration", "20s", *QUICK, cwd=tmp_path
     )
-    assert time.monotonic() - began < 32
+    assert time.monotonic() - began < 22
     run = RunDirectory.find("latest", tmp_path / "runs")
     assert run.status["state"] == "stopped" and "time limit" in run.status["reason"]
     assert run.checkpoints() and result.returncode == 0, result.stderr

@@ -25,9 +25,11 @@ class Slow(gym.Env):
     action_space = gym.spaces.Discrete(2)
     def __init__(self, at_start=0.0, after=10**9):
         self.after, self.steps = after, 0
-        if at_start:
+        if at_start and (HERE / "checked").exists():  # by the command, before it starts Ray
             (HERE / "making").touch()
             time.sleep(at_start)
+            (HERE / "made").touch()
+        (HERE / "checked").touch()
     def reset(self, *, seed=None, options=None):
         return self.observation_space.sample(), {}
     def step(self, action):
@@ -53,18 +55,20 @@ def survivors(processes) -> list[str]:
     return [p.name() for p in processes if p.is_running() and p.status() != "zombie"]
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129)])
-def test_a_signal_to_every_process_leaves_a_checkpoint_and_no_process(tmp_path, number, code):
-    """As systemd and batch queues send it: to whatever the command has started as well."""
+def test_a_signal_to_every_process_leaves_a_checkpoint_and_no_process(tmp_path):
+    """As systemd and batch queues send it: to whatever the command has started as well.
+
+    For SIGTERM, a drill shows the same.
+    """
     with train(
         "cartpole", "--stop", "none", "--checkpoint-freq", "0", *QUICK, cwd=tmp_path
     ) as process:
         wait_until(lambda: list(tmp_path.glob("runs/cartpole/*/metrics.csv")), process=process)
         children = psutil.Process(process.pid).children(recursive=True)
         for each in [*children, psutil.Process(process.pid)]:
-            each.send_signal(number)
+            each.send_signal(signal.SIGHUP)
         _, errors = finish(process, 120)
-    assert process.returncode == code, errors
+    assert process.returncode == 129, errors
     made = trained_run(tmp_path)
     assert made.status["state"] == "stopped"
     assert made.checkpoints()[-1].iteration == made.metrics()[-1]["iteration"]
@@ -86,17 +90,13 @@ def test_a_signal_while_ray_starts_ends_it_and_leaves_nothing(tmp_path):
 
 def test_a_signal_while_environments_are_made_ends_it(tmp_path):
     (tmp_path / "slow.py").write_text(SLOW)
-    options = ("gym", "--env", "slow:Slow", "--set", "env_config.at_start=20", "--stop", "none")
+    options = ("gym", "--env", "slow:Slow", "--set", "env_config.at_start=60", "--stop", "none")
     with train(*options, *QUICK, cwd=tmp_path) as process:
-        # Once when it is checked, and then in an env runner.
         wait_until((tmp_path / "making").exists, process=process)
-        (tmp_path / "making").unlink()
-        wait_until((tmp_path / "making").exists, process=process)
-        began = time.monotonic()
         process.terminate()
         _, errors = finish(process, 60)
     assert process.returncode == 143, errors
-    assert time.monotonic() - began < 19, "it waited for the environment"
+    assert not (tmp_path / "made").exists(), "it waited for the environment"
     assert "SIGTERM received" in errors
 
 
@@ -121,7 +121,7 @@ def test_a_second_signal_stops_what_hangs_and_says_so(tmp_path):
 
 
 def test_a_signal_while_checkpoints_are_evaluated_keeps_the_run_and_what_was_measured(tmp_path):
-    options = ("--stop", "iterations=2", "--checkpoint-freq", "1", "--evaluate-episodes", "3000")
+    options = ("--stop", "iterations=2", "--checkpoint-freq", "1", "--evaluate-episodes", "1000")
     with train("cartpole", *options, "--no-video", cwd=tmp_path) as process:
         wait_until(lambda: list(tmp_path.glob("runs/cartpole/*/evaluations.json")), process=process)
         process.terminate()
@@ -134,11 +134,11 @@ def test_a_signal_while_checkpoints_are_evaluated_keeps_the_run_and_what_was_mea
 
 
 def test_the_time_limit_bounds_what_comes_after_training_too(tmp_path):
-    options = ("--stop", "iterations=1", "--max-duration", "25s", "--evaluate-episodes", "1000000")
+    options = ("--stop", "iterations=1", "--max-duration", "18s", "--evaluate-episodes", "1000000")
     result = savanna("train", "cartpole", *options, "--no-video", cwd=tmp_path)
     assert result.returncode == 0, result.stderr
     assert trained_run(tmp_path).status["state"] == "succeeded"
-    assert "the time limit of 25 s was nearly reached, after training" in result.stderr
+    assert "the time limit of 18 s was nearly reached, after training" in result.stderr
 
 
 STOP = """
