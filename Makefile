@@ -150,6 +150,9 @@ test-quick: setup ## Run the tests that start no process, in less than a minute;
 soak: setup ## Run the tests that take minutes, which `make test` leaves out
 	@$(BIN)/python -m pytest -q -m soak $(ARGS)
 
+drills: setup ## Inject a hundred faults; updates docs/reliability.md; DRILL_SEED=1 for other moments
+	@DRILL_TABLE=docs/reliability.md $(BIN)/python -m pytest -q -n 2 --no-loadscope-reorder -m '' tests/drills $(ARGS)
+
 mutants: setup ## Plant known defects one by one; the tests must catch each; ARGS="--only plan"
 	@$(BIN)/python -m tests.planted $(ARGS)
 
@@ -204,5 +207,5 @@ $(VENV)/.installed: requirements-dev.txt pyproject.toml
 .PHONY: train evaluate video report export runs ui tensorboard images cluster-up cluster-status \
   cluster-logs cluster-scale test-images image-sbom image-provenance image-scan image-push \
   image-sign torch-wheel cluster-down plan prices doctor preview up foundation status ssh tunnel \
-  workers down purge e2e setup test test-quick soak mutants lint format bench bench-peers \
+  workers down purge e2e setup test test-quick soak drills mutants lint format bench bench-peers \
   bench-seeds bench-algorithms bench-containers lock clean help

@@ -12,10 +12,10 @@ SIZE = 3 * 2**20
 
 
 @contextmanager
-def small_disk(folder: Path) -> Iterator[Path]:
-    """An empty disk of `SIZE` bytes at `folder`."""
+def small_disk(folder: Path, size: int = SIZE) -> Iterator[Path]:
+    """An empty disk of `size` bytes at `folder`."""
     folder.mkdir()
-    _mount("-t", "tmpfs", "-o", f"size={SIZE}", "tmpfs", folder)
+    _mount("-t", "tmpfs", "-o", f"size={size}", "tmpfs", folder)
     try:
         yield folder
     finally:

@@ -17,6 +17,7 @@ CONTAINERS = (
     "tests/infra/boot/test_machines.py::test_an_idle_head",
     "tests/infra/boot/test_machines.py::test_a_worker_without_a_head",
     "tests/cluster/",
+    "tests/drills/test_drill_cluster.py",
 )
 
 SLOW = (
@@ -44,7 +45,9 @@ def place(nodeid: str) -> int | None:
 
 
 class ContainersAside(LoadScopeScheduling):
-    """Hands out whole files of tests, but all tests with containers as one."""
+    """Hands out whole files of tests, all tests with containers as one, and drills one by one."""
 
     def _split_scope(self, nodeid: str) -> str:
-        return nodeid.split("::", 1)[0] if place(nodeid) is None else "containers"
+        if place(nodeid) is not None:
+            return "containers"
+        return nodeid if nodeid.startswith("tests/drills/") else nodeid.split("::", 1)[0]

@@ -36,7 +36,7 @@ def test_every_workflow_calls_make_targets_that_exist():
     known = {target for rule in rules for target in rule.split()}
     for name, job in jobs():
         assert not targets(job) - known, name
-    assert {"images", "torch-wheel", "soak", "mutants"} <= set().union(
+    assert {"images", "torch-wheel", "soak", "mutants", "drills"} <= set().union(
         *(targets(j) for _, j in jobs())
     )
 

@@ -6,25 +6,11 @@ import urllib.request
 
 import pytest
 from command import finish, ours, savanna_command, started
+from container_cluster import NAME, PONG, PORT, SMALL
 from docker_engine import docker
 
 from infra.facts import facts
 
-NAME, PORT = "savanna-test", 18265
-PONG = ("pong", "--num-env-runners", "3", "--stop", "none")
-# Iterations of a second or two instead of ten, so that each node's samples are reported often.
-SMALL = (
-    "--set",
-    "num_envs_per_env_runner=4",
-    "--set",
-    "rollout_fragment_length=64",
-    "--set",
-    "train_batch_size_per_learner=512",
-    "--set",
-    "num_epochs=1",
-    "--set",
-    "min_sample_timesteps_per_iteration=1000",
-)
 # Letters distinguish the nodes: if lines from several processes differ only in words with digits,
 # Ray shows the first and only now and then the last.
 WALK = """
