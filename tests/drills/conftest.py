@@ -20,6 +20,7 @@ CHOICE = (
 )
 """Drills that `make test` runs too."""
 _rows: list[Row] = []
+_skipped: set[str] = set()
 
 
 @pytest.hookimpl(tryfirst=True)  # before `-m` looks at the marks
@@ -42,10 +43,16 @@ def scene(tmp_path, request):
 def pytest_runtest_logreport(report) -> None:
     found = dict(report.user_properties).get("drill")
     name = report.nodeid.partition("tests/drills/")[2]
-    if report.when != "teardown" and report.failed:
+    if report.failed:
         _rows.append(Row(name, failed=str(report.longrepr).splitlines()[-1]))
-    elif report.when == "teardown" and found and name not in [row.name for row in _rows]:
+    elif report.skipped:
+        _skipped.add(name)
+    elif found and report.when == "teardown" and name not in _done():
         _rows.append(Row(name, **found))
+
+
+def _done() -> set[str]:
+    return {*_skipped, *(row.name for row in _rows)}
 
 
 def pytest_terminal_summary(terminalreporter) -> None:

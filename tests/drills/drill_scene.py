@@ -61,6 +61,7 @@ class Scene:
     home: Path
     chance: random.Random
     found: Found = field(default_factory=Found)
+    killed: bool = False  # a command that cannot have cleaned up after itself
     mark: str = field(default_factory=lambda: secrets.token_hex(8))
 
     def __post_init__(self) -> None:
@@ -133,13 +134,16 @@ class Scene:
         self.found.seconds = self.since()
         assert self.found.seconds < LIMIT, f"{self.found.seconds:.0f} s"
         if not list(self.home.glob("runs/*/*/config.json")):
+            assert self._kept == self._rows == 0, "the run is gone"
             self.found.lost = 0
             return
         self.check_history()
         kept, rows = self.kept(), self.rows()
         assert kept >= self._kept, "a checkpoint was lost"
+        assert rows >= self._rows, "iterations are missing in metrics.csv"
         self.found.lost = max(0, rows - kept)
-        assert self.found.lost <= (0 if exact else max(1, rows - self._kept))
+        # It may be about to save the newest iteration, and have begun the next.
+        assert self.found.lost <= (0 if exact else max(1, self._rows - self._kept))
 
     def check_history(self) -> None:
         """The newest run's checkpoints are whole, and its rows follow each other."""
@@ -185,12 +189,13 @@ class Scene:
         names = [p.name() for p in self.processes()]
         assert not names, f"processes are left: {names}"
         if killed:
-            shutil.rmtree(self.temporary)
-            self.temporary.mkdir()
-            self.found.left = "temporary files"
+            self.killed = True
+            self.found.left = "until the next command: owner.json, temporary folders"
             return
         files = [str(f.relative_to(self.temporary)) for f in self.temporary.rglob("*")]
         files = [f for f in files if f not in RAY and not f.startswith("ray/session_")]
+        if self.killed:  # the next command waits a minute before it deletes them
+            files = [f for f in files if not f.startswith("savanna-run-")]
         assert not files, f"temporary files are left: {files}"
         hidden = [f.name for f in self.home.glob("runs/**/.*")]
         assert not hidden, f"unfinished files are left beside the run: {hidden}"

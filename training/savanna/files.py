@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import glob
 import json
 import os
@@ -20,6 +21,8 @@ FULL = (errno.ENOSPC, errno.EDQUOT)
 """Error numbers that mean that there is no space left."""
 
 _DAY = 86_400.0
+_MINUTE = 60.0
+_LOCKED = "savanna-run-"
 _temporary: set[Path] = set()
 
 
@@ -85,14 +88,32 @@ def sync(path: Path) -> None:
 
 
 @contextlib.contextmanager
-def temporary_folder(prefix: str = "savanna-") -> Iterator[Path]:
-    """An empty folder, deleted after the block, or by `delete_temporary` before."""
-    with tempfile.TemporaryDirectory(prefix=prefix, ignore_cleanup_errors=True) as folder:
+def temporary_folder(prefix: str = "") -> Iterator[Path]:
+    """An empty folder, deleted after the block, by `delete_temporary` before, or, if this process
+    is killed, by the next call on this machine."""
+    _delete_abandoned()
+    with tempfile.TemporaryDirectory(prefix=_LOCKED + prefix, ignore_cleanup_errors=True) as folder:
+        handle = os.open(folder, os.O_RDONLY)
         _temporary.add(Path(folder))
         try:
+            fcntl.flock(handle, fcntl.LOCK_EX)  # until it is closed, at the latest with the process
             yield Path(folder)
         finally:
             _temporary.discard(Path(folder))
+            os.close(handle)
+
+
+def _delete_abandoned() -> None:
+    for left in Path(tempfile.gettempdir()).glob(f"{_LOCKED}*"):
+        with contextlib.suppress(OSError):
+            if time.time() - left.stat().st_mtime < _MINUTE:
+                continue  # its owner may not have locked it yet
+            handle = os.open(left, os.O_RDONLY)
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(left)
+            finally:
+                os.close(handle)
 
 
 def is_temporary(file: Path) -> None:

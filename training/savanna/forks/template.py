@@ -155,7 +155,7 @@ def _serve(listener: socket.socket, watched: int) -> NoReturn:
         # The command was killed, and its raylet with it. The raylet's agents, which are in its
         # group, would live on for a minute.
         for group in {*workers.values(), *askers}:
-            with contextlib.suppress(ProcessLookupError):
+            with contextlib.suppress(OSError):
                 os.killpg(group, signal.SIGKILL)
         os._exit(0)
     except BaseException:
@@ -169,9 +169,11 @@ def _group(connection: socket.socket) -> set[int]:
     found = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
     asker, _, _ = struct.unpack("3i", found)
     try:
-        return {os.getpgid(psutil.Process(asker).ppid())} - {os.getpgid(os.getppid())}
+        parent = psutil.Process(psutil.Process(asker).ppid())
+        leads = parent.name() == "raylet" and os.getpgid(parent.pid) == parent.pid
     except (psutil.Error, OSError):
         return set()
+    return {parent.pid} if leads else set()
 
 
 def _close_others(*kept: int) -> None:

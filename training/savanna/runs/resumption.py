@@ -9,7 +9,7 @@ from pathlib import Path
 
 from savanna.errors import SavannaError, UsageError
 from savanna.files import replacing
-from savanna.runs.checkpoints import DISCARDED, CheckpointInfo, is_whole, newest_whole
+from savanna.runs.checkpoints import DISCARDED, CheckpointInfo, is_whole, newest_whole, number_of
 from savanna.runs.directory import RunDirectory
 from savanna.runs.films import films_after
 from savanna.streams import say
@@ -74,16 +74,18 @@ def rewind(run: RunDirectory, to: CheckpointInfo) -> None:
     """
     _rewind_metrics(run, to)
     aside = run.path / DISCARDED
-    checkpoints = [c for c in run.checkpoints() if c.number > to.number]
-    damaged = [c.number for c in checkpoints if not is_whole(run.checkpoint_path(c.number))]
-    run.forget_evaluations(c.number for c in checkpoints)
-    gone = [run.checkpoint_path(c.number) for c in checkpoints]
+    # Those without a readable manifest too, which are no checkpoints to anybody else.
+    found = [number_of(folder.name) for folder in run.path.glob("checkpoint_*")]
+    later = sorted(number for number in found if number is not None and number > to.number)
+    damaged = [number for number in later if not is_whole(run.checkpoint_path(number))]
+    run.forget_evaluations(later)
+    gone = [run.checkpoint_path(number) for number in later]
     gone += films_after(run, to, [path.name for path in gone])
     for path in gone:
         place = aside / path.relative_to(run.path)
         place.parent.mkdir(exist_ok=True, parents=True)
         path.replace(place)
-    if checkpoints:
+    if later:
         text = f"Checkpoints after {to.number} of {run.id}, and their films, are now in {aside}."
         say(text + (f" Damaged: {', '.join(map(str, damaged))}." if damaged else ""))
 

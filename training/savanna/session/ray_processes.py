@@ -10,11 +10,14 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
 from savanna.shield import SIGNALS, shielded
 
 _started: list[int] = []  # of Ray's processes, which lead process groups of their own
+_VITAL = ("gcs_server", "raylet")
+"""Ray's processes that are not started again."""
 LOST = "10"
 """Seconds after which a process ends that Ray's control server does not answer any more. Ray's
 default is a minute, in which a server elsewhere might come back."""
@@ -28,18 +31,19 @@ def own_processes(lost: Callable[[str], None]) -> Iterator[None]:
     would run for several more seconds. Ray's API server is not started: without a dashboard it only
     reports usage, which is off, and Ray would wait a second or two for it.
 
-    `lost(cause)` is called in a thread if Ray's control server ends before the block. Ray would
-    notice after a minute, and end this process.
+    `lost(cause)` is called in a thread if Ray's control server or raylet ends before the block.
+    Ray would notice the first after a minute, and end this process; what is tried again after the
+    second would wait for ever.
     """
     from ray._private import services
     from ray._private.node import Node
 
     ending = threading.Event()
 
-    def watch(server: Any) -> None:
-        server.wait()
+    def watch(process: Any, name: str) -> None:
+        process.wait()
         if not ending.is_set():
-            lost("Ray's control server (gcs_server) has ended")
+            lost(f"Ray's {name} has ended")
 
     def kill_started() -> None:
         ending.set()
@@ -54,9 +58,10 @@ def own_processes(lost: Callable[[str], None]) -> Iterator[None]:
             with shielded():
                 super().__init__(*arguments, process_group=0, **options)
             _started.append(self.pid)
-            if "gcs_server" in arguments[0][0]:
+            name = Path(arguments[0][0]).name
+            if name in _VITAL:
                 with shielded():
-                    threading.Thread(target=watch, args=[self], daemon=True).start()
+                    threading.Thread(target=watch, args=[self, name], daemon=True).start()
 
     def kill(self: Any, check_alive: bool = True, wait: bool = False, **options: Any) -> None:
         kill_started()

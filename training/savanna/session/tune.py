@@ -62,7 +62,7 @@ def run_tune(session: Session) -> None:
         film_every=plan.film_every,
         seconds=plan.stop.get("seconds", math.inf),
     )
-    with temporary_folder("savanna-tune-") as scratch:
+    with temporary_folder("tune-") as scratch:
         tune.run(
             trainable,
             name="tune",
