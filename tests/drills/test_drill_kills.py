@@ -37,6 +37,7 @@ def failed(scene: Scene, command: Command) -> None:
     """It said in one paragraph what happened and how to go on."""
     assert command.ended() == 1, command.said()
     scene.done("exit 1")
+    scene.cut_off = True
     scene.nothing_left()
     said = command.said().splitlines()[-1]
     assert said.startswith("savanna: ") and "--resume" in said, command.said()
@@ -162,6 +163,7 @@ def test_what_stands_still_for_good_can_be_stopped(scene, name):
         command.until_rows(2)
         kill(scene, command, name, signal.SIGSTOP)
         time.sleep(2)
+        scene.cut_off = True
         scene.fault(f"{name.removeprefix('ray::')} stands still; SIGINT twice")
         command.process.send_signal(signal.SIGINT)
         time.sleep(3)
@@ -178,6 +180,7 @@ def test_what_stands_still_is_ended_by_one_signal_too(scene, name):
     with scene.train() as command:
         command.until_rows(2)
         kill(scene, command, name, signal.SIGSTOP)
+        scene.cut_off = True
         scene.fault(f"{name.removeprefix('ray::')} stands still; SIGTERM once")
         command.process.terminate()
         assert command.ended() == 143, command.said()

@@ -123,6 +123,7 @@ def test_two_signals(scene, pause):
         time.sleep(pause)
         if command.process.poll() is None:
             command.process.terminate()
+        scene.cut_off = True
         scene.found.fault = f"SIGTERM to the group, again to the command after {pause:g} s"
         stopped(scene, command, signal.SIGTERM)
     scene.resume()

@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from savanna.errors import SavannaError
+from savanna.files import is_temporary
 
 ARTIFACTS_FOLDER = "mlartifacts"
 """Folder beside the file for everything but numbers."""
@@ -83,6 +84,7 @@ def _make(file: Path) -> None:
     with tempfile.TemporaryDirectory(
         prefix=_BESIDE, dir=file.parent, ignore_cleanup_errors=True
     ) as folder:
+        is_temporary(Path(folder))
         made = Path(folder, file.name)
         store = SqlAlchemyStore(sqlite_uri(made), (file.parent / ARTIFACTS_FOLDER).as_uri())
         store.engine.dispose()

@@ -77,7 +77,8 @@ def rewind(run: RunDirectory, to: CheckpointInfo) -> None:
     # Those without a readable manifest too, which are no checkpoints to anybody else.
     found = [number_of(folder.name) for folder in run.path.glob("checkpoint_*")]
     later = sorted(number for number in found if number is not None and number > to.number)
-    damaged = [number for number in later if not is_whole(run.checkpoint_path(number))]
+    known = {c.number for c in run.checkpoints() if is_whole(run.checkpoint_path(c.number))}
+    damaged = [number for number in later if number not in known]
     run.forget_evaluations(later)
     gone = [run.checkpoint_path(number) for number in later]
     gone += films_after(run, to, [path.name for path in gone])

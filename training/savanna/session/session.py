@@ -102,7 +102,8 @@ class Session:
             for record in self._records:
                 record.recorders = [r for r in record.recorders if not isinstance(r, Console)]
                 record.each(methodcaller("finish", record.status))
-                delete_unfinished(record.run.path)  # of a trial that was killed
+                if not self._cut_off:  # else the trial may still write one
+                    delete_unfinished(record.run.path)
             self.opening.close()
             problem = self._copier.close() if self._copier else None
         except KeyboardInterrupt:
