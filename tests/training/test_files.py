@@ -11,6 +11,7 @@ import pytest
 from disks import full, read_only, small_disk
 
 from savanna.cli import main
+from savanna.errors import SavannaError
 from savanna.files import make_writable, replace_json, replace_text, replacing
 from savanna.runs.directory import RunDirectory
 from savanna.session.log_file import log_file
@@ -116,3 +117,16 @@ def test_logs_of_killed_commands_go_and_no_others(tmp_path, capsys):
         gone_too.touch()
         assert main(["runs", "--runs-root", str(tmp_path)]) == 0
         assert {*tmp_path.iterdir()} == {starting, elsewhere, namesake}
+
+
+def test_the_log_that_a_failed_command_names_is_kept(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("savanna.session.log_file.is_gone", lambda pid: True)
+    with pytest.raises(SavannaError), log_file(tmp_path, None) as log:
+        log.path.write_text("why")
+        raise SavannaError("no run")
+    named = Path(capsys.readouterr().err.strip().removeprefix("savanna: details in "))
+    with log_file(tmp_path, None):  # the next command
+        pass
+    assert main(["runs", "--runs-root", str(tmp_path)]) == 0
+    assert named.read_text() == "why" and [*tmp_path.iterdir()] == [named]
+    assert named.name not in capsys.readouterr().out

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable
@@ -42,6 +43,11 @@ class Copier:
         if not self._thread.is_alive():
             self._thread.start()
         self.push_soon()
+
+    def leave(self, run: Path) -> None:
+        """Do not copy `run` any more. A copy in progress is finished."""
+        with contextlib.suppress(ValueError):
+            self._runs.remove(run)
 
     def push_soon(self) -> None:
         """Copy changes now instead of at the next interval."""

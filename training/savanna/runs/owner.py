@@ -20,7 +20,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from savanna.errors import SavannaError, UsageError, explained
+from savanna.errors import GaveUp, SavannaError, UsageError, explained
 from savanna.files import replace_text
 from savanna.streams import say
 
@@ -51,10 +51,8 @@ class Owner:
         self._beat()
 
     def insist(self) -> None:
-        """`SavannaError` if another process has taken the run over: ours seemed to be dead."""
-        now = read(self.run)
-        if now is not None and now.get("id") != self._content["id"]:
-            raise SavannaError(f"{_described(now)} writes {name_of(self.run)} now")
+        """`GaveUp` if another process has taken the run over: ours seemed to be dead."""
+        insist(self.run, self._content["id"])
 
     def renew(self) -> None:
         """From now on, show in a thread that this process is alive. Fork before this."""
@@ -111,6 +109,13 @@ def owned(run: Path | None) -> Iterator[Owner | None]:
     finally:
         if owner is not None:
             owner.release()
+
+
+def insist(run: Path, owner: str | None) -> None:
+    """`GaveUp` if another process than the one with the ID `owner` owns `run`."""
+    now = read(run)
+    if now is not None and owner is not None and now.get("id") != owner:
+        raise GaveUp(f"{_described(now)} writes {name_of(run)} now")
 
 
 def refuse_owned(run: Path) -> None:

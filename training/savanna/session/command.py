@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from savanna.errors import Interrupted, UsageError
+from savanna.errors import Interrupted, SavannaError, UsageError
 from savanna.experiments import Machine, get_experiment
 from savanna.jobs import phases
 from savanna.runs.directory import RunDirectory
@@ -76,13 +76,27 @@ def train(request: TrainRequest) -> list[RunDirectory]:
     """
     began, startup = time.monotonic(), Startup(None if request.own_process else time.time())
     stop = Stop(began, request.max_duration, exits=request.own_process)
+    stop.last_words = lambda: _last_words(stop)
     with stop.listen():
         try:
             return _train(request, stop, startup)
         except Interrupted:
             raise
         except KeyboardInterrupt:
-            raise stop.error(", before training began.") from None
+            raise _too_early(stop) from None
+
+
+def _too_early(stop: Stop) -> SavannaError | Interrupted:
+    return stop.error(", before training began.")
+
+
+def _last_words(stop: Stop) -> int:
+    """The process is about to exit, and there is no session yet: say and report why."""
+    error = _too_early(stop)
+    with contextlib.suppress(SavannaError, KeyboardInterrupt), phases.outcome():
+        raise error
+    say(f"savanna: {error}")
+    return 1
 
 
 def _train(request: TrainRequest, stop: Stop, startup: Startup) -> list[RunDirectory]:

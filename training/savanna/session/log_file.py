@@ -11,6 +11,7 @@ import socket
 import sys
 import warnings
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TextIO
 
@@ -85,7 +86,17 @@ def log_file(runs_root: Path, resumed: RunDirectory | None) -> Iterator[LogFile]
             if sys.exc_info()[0] in (None, UsageError, Interrupted, KeyboardInterrupt):
                 log.path.unlink(missing_ok=True)
             else:
-                say(f"savanna: details in {log.path}")
+                say(f"savanna: details in {_kept(log.path)}")
+
+
+def _kept(log: Path) -> Path:
+    """Rename the log of a command that has failed without a run, so that no command deletes it."""
+    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+    kept = log.with_name(f"failed-{stamp}-{secrets.token_hex(2)}.log")
+    try:
+        return log.rename(kept)
+    except OSError:
+        return log
 
 
 def delete_abandoned_logs(runs_root: Path) -> None:

@@ -24,7 +24,7 @@ from savanna.session.request import TrainRequest
 from savanna.session.resumed_group import ResumedGroup
 from savanna.session.startup import Startup, as_text
 from savanna.session.stopping import INTERRUPT, Stop
-from savanna.session.trial_record import TrialRecord
+from savanna.session.trial_record import TrialRecord, still_ours
 from savanna.session.trials import RunRecording, raise_for_failures
 from savanna.streams import say
 
@@ -73,8 +73,9 @@ class Session:
             self._cut_off = True
         except Exception as caught:  # Tune itself failed: the trials' files must still say so
             error = SavannaError(in_short(caught))
-        for record in self._records:
+        for record in still_ours(self._records):
             record.run.stop_request.unlink(missing_ok=True)
+        for record in self._records:
             if record.status.get("state") == "running":
                 self._settle(record, error)
             if record.console is not None:
@@ -89,7 +90,7 @@ class Session:
         runs, kept = [r.run for r in self._records], self.plan.kept
         try:
             if self.stop.signal is None and not self._cut_off:
-                finish_all(runs, kept)
+                finish_all([r.run for r in still_ours(self._records)], kept)
             show_group([*(self.group.done if self.group else []), *runs], kept)
         except KeyboardInterrupt:
             if self.stop.signal is None:
@@ -99,7 +100,7 @@ class Session:
         """End recording and copying, now that films and reports exist."""
         problem = None
         try:
-            for record in self._records:
+            for record in still_ours(self._records):
                 record.recorders = [r for r in record.recorders if not isinstance(r, Console)]
                 record.each(methodcaller("finish", record.status))
                 if not self._cut_off:  # else the trial may still write one

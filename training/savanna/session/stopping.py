@@ -60,7 +60,7 @@ class Stop:
     """Whether a command should end early, why, and how urgently.
 
     `last_words` is called before step 3, from any thread, and returns the exit code. Without
-    `exits` the process belongs to the caller, and step 3 is skipped.
+    `exits` the process belongs to the caller: in place of step 3, further signals interrupt again.
     """
 
     def __init__(self, began: float, max_duration: float | None, *, exits: bool = True) -> None:
@@ -99,10 +99,14 @@ class Stop:
         return SavannaError(text) if number is None else Interrupted(text, number)
 
     def fail(self, cause: str) -> None:
-        """Interrupt what the main thread does, because of `cause`. Called by other threads."""
-        if self.failure is None and signal.getsignal(signal.SIGALRM) == self._kicked:
+        """Interrupt what the main thread does, because of `cause`. Called by other threads.
+
+        Where that does not listen, `reason` still says it.
+        """
+        if self.failure is None:
             self.failure = cause
-            self._kick()
+            if signal.getsignal(signal.SIGALRM) == self._kicked:
+                self._kick()
 
     @contextlib.contextmanager
     def listen(self) -> Iterator[None]:
@@ -152,8 +156,10 @@ class Stop:
             )
         elif self.step < INTERRUPT:
             self._interrupt()
-        else:
+        elif self._exits:
             self._exit()
+        else:  # whatever it waits for now
+            raise KeyboardInterrupt
 
     def _interrupt(self) -> None:
         self.step, self._at = INTERRUPT, time.monotonic()

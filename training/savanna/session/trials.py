@@ -22,7 +22,7 @@ from savanna.session.failure import cause_of, last_failure, what_is_kept
 from savanna.session.films import keep_film
 from savanna.session.startup import STARTUP
 from savanna.session.stopping import Stop, reached
-from savanna.session.trial_record import TrialRecord
+from savanna.session.trial_record import TrialRecord, still_ours
 
 LOOK_SECONDS = 1.0
 """Between two looks for what trials say beside their results."""
@@ -53,22 +53,22 @@ class RunRecording(Callback):
                 self.records[trial.trial_id] = self._open_record(trial)
             except OSError as error:
                 raise SavannaError(f"cannot write {explained(error)}") from error
-        return self.records[trial.trial_id]
+        record = self.records[trial.trial_id]
+        record.check_owner()
+        return record
 
     def on_step_begin(self, iteration: int, trials: Any, **info: Any) -> None:
         self._trials = trials
         if self._stop.reason is not None and not self._asked:
             self._asked = True
-            for record in self.records.values():
+            for record in still_ours(self.records.values()):
                 with contextlib.suppress(OSError):
                     record.run.stop_request.touch()
         if time.monotonic() >= self._next_look:
             self._next_look = time.monotonic() + LOOK_SECONDS
-            for record in self.records.values():
+            for record in still_ours(self.records.values()):
                 with self._loudly(record):
                     self._pass_on(record)
-                    if record.owner is not None and record.failed is None:
-                        record.owner.insist()
 
     def _pass_on(self, record: TrialRecord) -> None:
         """What the trial says, to the terminal and to those who ask for the job's state."""
@@ -99,6 +99,7 @@ class RunRecording(Callback):
     def should_stop(self, trial_id: str, result: dict[str, Any]) -> bool:
         """Tune calls this after every result, before `on_trial_result`."""
         record = self.records[trial_id]
+        record.check_owner()
         if TROUBLE in result:  # the trial saves itself, and fails with the cause
             return False
         with self._loudly(record):
@@ -112,6 +113,8 @@ class RunRecording(Callback):
         self, iteration: int, trials: Any, trial: Any, result: dict[str, Any], **info: Any
     ) -> None:
         record = self._record(trial)
+        if record.lost:
+            return
         with self._loudly(record):
             current = IterationResult.from_rllib(result)
             if TROUBLE not in result:
@@ -130,6 +133,8 @@ class RunRecording(Callback):
         self, iteration: int, trials: Any, trial: Any, checkpoint: Any, **info: Any
     ) -> None:
         record = self._record(trial)
+        if record.lost:
+            return
         with self._loudly(record):
             if record.told == "result":
                 self._tell(record)
@@ -146,6 +151,8 @@ class RunRecording(Callback):
     def may_try_again(self, trial: Any) -> bool:
         """Tune asks this after every failure of a trial, before it acts on it."""
         record = self._record(trial)
+        if record.lost:
+            return False
         with self._loudly(record):
             self._pass_on(record)
             text = last_failure(Path(trial.error_file).read_text()) if trial.error_file else ""
@@ -176,14 +183,16 @@ class RunRecording(Callback):
         record = self._record(trial)
         with self._loudly(record):
             cause = record.cause or "Ray Tune could not start it."
-            whole = f"{cause} Details are in {record.run.log}. {what_is_kept(record.run)}"
+            cause = f"{cause} Details are in {record.run.log}."
+            whole = f"{record.failed if record.lost else cause} {what_is_kept(record.run)}"
             record.write_status("failed", reason="ended by an error", cause=whole)
 
     def on_trial_complete(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
         record = self._record(trial)
         with self._loudly(record):
-            self._pass_on(record)
-            record.inbox.close()
+            if not record.lost:
+                self._pass_on(record)
+                record.inbox.close()
             if record.failed is not None:
                 cause = f"{record.failed} {what_is_kept(record.run)}"
                 record.write_status("failed", "ended by an error", cause)

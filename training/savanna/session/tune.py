@@ -17,6 +17,7 @@ from savanna.errors import GaveUp, SavannaError
 from savanna.files import temporary_folder
 from savanna.metrics import OLD_SCALE, TALLY, IterationResult
 from savanna.old_names import old_names
+from savanna.runs import owner
 from savanna.runs.checkpoints import checkpoints_in, delete_all_but_best, path_of, write_checkpoint
 from savanna.runs.directory import RunDirectory
 from savanna.runs.notes import Message, tell
@@ -102,6 +103,8 @@ def make_trainable(
     """
 
     class Trainable(algorithm):
+        _owner: str | None = None  # the ID of our command, once it owns the run
+
         def __init__(self, config: Any = None, **options: Any) -> None:
             super().__init__(_with_drawn(algorithm, config), **options)
 
@@ -155,6 +158,7 @@ def make_trainable(
             return result
 
         def train(self) -> dict[str, Any]:
+            self._owner = self._owner or (owner.read(self._run) or {}).get("id")
             if self.trouble is not None:
                 self._save_last()
             result: dict[str, Any] = super().train()
@@ -166,6 +170,7 @@ def make_trainable(
 
         def save(self, checkpoint_dir: str | None = None) -> Any:
             """Write the checkpoint that Tune asks for into the run, and tell Tune where it is."""
+            owner.insist(self._run, self._owner)
             from ray.train._internal.session import _TrainingResult
             from ray.tune import Checkpoint
             from ray.tune.result import TRAINING_ITERATION
