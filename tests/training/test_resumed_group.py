@@ -17,6 +17,7 @@ from savanna.runs import stored
 from savanna.runs.directory import RunDirectory
 from savanna.runs.owner import FILE
 from savanna.session.checks import check_early
+from savanna.session.command import train
 from savanna.session.resumed_group import ResumedGroup
 from savanna.session.search_space import draws, parse_search_space
 from savanna.session.session import Session
@@ -252,3 +253,16 @@ def test_a_run_that_waited_for_its_retry_says_why_it_stopped():
     record = Mock(fulfilled=False, reason=None)
     Session._settle(Mock(stop=Mock(failure=None, step=0, reason="SIGTERM")), record, None)
     record.write_status.assert_called_once_with("stopped", "SIGTERM")
+
+
+@pytest.mark.parametrize("storage", [True, False])
+def test_workers_are_not_forked_once_the_storage_was_open(storage, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    add(tmp_path / "runs", {"seed": 0})
+    words = ("--storage", str(tmp_path / "storage")) if storage else ()
+    own_ray = Mock(side_effect=UsageError("far enough"))
+    monkeypatch.setattr("savanna.session.command.own_ray", own_ray)
+    given = request_of_words(*SAME, "--resume-group", "latest", "--num-env-runners", "0", *words)
+    with pytest.raises(UsageError, match="far enough"):
+        train(given)
+    assert own_ray.call_args.kwargs["fork"] is not storage
