@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from savanna.cli import main
-from savanna.cli.submit import _split, may_help, retry_arguments
+from savanna.cli.submit import _split, may_help, retry_arguments, where
 from savanna.errors import SavannaError, UsageError
 from savanna.jobs.known_cluster import find_cluster
 from savanna.jobs.staging import files_of, staged
@@ -126,6 +126,20 @@ def test_retries_go_on_with_the_last_run_and_wait_for_its_workers():
     assert retry_arguments(same, several) == same, "a retry that failed, too"
     own = ["pong", "--workers=1"]
     assert retry_arguments(own, two) == [*own, "--resume", "a/2"]
+
+
+@pytest.mark.parametrize(
+    ("train", "said"),
+    [
+        (["pong"], "from the start"),
+        (["--resume", "a/2"], "from the last checkpoint of a/2"),
+        (["--resume=a/1@3"], "from a/1@3"),
+        (["pong", "--resume-group", "g"], "the runs of the group g that did not succeed"),
+    ],
+)
+def test_it_is_said_where_a_retry_begins(train, said):
+    state = State("failed", run="a/2", resumable=said.endswith("a/2"))
+    assert where(retry_arguments(train, state), state) == said
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ from plans import plan_of
 
 from savanna.errors import UsageError
 from savanna.runs.directory import RunDirectory
+from savanna.session.search_space import drawn_by
 from savanna.session.tune import DRAWN, _with_drawn
 
 
@@ -79,15 +80,15 @@ def test_no_setting_is_nan_or_infinite(value):
 
 
 def test_a_search_over_networks_and_worlds(tmp_path):
+    search = {
+        "model_config.actor_hiddens": "grid([8,8],[16,16])",
+        "env_config.max_cycles": "choice(10)",
+        "exploration_noise": "uniform(0.1,0.2)",
+    }
     result = savanna(
         "train",
         "particle",
-        "--set",
-        "model_config.actor_hiddens=grid([8,8],[16,16])",
-        "--set",
-        "env_config.max_cycles=choice(10)",
-        "--set",
-        "exploration_noise=uniform(0.1,0.2)",
+        *(word for key, space in search.items() for word in ("--set", f"{key}={space}")),
         "--set",
         "num_envs_per_env_runner=16",
         "--set",
@@ -118,3 +119,5 @@ def test_a_search_over_networks_and_worlds(tmp_path):
         assert sizes[-1] == drawn["model_config.actor_hiddens"]
         assert run.metrics()[-1]["episode_length_mean"] == 10
     assert sizes == [[8, 8], [16, 16]]
+    drawn = [run.config["options"]["group"]["drawn"] for run in runs]
+    assert drawn_by(runs[0].config["seed"], search, 1) == drawn, "--resume-group expects the same"

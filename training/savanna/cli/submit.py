@@ -137,7 +137,7 @@ def run(options: argparse.Namespace) -> int:
         left, before = left - 1, ended.state
         say(f"{job} failed: {ended.state.cause}")
         train = retry_arguments(train, ended.state)
-        say(f"Submitting again {_where(ended.state)}; retries left: {left}.")
+        say(f"Submitting again {where(train, ended.state)}; retries left: {left}.")
 
 
 def may_help(state: State, before: State | None) -> bool:
@@ -178,10 +178,23 @@ def _without(option: str, train: list[str]) -> list[str]:
     return kept
 
 
-def _where(state: State) -> str:
-    if state.group is not None:
-        return f"the runs of {state.group} that did not succeed"
-    return f"from the last checkpoint of {state.run}" if state.resumable else "from the start"
+def where(train: list[str], state: State) -> str:
+    """Where `savanna train` with these arguments begins, after a job that ended in `state`."""
+    if group := _value("--resume-group", train):
+        return f"the runs of the group {group} that did not succeed"
+    if run := _value("--resume", train):
+        return f"from {'the last checkpoint of ' if run == state.run else ''}{run}"
+    return "from the start"
+
+
+def _value(option: str, words: list[str]) -> str | None:
+    """The last value that the words give to an option."""
+    found = None
+    for word, after in zip(words, [*words[1:], ""], strict=True):
+        name, equals, value = word.partition("=")
+        if name == option:
+            found = value if equals else after
+    return found
 
 
 def experiment_of(options: argparse.Namespace) -> str:

@@ -95,17 +95,28 @@ def group_of(runs: Iterable[RunDirectory]) -> Group | None:
     return _group(named[0].group or "", named) if named else None
 
 
-def find_group(root: Path, name: str) -> Group:
-    """The group in `root` with this `name` or prefix; `latest` is the newest."""
-    members = [m for run in all_runs(root) if (m := summary(run)).group is not None]
-    names = list(dict.fromkeys(m.group or "" for m in members))  # the newest first
-    found = names[:1] if name == LATEST else [n for n in names if n.startswith(name)]
-    exact = [n for n in found if n == name] or found
+def find_group(root: Path, reference: str, option: str = "--group") -> Group:
+    """The group in `root` that `reference` names; an error names `option`. See `choose`."""
+    members = grouped(root)
+    name = choose(reference, [m.group or "" for m in members], f"{root}/", option)
+    return _group(name, [m for m in members if m.group == name])
+
+
+def grouped(root: Path) -> list[Summary]:
+    """The runs in `root` that belong to a group, newest first."""
+    return [m for run in all_runs(root) if (m := summary(run)).group is not None]
+
+
+def choose(reference: str, groups: Iterable[str], where: str, option: str) -> str:
+    """The one of `groups`, the newest first, with this name or prefix; `latest` is the newest."""
+    names = list(dict.fromkeys(groups))
+    found = names[:1] if reference == LATEST else [n for n in names if n.startswith(reference)]
+    exact = [n for n in found if n == reference] or found
     if len(exact) == 1:
-        return _group(exact[0], [m for m in members if m.group == exact[0]])
+        return exact[0]
     listed = ", ".join(exact or names[:5]) or "none (--seeds or a search makes one)"
     what = "several groups start with this" if exact else "no such group"
-    raise UsageError(f"--group {name}: {what} in {root}/. Available: {listed}.")
+    raise UsageError(f"{option} {reference}: {what} in {where}. Available: {listed}.")
 
 
 def _group(name: str, members: Iterable[Summary]) -> Group:

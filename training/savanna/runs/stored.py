@@ -22,7 +22,7 @@ from savanna.runs.storage import Storage, explain, open_storage, read_from_stora
 from savanna.runs.upload import BACKUP
 from savanna.streams import say
 
-_READERS = 16  # status files read at a time: each costs a round trip
+READERS = 16  # status files read at a time: each costs a round trip
 
 
 def is_local(reference: str, runs_root: Path) -> bool:
@@ -71,7 +71,7 @@ def find_run(storage: Storage, reference: str) -> str:
     """`experiment/id` of the run in the storage that `reference` names; `UsageError` if none."""
     if reference == "latest":
         names = all_stored(storage)
-        with ThreadPoolExecutor(_READERS) as pool:
+        with ThreadPoolExecutor(READERS) as pool:
             started = dict(zip(names, pool.map(lambda n: _started(storage, n), names), strict=True))
         if names:
             return max(names, key=lambda n: (started[n], PurePosixPath(n).name))
@@ -146,13 +146,29 @@ def find_anywhere(reference: str, runs_root: Path, location: str | None) -> tupl
     if location is None:
         return find_resumption(reference, runs_root), False
     name, at, number = reference.partition("@")
-    older = None
     if is_local(reference, runs_root):
         here = find_resumption(reference, runs_root)
-        if here.run is None or not _newer_in(location, here.run):
+        if here.run is None:
             return here, False
-        refuse_owned(here.run.path)
-        older = here.run.path
+    run, fetched = bring_run(name, runs_root, location)
+    return find_resumption(f"{run.path}{at}{number}", runs_root), fetched
+
+
+def bring_run(name: str, runs_root: Path, location: str) -> tuple[RunDirectory, bool]:
+    """The run `name`, and whether it was fetched from the storage at `location`.
+
+    It is fetched if it is not here, or if the copy here is older, which is then set aside.
+
+    Raises:
+        UsageError: another process writes it, or the two copies have diverged.
+    """
+    older = None
+    if is_local(name, runs_root):
+        here = RunDirectory.find(name, runs_root)
+        if not _newer_in(location, here):
+            return here, False
+        refuse_owned(here.path)
+        older = here.path
         name, runs_root = name_of(older), older.parent.parent
     storage = open_storage(location)
     run = find_run(storage, name)
@@ -160,7 +176,7 @@ def find_anywhere(reference: str, runs_root: Path, location: str | None) -> tupl
     with _set_aside(older, location):
         fetched = download_run(storage, run, runs_root)
     (fetched.path / FILE).unlink(missing_ok=True)
-    return find_resumption(f"{fetched.path}{at}{number}", runs_root), True
+    return fetched, True
 
 
 @contextlib.contextmanager

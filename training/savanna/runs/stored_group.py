@@ -1,22 +1,52 @@
-"""Fetching the runs of one command from the storage to a machine that does not have them."""
+"""Finding a group whose runs may be in the storage, and not on this machine."""
 
 from __future__ import annotations
 
+import contextlib
 import json
-from pathlib import Path
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path, PurePosixPath
 
-from savanna.runs.owner import FILE
-from savanna.runs.storage import open_storage, read_from_storage
-from savanna.runs.stored import all_stored, download_run
+from savanna.errors import SavannaError
+from savanna.runs.group import Group, choose, find_group, grouped
+from savanna.runs.storage import Storage, explain, open_storage
+from savanna.runs.stored import READERS, all_stored, bring_run
+from savanna.runs.upload import BACKUP
 
 
-def fetch_group(location: str, name: str, runs_root: Path) -> None:
-    """Copy the runs of the group `name` here that are only in the storage at `location`."""
-    storage = open_storage(location)
-    began = name.partition("-")[0]  # as its runs' ids do
-    for run in all_stored(storage):
-        if run.partition("/")[2].startswith(began) and not (runs_root / run).exists():
-            config = json.loads(read_from_storage(location, f"{run}/config.json") or "{}")
-            if (config.get("options", {}).get("group") or {}).get("name") == name:
-                fetched = download_run(storage, run, runs_root)
-                (fetched.path / FILE).unlink(missing_ok=True)
+def find_group_anywhere(reference: str, root: Path, location: str | None, option: str) -> Group:
+    """The group that `reference` names in `root` or in the storage at `location`.
+
+    Its stored runs are brought here, as `bring_run` does. `option` is what an error names.
+    """
+    if location is None:
+        return find_group(root, reference, option)
+    try:
+        stored = _stored(open_storage(location))
+    except OSError as error:
+        reason = explain(str(error), location)
+        raise SavannaError(f"cannot read the runs in {location}: {reason}") from error
+    group_by_run = stored | {m.name: m.group or "" for m in grouped(root)}
+    newest_first = sorted(group_by_run, key=lambda n: (PurePosixPath(n).name, n), reverse=True)
+    groups = [group_by_run[run] for run in newest_first]
+    name = choose(reference, groups, f"{root}/ and {location}", option)
+    for run in sorted(run for run, group in stored.items() if group == name):
+        bring_run(run, root, location)
+    return find_group(root, name, option)
+
+
+def _stored(storage: Storage) -> dict[str, str]:
+    """`experiment/id` of every stored run that belongs to a group -> the group's name."""
+    runs = all_stored(storage)
+    with ThreadPoolExecutor(READERS) as pool:
+        groups = pool.map(lambda run: _group_in(storage, run), runs)
+        return {run: group for run, group in zip(runs, groups, strict=True) if group}
+
+
+def _group_in(storage: Storage, run: str) -> str:
+    for file in ("config.json", f"{BACKUP}/config.json"):
+        with contextlib.suppress(ValueError, KeyError, TypeError, AttributeError):
+            return str(
+                json.loads(storage.read(f"{run}/{file}") or "{}")["options"]["group"]["name"]
+            )
+    return ""

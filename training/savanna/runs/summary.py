@@ -53,9 +53,9 @@ class Summary:
 
 
 def all_runs(root: Path) -> list[RunDirectory]:
-    """Every run directory under `root`, newest first."""
+    """Every run directory under `root`, newest first, without older copies that were set aside."""
     found = [RunDirectory(file.parent.resolve()) for file in root.glob("*/*/config.json")]
-    found = [run for run in found if run.path.parent.name != LATEST]
+    found = [run for run in found if run.path.parent.name != LATEST and run.id[0] != "."]
     return sorted(found, key=lambda run: (run.id, run.path), reverse=True)
 
 

@@ -120,16 +120,17 @@ def _train(request: TrainRequest, stop: Stop, startup: Startup) -> list[RunDirec
         quiet(log.path),
         contextlib.ExitStack() as stack,
     ):
-        group = ResumedGroup(request, stack) if request.resume_group else None
-        if group is not None and group.is_complete:
-            say(f"All runs of the group {group.name} have succeeded.")
-            return group.done
         if given.resume and continued:  # its last owner may have gone on until now
             resumption = resumption_of(continued, given.resume.partition("@")[2])
             request = with_saved_settings(given, resumption)
         say("Starting Ray ..." if address is None else "Joining the Ray cluster ...")
         prepare(get_experiment(request.experiment).algorithm, address)
         startup.ended("imports")
+        group = ResumedGroup(request, stack) if request.resume_group else None
+        if group is not None and group.is_complete:
+            say(f"All runs of the group {group.name} that were asked for have succeeded.")
+            return group.done
+        fetched = fetched or bool(group and request.storage)  # looking for its runs opened it
         if address is None:
             machine = this_machine()
             plan = _plan(request, resumption, machine)

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from typing import Any
 
+from savanna.errors import UsageError
+from savanna.experiments import get_experiment
 from savanna.runs.directory import RunDirectory
-from savanna.runs.group import find_group
+from savanna.runs.group import SEED, Group
 from savanna.runs.owner import Owner, owned
 from savanna.runs.resumption import go_back
-from savanna.runs.stored_group import fetch_group
-from savanna.runs.summary import Summary
+from savanna.runs.stored_group import find_group_anywhere
+from savanna.runs.summary import Summary, state_of
 from savanna.session.plan import json_safe
 from savanna.session.request import TrainRequest
+from savanna.session.search_space import drawn_by, with_seeds
 
 DONE = "succeeded"
 
@@ -24,28 +28,33 @@ class ResumedGroup:
 
     The same command draws the same values, so each trial finds the run that drew them, and goes on
     with it. Those that succeeded are left alone. This process owns the others until `stack` ends,
-    and they are where their newest whole checkpoint was written.
+    and they are where their newest whole checkpoint was written. A command that asks for more seeds
+    or samples adds them to the group; one that asks for fewer leaves the rest alone.
+
+    Raises `UsageError`, before it changes any run, if another command made the group.
     """
 
     def __init__(self, request: TrainRequest, stack: ExitStack) -> None:
-        root, name = request.runs_root, request.resume_group or ""
-        if request.storage:
-            fetch_group(request.storage, name, root)
-        group = find_group(root, name)
+        root, reference = request.runs_root, request.resume_group or ""
+        group = find_group_anywhere(reference, root, request.storage, "--resume-group")
+        asked = Counter(map(_key, _drawn(request)))
+        _check_same(request, group, asked)
         self.name = group.name
-        self.done = [m.run for m in group.members if m.state == DONE]
-        asked = max(m.run.config["options"]["runs"] for m in group.members)
-        self.is_complete = len(self.done) == asked
+        self.runs = [member.run for member in group.members]
         self.owners: dict[RunDirectory, Owner] = {}
-        for member in group.members:
+        self._left = [m for m in group.members if _key(m.drawn) in asked]
+        for member in self._left:
             if member.state != DONE:
                 owner = stack.enter_context(owned(member.run.path))
                 assert owner is not None
                 self.owners[member.run] = owner
+        # The last owner of a run may have gone on until now.
+        self.done = [m.run for m in self._left if state_of(m.run) == DONE]
+        self.is_complete = not asked - _keys(m for m in self._left if m.run in self.done)
         for run in self.owners:
-            run.stop_request.unlink(missing_ok=True)
-            go_back(run)
-        self._left: list[Summary] = group.members
+            if run not in self.done:
+                run.stop_request.unlink(missing_ok=True)
+                go_back(run)
 
     def take(self, drawn: Mapping[str, Any]) -> RunDirectory | None:
         """The run that drew this; each is given once."""
@@ -54,6 +63,62 @@ class ResumedGroup:
                 self._left.remove(member)
                 return member.run
         return None
+
+
+def _check_same(request: TrainRequest, group: Group, asked: Collection[str]) -> None:
+    """`UsageError` with one line per difference between the command and the one of the group."""
+    experiment = get_experiment(request.experiment)
+    settings = {_key(_without_seed(json.loads(drawn))) for drawn in asked}
+    problems: dict[str, None] = {}
+    for member in group.members:
+        saved, mine = member.run.config, _without_seed(member.drawn)
+        before = {k: v for k, v in saved.get("overrides", {}).items() if k not in mine}
+        now = json_safe(request.overrides)
+        differ = [
+            *_different("experiment", saved["experiment"], experiment.name),
+            *_different("--env", saved["env"], request.env or experiment.env),
+            *(
+                line
+                for key in sorted(before.keys() | now.keys())
+                for line in _different(f"--set {key}", before.get(key), now.get(key))
+            ),
+        ]
+        if not (problems or differ) and _key(mine) not in settings:
+            values = ", ".join(f"{key}={value}" for key, value in mine.items()) or "no search"
+            differ = [f"this command does not draw the values of {member.run.id} ({values})"]
+        problems |= dict.fromkeys(differ)
+    if not problems and not any(_key(member.drawn) in asked for member in group.members):
+        seeds = sorted({str(member.drawn.get(SEED)) for member in group.members})
+        problems[f"this command has none of its seeds ({', '.join(seeds)})"] = None
+    if problems:
+        raise UsageError(
+            "\n".join(
+                f"--resume-group {group.name}: {line}. Give the options of the command that made "
+                "the group."
+                for line in problems
+            )
+        )
+
+
+def _different(what: str, before: Any, now: Any) -> Iterator[str]:
+    if before != now:
+        had, has = ("none" if value is None else value for value in (before, now))
+        yield f"its runs have {what} {had}, this command {has}"
+
+
+def _drawn(request: TrainRequest) -> list[dict[str, Any]]:
+    """What the trials of the command draw."""
+    seeds = request.seeds_from(get_experiment(request.experiment).default_seed)
+    samples = request.num_samples if request.search else 1
+    return drawn_by(seeds[0], with_seeds(request.search, seeds), samples)
+
+
+def _without_seed(drawn: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in drawn.items() if key != SEED}
+
+
+def _keys(members: Iterable[Summary]) -> Counter[str]:
+    return Counter(_key(member.drawn) for member in members)
 
 
 def _key(drawn: Mapping[str, Any]) -> str:

@@ -57,6 +57,15 @@ def draws(seed: int, is_done: Callable[[Any], bool] = lambda trial: False) -> An
     return Draws(random_state=seed, constant_grid_search=True)
 
 
+def drawn_by(seed: int, search: Mapping[str, str], samples: int) -> list[dict[str, Any]]:
+    """What the trials of a command draw, without starting any; see `draws`."""
+    variants = draws(seed)
+    space = {key: parse_search_space(key, text) for key, text in search.items()}
+    config = {"run": "PPO", "config": space, "num_samples": samples}  # any algorithm
+    variants.add_configurations({"drawn": config})
+    return [dict(trial.config) for trial in iter(variants.next_trial, None)]
+
+
 def values_of(key: str, text: str) -> list[Any]:
     """What a space may draw: all values, or the ends of a range and one value between."""
     name, values = _parse(key, text)

@@ -91,7 +91,7 @@ class Session:
         try:
             if self.stop.signal is None and not self._cut_off:
                 finish_all([r.run for r in still_ours(self._records)], kept)
-            show_group([*(self.group.done if self.group else []), *runs], kept)
+            show_group([*dict.fromkeys([*(self.group.runs if self.group else []), *runs])], kept)
         except KeyboardInterrupt:
             if self.stop.signal is None:
                 say(f"warning: {self.stop.reason}{self._how_to_resume()}")
@@ -182,7 +182,7 @@ class Session:
             reason = self.stop.reason or "interrupted"
             record.write_status("stopped", f"{reason}, without a last checkpoint")
         else:
-            record.write_status("stopped", record.reason or "the trial ended")
+            record.write_status("stopped", record.reason or self.stop.reason or "the trial ended")
 
 
 def _listed(title: str, commands: Sequence[str]) -> str:
