@@ -29,6 +29,45 @@ def test_every_ctrl_c_of_a_python_program_is_heard(monkeypatch):
                 signal.raise_signal(signal.SIGINT)
 
 
+STUCK = """
+import ctypes, time
+from savanna.session import stopping
+stopping.TWICE_SECONDS, stopping.CLOSE_SECONDS = 0.5, {close}
+stop = stopping.Stop(time.monotonic(), None)
+stop.last_words = lambda: print("last words:", stop.reason, flush=True) or 1
+lock, c = ctypes.create_string_buffer(64), ctypes.CDLL(None)
+c.pthread_mutex_lock(lock)
+with stop.listen():
+    print("go", flush=True)
+    c.pthread_mutex_lock(lock)  # for ever, and no signal ends it
+"""
+
+
+@pytest.mark.parametrize(("close", "signals"), [(60.0, 2), (2.0, 1)], ids=["twice", "once"])
+def test_signals_are_heard_while_the_main_thread_is_stuck_in_c_code(close, signals):
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    program = [sys.executable, "-c", STUCK.format(close=close)]
+    with started(program, env=ours(), **pipes) as process:
+        assert process.stdout.readline() == "go\n"
+        for _ in range(signals):
+            time.sleep(1.0)
+            process.terminate()
+        shown, errors = finish(process, 30)
+    assert (process.returncode, shown) == (143, "last words: SIGTERM received\n"), errors
+
+
+def test_a_handled_signal_is_not_taken_for_an_unheard_one(monkeypatch):
+    monkeypatch.setattr(stopping, "STOP_SECONDS", 0.5)
+    stop, last = Stop(time.monotonic(), None), []
+    monkeypatch.setattr(stop, "_exit", lambda: last.append("exit"))
+    monkeypatch.setattr(stop, "_kick", lambda: last.append("kick"))
+    with stop.listen(), stop.while_training():
+        signal.raise_signal(signal.SIGTERM)
+        time.sleep(0.4)
+        assert stop.step == stopping.ASK and not last
+        assert stop._unheard.arrived() == []
+
+
 DEAF = """
 import sys, time
 from pathlib import Path

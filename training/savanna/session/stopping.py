@@ -26,6 +26,7 @@ from savanna.files import delete_temporary
 from savanna.jobs import phases
 from savanna.metrics import EPISODE_WINDOW, STOP_RULES, IterationResult
 from savanna.session.ray_processes import kill_children
+from savanna.session.unheard import Unheard
 from savanna.shield import SIGNALS, shielded
 from savanna.streams import say
 
@@ -77,6 +78,7 @@ class Stop:
         self._training = False
         self._at = 0.0  # when the last step was taken
         self._over = threading.Event()
+        self._unheard = Unheard()
         self._watcher: threading.Thread | None = None
 
     @property
@@ -118,10 +120,12 @@ class Stop:
         heard = [n for n in SIGNALS if signal.getsignal(n) is not signal.SIG_IGN]
         before = {n: signal.signal(n, self._received) for n in heard}
         before[signal.SIGALRM] = signal.signal(signal.SIGALRM, self._kicked)
-        if self._limits:
+        if self._limits or self._exits:
             self._watch()
         try:
-            yield
+            # Notebooks and other programs have their own use for what this sets.
+            with self._unheard.noting() if self._exits else contextlib.nullcontext():
+                yield
         finally:
             self._over.set()
             for number, handler in before.items():
@@ -138,6 +142,7 @@ class Stop:
             self._training = False
 
     def _received(self, number: int, frame: FrameType | None) -> None:
+        self._unheard.handled()
         now = time.monotonic()
         if self.signal is not None and now - self._at < TWICE_SECONDS:
             return
@@ -167,6 +172,7 @@ class Stop:
         raise KeyboardInterrupt
 
     def _kicked(self, number: int, frame: FrameType | None) -> None:
+        self._unheard.handled()
         if self.step < INTERRUPT:
             self._interrupt()
 
@@ -190,10 +196,24 @@ class Stop:
     def _look(self) -> None:
         while self.step < EXIT and not self._over.wait(_TICK):
             due = self._due(time.monotonic())
-            if due == EXIT:
+            if due == EXIT or self._is_deaf(time.monotonic()):
                 self._exit()
             elif due == INTERRUPT and self.step < INTERRUPT:
                 self._kick()
+
+    def _is_deaf(self, now: float) -> bool:
+        """Whether the main thread has ignored a second signal, or one for too long."""
+        arrived = self._unheard.arrived()
+        if not arrived:
+            return False
+        sent = [(at, number) for at, number in arrived if number in SIGNALS]
+        twice = len(sent) > 1 and sent[-1][0] - sent[0][0] >= TWICE_SECONDS
+        patience = STOP_SECONDS if self._training else CLOSE_SECONDS
+        if not twice and now - arrived[0][0] < patience:
+            return False
+        if sent and self.signal is None:
+            self.signal = sent[0][1]
+        return True
 
     def _kick(self) -> None:
         main = threading.main_thread().ident
