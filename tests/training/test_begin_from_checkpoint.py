@@ -11,6 +11,7 @@ from plans import plan_of
 
 from savanna.errors import SavannaError, UsageError
 from savanna.evaluation.policy import MODULES, load_policy
+from savanna.runs.checkpoints import MANIFEST
 from savanna.runs.directory import RunDirectory
 from savanna.runs.resumption import Resumption, find_resumption
 from savanna.session.networks import check_networks, load_networks
@@ -107,8 +108,12 @@ def test_another_environment_needs_an_experiment(spread):
         plan_of("--env", "simple_tag", checkpoint=spread)
 
 
-def test_a_damaged_one_is_refused(copied):
+@pytest.mark.parametrize("manifest", [True, False])
+def test_a_damaged_one_is_refused(copied, manifest):
+    """Old checkpoints have no manifest with the sizes of their files."""
     checkpoint = RunDirectory.find("latest", copied / "runs").checkpoint_path(0)
+    if not manifest:
+        (checkpoint / MANIFEST).unlink()
     assert find_resumption(str(checkpoint), copied / "runs").origin is not None
     (checkpoint / "learner_group/learner/state.pkl").write_text("")
     with pytest.raises(SavannaError, match="damaged"):
