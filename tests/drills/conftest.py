@@ -16,7 +16,6 @@ SEED = int(os.environ.get("DRILL_SEED") or 0)
 CHOICE = (
     "test_drill_signals.py::test_while_a_checkpoint_is_written[SIGTERM to all its processes]",
     "test_drill_kills.py::test_the_command_itself[while a checkpoint is written]",
-    "test_drill_kills.py::test_what_stands_still_for_good_can_be_stopped[raylet]",
 )
 """Drills that `make test` runs too."""
 _rows: list[Row] = []
