@@ -10,9 +10,12 @@ from azurite import azurite  # noqa: F401 (a fixture)
 from command import savanna
 from distribution import CONTAINERS, SLOW, ContainersAside, place
 from filelock import FileLock
+from hypothesis import settings
 
 # Set before torch is imported anywhere: tests share few cores with Ray's processes.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+settings.register_profile("no-time", deadline=None)  # a busy machine is not a mistake
+settings.load_profile("no-time")
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
 # `make test ARGS=...` passes its variables on to every make that tests start.
 for name in ("MAKEFLAGS", "MAKEOVERRIDES", "MFLAGS", "MAKELEVEL", "ARGS"):

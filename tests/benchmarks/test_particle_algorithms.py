@@ -9,7 +9,7 @@ from benchmarks.particle_seeds import Seed
 from savanna.cli.main import make_parser
 from savanna.cli.train_options import arguments, request_from
 from savanna.experiments import Machine
-from savanna.session.plan import make_plan
+from savanna.planning.plan import make_plan
 
 ROWS = [{"seconds": 60.0, "agent_steps": 180_000.0, "old_return_mean": -450.0}]
 PLAYED = [(14, -500.04, 2.0), (47, -400.0, 1.0), (60, -380.0, 0.94)]

@@ -233,7 +233,7 @@ ANYTHING = st.recursive(
 KEYS = [*project.load(project.CLUSTER).keys, "unknown"]
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(st.dictionaries(st.sampled_from(KEYS), ANYTHING, max_size=4), st.text(max_size=5))
 def test_whatever_is_given_there_are_settings_or_lines_and_never_a_crash(given, text):
     for values in (given, {**given, "pools": text}, {**EXISTING, **given}):

@@ -11,7 +11,7 @@ from infra.config.ports import CLOSED, rules, security_rules
 from infra.facts import facts
 
 ROLES = ("head", "worker")
-plainly = settings(deadline=None, max_examples=60)
+plainly = settings(max_examples=60)
 
 
 @st.composite

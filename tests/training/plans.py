@@ -6,12 +6,12 @@ from savanna.cli.main import make_parser
 from savanna.cli.train import _request
 from savanna.cli.train_options import arguments, request_from
 from savanna.experiments import Machine
+from savanna.planning.checks import check_early
+from savanna.planning.plan import Plan, make_plan
+from savanna.planning.request import TrainRequest
+from savanna.planning.resumed_settings import with_saved_settings
 from savanna.runs.directory import RunDirectory
 from savanna.runs.resumption import Resumption
-from savanna.session.checks import check_early
-from savanna.session.plan import Plan, make_plan
-from savanna.session.request import TrainRequest
-from savanna.session.resumed_settings import with_saved_settings
 
 
 def request_of_words(*words) -> TrainRequest:

@@ -11,7 +11,7 @@ from savanna.errors import SavannaError, UsageError
 from savanna.jobs.known_cluster import find_cluster
 from savanna.jobs.staging import files_of, staged
 from savanna.jobs.states import State
-from savanna.session.workers import wait_for_workers
+from savanna.ray_cluster.workers import wait_for_workers
 
 
 @pytest.fixture

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from savanna.session import machine
-from savanna.session.machine import usable_cpus, visible_gpus
+from savanna.ray_cluster import machine
+from savanna.ray_cluster.machine import usable_cpus, visible_gpus
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from savanna.algorithms.maddpg import checks as checked
 from savanna.algorithms.particle_ppo import ParticlePPOConfig
 from savanna.envs.particle.make import make_worlds
 from savanna.errors import UsageError
-from savanna.session.overrides import apply_overrides
+from savanna.planning.overrides import apply_overrides
 
 
 def make_config(env_config=None, **settings):

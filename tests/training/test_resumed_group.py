@@ -13,13 +13,13 @@ from plans import request_of_words
 
 from savanna.cli import main
 from savanna.errors import UsageError
+from savanna.planning.checks import check_early
+from savanna.planning.search_space import draws, parse_search_space
 from savanna.runs import stored
 from savanna.runs.directory import RunDirectory
 from savanna.runs.owner import FILE
-from savanna.session.checks import check_early
 from savanna.session.command import train
 from savanna.session.resumed_group import ResumedGroup
-from savanna.session.search_space import draws, parse_search_space
 from savanna.session.session import Session
 from savanna.session.tune import DRAWN
 

@@ -8,7 +8,7 @@ from plans import plan_of, saved
 from savanna.envs.particle.family import Particle
 from savanna.errors import UsageError
 from savanna.experiments import EXPERIMENTS
-from savanna.session.plan import json_safe
+from savanna.planning.plan import json_safe
 
 ENVS = {"gym": ("--env", "Acrobot-v1")}
 

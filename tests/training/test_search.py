@@ -5,8 +5,8 @@ from command import savanna
 from plans import plan_of
 
 from savanna.errors import UsageError
+from savanna.planning.search_space import drawn_by
 from savanna.runs.directory import RunDirectory
-from savanna.session.search_space import drawn_by
 from savanna.session.tune import DRAWN, _with_drawn
 
 

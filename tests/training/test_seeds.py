@@ -149,7 +149,7 @@ def test_a_search_ends_with_a_ranking_by_drawn_value(tmp_path):
 def test_draws_are_those_of_the_seed_and_the_same_for_all_seeds(tmp_path):
     from ray.tune.search.variant_generator import generate_variants  # noqa: F401
 
-    from savanna.session.search_space import draws, parse_search_space
+    from savanna.planning.search_space import draws, parse_search_space
 
     def drawn(seed: int) -> list[tuple[float, int]]:
         search = draws(seed)

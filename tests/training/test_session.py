@@ -13,9 +13,9 @@ from waiting import wait_until
 
 from savanna.errors import SavannaError, UsageError
 from savanna.metrics import COLUMNS, IterationResult
+from savanna.planning.search_space import is_search_space, parse_search_space
 from savanna.runs.directory import RunDirectory
 from savanna.runs.resumption import find_resumption, rewind
-from savanna.session.search_space import is_search_space, parse_search_space
 from savanna.session.stopping import margin, reached
 
 QUICK = ("--evaluate-episodes", "0", "--no-video", "--no-report")

@@ -114,7 +114,7 @@ def test_the_first_update_is_noted_once():
 ACTORS = """
 import os, sys
 from savanna.experiments import Machine
-from savanna.session.ray_runtime import own_ray, prepare
+from savanna.ray_cluster.runtime import own_ray, prepare
 prepare("PPO", None)
 sys.modules["torch"].set_num_threads(2)  # as where there are two cores
 with own_ray(Machine(cpus=2, gpus=0), fork=True):

@@ -73,7 +73,7 @@ import sys, time
 from pathlib import Path
 from savanna.jobs import phases
 from savanna.session import command, stopping
-from savanna.session.request import TrainRequest
+from savanna.planning.request import TrainRequest
 
 def starting(*anything):
     while True:

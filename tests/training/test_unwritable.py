@@ -12,12 +12,12 @@ from waiting import wait_until
 
 from savanna.cli import main
 from savanna.errors import SavannaError, UsageError
+from savanna.ray_cluster.runtime import check_temporary_folder
 from savanna.recording import MetricsCsv, TensorBoardEvents
 from savanna.runs.checkpoints import is_whole
 from savanna.runs.directory import RunDirectory
 from savanna.runs.storage import open_storage
 from savanna.runs.upload import Upload
-from savanna.session.checks import check_temporary_folder
 
 LITTLE = ("--no-video", "--no-report", "--evaluate-episodes", "0")
 FAST = ("--set", "train_batch_size_per_learner=256", "--set", "minibatch_size=128")

@@ -35,7 +35,7 @@ def reference(ratios, rewards, values, terminated, truncated, gamma, lambda_, rh
     return targets, advantages
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     seed=st.integers(0, 10_000),
     steps=st.integers(1, 12),

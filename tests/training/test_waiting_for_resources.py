@@ -2,7 +2,7 @@
 
 import pytest
 
-from savanna.session.waiting import Reservation, Waiting, what_for
+from savanna.ray_cluster.waiting import Reservation, Waiting, what_for
 
 FOUR = {"CPU": 4.0, "GPU": 1.0}
 PONG = Reservation("01", True, {"CPU": 3.0})
@@ -44,9 +44,9 @@ def test_what_a_job_waits_for(reservations, free, says):
 
 def test_it_is_said_once_until_it_changes_or_the_trial_starts(monkeypatch, capsys):
     now, reported = [0.0], []
-    monkeypatch.setattr("savanna.session.waiting.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("savanna.ray_cluster.waiting.time.monotonic", lambda: now[0])
     monkeypatch.setattr(
-        "savanna.session.waiting.phases.report",
+        "savanna.ray_cluster.waiting.phases.report",
         lambda phase, **details: reported.append((phase, details.get("why"))),
     )
     passing = "of a moment: Ray has not yet placed what fits again"

@@ -150,14 +150,13 @@ def test_all_mistakes_are_told_at_once_and_by_name():
 TEXT = [field.name for field in fields(HEAD) if isinstance(getattr(HEAD, field.name), str)]
 
 
-@settings(deadline=None)
 @given(st.sampled_from(TEXT), st.sampled_from(["\n", " ", '"', "'", "$", "`", "\\", ";", "#"]))
 def test_no_setting_can_add_a_line_or_a_command(name, evil):
     with pytest.raises(ValueError):
         cloud_init(replace(HEAD, **{name: f"x{evil}EVIL=1"}))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     st.integers(1, 4000), st.integers(0, 8), st.booleans(), st.integers(1, 500), st.floats(0, 1e4)
 )

@@ -15,8 +15,8 @@ from typing import Any, get_args, get_type_hints
 from savanna.cli.command_line import conflicts, target
 from savanna.cli.values import duration, runs_root
 from savanna.errors import UsageError
-from savanna.session.request import TrainRequest
-from savanna.session.search_space import is_search_space
+from savanna.planning.request import TrainRequest
+from savanna.planning.search_space import is_search_space
 
 _INTERNAL = {"search", "command", "own_process", "settings", "group"}
 _OF_THE_COMMAND = {"set": "overrides", "scenario": "env"}  # difflib does not find these

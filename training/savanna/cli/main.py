@@ -15,7 +15,7 @@ from savanna import __version__, streams
 from savanna.cli import check_env, jobs, results, submit, train, train_options
 from savanna.cli.parser import Parser
 from savanna.errors import Interrupted, SavannaError, UsageError, explained
-from savanna.session.ray_processes import kill_children
+from savanna.ray_cluster.processes import kill_children
 from savanna.session.stopping import Stop
 
 INTERRUPTED = 130

@@ -18,8 +18,8 @@ from savanna.cli.train_options import arguments as translated
 from savanna.cli.values import path
 from savanna.errors import UsageError
 from savanna.jobs.states import State
-from savanna.session.request import TrainRequest
-from savanna.session.target_return import OLD_RETURN
+from savanna.planning.request import TrainRequest
+from savanna.planning.target_return import OLD_RETURN
 from savanna.streams import say, show
 
 EXAMPLES = """examples:
@@ -207,9 +207,9 @@ def check(request: TrainRequest) -> None:
     """`UsageError` for all problems that can be found here; the resumed run is on the head."""
     from savanna.experiments import Machine, get_experiment
     from savanna.jobs.staging import files_of, module_of
-    from savanna.session.checks import check_early
+    from savanna.planning.checks import check_early
+    from savanna.planning.plan import make_plan
     from savanna.session.log_file import quiet
-    from savanna.session.plan import make_plan
 
     if request.resume:  # only the head knows its world, and so the old service's scale
         stop = {rule: limit for rule, limit in request.stop.items() if rule != OLD_RETURN}

@@ -11,8 +11,8 @@ from savanna.cli.train_options import add_options, request_from
 from savanna.cli.train_output import group_steps, next_steps, show_plan
 from savanna.errors import UsageError
 from savanna.experiments import EXPERIMENTS
+from savanna.planning.request import TrainRequest
 from savanna.runs.group import find_group
-from savanna.session.request import TrainRequest
 from savanna.streams import say, show
 
 EXAMPLES = """examples:

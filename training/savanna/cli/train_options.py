@@ -9,8 +9,8 @@ from savanna.cli import particle
 from savanna.cli.legacy import translate
 from savanna.cli.parser import Parser
 from savanna.cli.values import duration, literal, pairs, seeds, stop_rules
-from savanna.session.request import TrainRequest
-from savanna.session.search_space import is_search_space
+from savanna.planning.request import TrainRequest
+from savanna.planning.search_space import is_search_space
 from savanna.streams import say
 
 

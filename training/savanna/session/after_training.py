@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from savanna.planning.request import Kept
 from savanna.runs.directory import RunDirectory
 from savanna.runs.group import group_of
-from savanna.session.request import Kept
 from savanna.streams import say
 
 AFTER = (("evaluate", "--checkpoint", "all"), ("video",), ("report",))

@@ -11,30 +11,31 @@ from typing import Any
 from savanna.errors import Interrupted, SavannaError, UsageError
 from savanna.experiments import Machine, get_experiment
 from savanna.jobs import phases
-from savanna.runs.directory import RunDirectory
-from savanna.runs.owner import owned, refuse_owned
-from savanna.runs.resumption import Resumption, resumption_of
-from savanna.runs.storage import check_storage, chosen_storage
-from savanna.runs.stored import find_anywhere, is_local
-from savanna.session.checks import check_early, check_temporary_folder
-from savanna.session.log_file import log_file, quiet
-from savanna.session.machine import this_machine
-from savanna.session.networks import check_networks
-from savanna.session.plan import Plan, make_plan
-from savanna.session.ray_runtime import (
+from savanna.planning.checks import check_early
+from savanna.planning.plan import Plan, make_plan
+from savanna.planning.request import TrainRequest
+from savanna.planning.resumed_settings import with_saved_settings
+from savanna.ray_cluster.machine import this_machine
+from savanna.ray_cluster.runtime import (
     address_of,
+    check_temporary_folder,
     joined_machine,
     joined_ray,
     machine_at,
     own_ray,
     prepare,
 )
-from savanna.session.request import TrainRequest
+from savanna.ray_cluster.workers import await_workers, count_workers
+from savanna.runs.directory import RunDirectory
+from savanna.runs.owner import owned, refuse_owned
+from savanna.runs.resumption import Resumption, resumption_of
+from savanna.runs.storage import check_storage, chosen_storage
+from savanna.runs.stored import find_anywhere, is_local
+from savanna.session.log_file import log_file, quiet
+from savanna.session.networks import check_networks
 from savanna.session.resumed_group import ResumedGroup
-from savanna.session.resumed_settings import with_saved_settings
 from savanna.session.startup import Startup
 from savanna.session.stopping import Stop
-from savanna.session.workers import await_workers, count_workers
 from savanna.streams import say
 
 

@@ -10,13 +10,13 @@ import gymnasium as gym
 
 from savanna.envs.families import environment_of
 from savanna.errors import UsageError
+from savanna.planning.resumed_settings import settings_of_networks
 from savanna.runs.resumption import Resumption
-from savanna.session.resumed_settings import settings_of_networks
 
 if TYPE_CHECKING:
     from ray.rllib.algorithms.algorithm import Algorithm
 
-    from savanna.session.plan import Plan
+    from savanna.planning.plan import Plan
 
 _COMPONENT = "learner_group/learner/rl_module"
 

@@ -11,6 +11,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from savanna.planning.plan import Plan
+from savanna.planning.request import TrainRequest
 from savanna.recording import default_recorders
 from savanna.runs.checkpoints import delete_unfinished
 from savanna.runs.copier import Copier
@@ -19,8 +21,6 @@ from savanna.runs.owner import Owner, own
 from savanna.runs.resumption import Resumption
 from savanna.session.log_file import LogFile
 from savanna.session.metadata import collect_metadata, now
-from savanna.session.plan import Plan
-from savanna.session.request import TrainRequest
 from savanna.session.resumed_group import ResumedGroup
 from savanna.session.retries import Retries
 from savanna.session.trial_record import TrialRecord

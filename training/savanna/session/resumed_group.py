@@ -10,15 +10,15 @@ from typing import Any
 
 from savanna.errors import UsageError
 from savanna.experiments import get_experiment
+from savanna.planning.plan import json_safe
+from savanna.planning.request import TrainRequest
+from savanna.planning.search_space import drawn_by, with_seeds
 from savanna.runs.directory import RunDirectory
 from savanna.runs.group import SEED, Group
 from savanna.runs.owner import Owner, owned
 from savanna.runs.resumption import go_back
 from savanna.runs.stored_group import find_group_anywhere
 from savanna.runs.summary import Summary, state_of
-from savanna.session.plan import json_safe
-from savanna.session.request import TrainRequest
-from savanna.session.search_space import drawn_by, with_seeds
 
 DONE = "succeeded"
 

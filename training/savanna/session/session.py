@@ -9,6 +9,8 @@ from operator import methodcaller
 from savanna.errors import SavannaError
 from savanna.jobs import phases
 from savanna.next_command import next_command, resume_commands
+from savanna.planning.plan import Plan
+from savanna.planning.request import TrainRequest
 from savanna.recording import Console
 from savanna.runs.checkpoints import delete_unfinished
 from savanna.runs.copier import Copier
@@ -19,8 +21,6 @@ from savanna.session.after_training import AFTER, finish_all, show_group
 from savanna.session.failure import in_short, what_is_kept
 from savanna.session.log_file import LogFile
 from savanna.session.opening import Opening
-from savanna.session.plan import Plan
-from savanna.session.request import TrainRequest
 from savanna.session.resumed_group import ResumedGroup
 from savanna.session.startup import Startup, as_text
 from savanna.session.stopping import INTERRUPT, Stop

@@ -25,7 +25,7 @@ from savanna.errors import Interrupted, SavannaError
 from savanna.files import delete_temporary
 from savanna.jobs import phases
 from savanna.metrics import EPISODE_WINDOW, STOP_RULES, IterationResult
-from savanna.session.ray_processes import kill_children
+from savanna.ray_cluster.processes import kill_children
 from savanna.session.unheard import Unheard
 from savanna.shield import SIGNALS, shielded
 from savanna.streams import say

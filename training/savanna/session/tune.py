@@ -17,6 +17,7 @@ from savanna.errors import GaveUp, SavannaError
 from savanna.files import temporary_folder
 from savanna.metrics import OLD_SCALE, TALLY, IterationResult
 from savanna.old_names import old_names
+from savanna.planning.search_space import apply_drawn, draws, parse_search_space
 from savanna.runs import owner
 from savanna.runs.checkpoints import checkpoints_in, delete_all_but_best, path_of, write_checkpoint
 from savanna.runs.directory import RunDirectory
@@ -24,7 +25,6 @@ from savanna.runs.notes import Message, tell
 from savanna.session.films import FILM, Filmer
 from savanna.session.local_function import LocalFunction, local_scheduler, local_stopper
 from savanna.session.networks import hand_out_networks, load_networks
-from savanna.session.search_space import apply_drawn, draws, parse_search_space
 from savanna.session.startup import TrialStartup
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def run_tune(session: Session) -> None:
     os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
     from ray import tune
 
-    from savanna.session.waiting import Waiting
+    from savanna.ray_cluster.waiting import Waiting
 
     plan, resumption = session.plan, session.resumption
     config: dict[str, Any] = plan.config.to_dict()

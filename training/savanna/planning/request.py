@@ -21,7 +21,7 @@ class TrainRequest:
     """How many seeds to run, counting from `seed`, or which ones."""
     overrides: dict[str, Any] = field(default_factory=dict)  # RLlib config keys, dots for nesting
     search: dict[str, str] = field(default_factory=dict)  # key -> search space, as written
-    stop: dict[str, float] = field(default_factory=dict)  # rules of savanna.session.target_return
+    stop: dict[str, float] = field(default_factory=dict)  # rules of savanna.planning.target_return
     keep_default_stop: bool = True
     checkpoint_freq: int | None = None
     checkpoint_at_end: bool | None = None
@@ -47,7 +47,7 @@ class TrainRequest:
     own_process: bool = True  # else it belongs to the caller, and must go on
     debug: bool = False  # show how long each phase of the startup took
     settings: Mapping[str, Any] = field(default_factory=dict)
-    """Of a resumed run: what its config was built with (`savanna.session.resumed_settings`)."""
+    """Of a resumed run: what its config was built with (`savanna.planning.resumed_settings`)."""
     group: Mapping[str, Any] | None = None
     """Of a resumed run: the group that it belongs to (`savanna.runs.group`)."""
 

@@ -3,45 +3,19 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Mapping
-from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 from savanna.envs.families import family_of
-from savanna.errors import UsageError, explained
-from savanna.experiments import Experiment, get_experiment
-from savanna.files import make_writable
+from savanna.errors import UsageError
+from savanna.experiments import Experiment, Machine, get_experiment
+from savanna.planning.request import TrainRequest
+from savanna.planning.search_space import refused, values_of
+from savanna.planning.target_return import RULES, env_settings, old_return_problem
 from savanna.runs.group import SEED
-from savanna.session.request import TrainRequest
-from savanna.session.search_space import refused, values_of
-from savanna.session.target_return import RULES, env_settings, old_return_problem
 
 MAX_SEED = 2**31 - 1
 """Env runners add their index to the seed, and NumPy accepts only seeds below 2**32."""
-
-
-_SOCKET_PATH = 107  # bytes that Linux allows
-
-
-def check_temporary_folder() -> None:
-    """`UsageError` where Ray could not work in the folder for temporary files."""
-    name = "RAY_TMPDIR" if "RAY_TMPDIR" in os.environ else "TMPDIR"
-    folder = Path(os.environ.get(name, "/tmp"))
-    session = f"session_{datetime.now():%Y-%m-%d_%H-%M-%S_%f}_{os.getpid()}"
-    longest = len(os.fsencode(folder / "ray" / session / "sockets" / "plasma_store"))
-    if longest > _SOCKET_PATH:
-        raise UsageError(
-            f"{name}={folder} is {longest - _SOCKET_PATH} letters too long for the sockets that "
-            f"Ray makes there. Set {name} to a shorter folder, such as /tmp."
-        )
-    try:
-        make_writable(folder / "ray")
-    except OSError as error:
-        raise UsageError(
-            f"cannot write {explained(error)}. Ray needs it: set {name} to a folder with room."
-        ) from error
 
 
 def check_early(request: TrainRequest) -> None:
@@ -53,6 +27,22 @@ def check_early(request: TrainRequest) -> None:
         problems += _world(request)
     if problems:
         raise UsageError("\n".join(problems))
+
+
+def check_fits(machine: Machine, env_runners: int, gpus: float, cpus_per_runner: float) -> None:
+    """`UsageError` if Tune would wait forever for resources that do not exist."""
+    if gpus > machine.gpus:
+        raise UsageError(
+            f"GPUs requested: {gpus:g}, available: {machine.gpus}. "
+            "Train on the CPU with --num-gpus 0."
+        )
+    needed = 1 + env_runners * cpus_per_runner
+    if needed > machine.cpus and not (machine.cpus == 1 and env_runners <= 1):
+        most = int((machine.cpus - 1) / cpus_per_runner) if cpus_per_runner else env_runners
+        raise UsageError(
+            f"{env_runners} env runners need {needed:g} CPUs, one of them for the learner; only "
+            f"{machine.cpus} are available. Use at most --num-env-runners {max(0, most)}."
+        )
 
 
 def _stop_rules(request: TrainRequest) -> list[str]:

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 from savanna.envs.families import environment_of
 from savanna.errors import UsageError
 from savanna.experiments import Experiment, Machine
+from savanna.planning.overrides import NESTED, nested
+from savanna.planning.request import Kept, TrainRequest
+from savanna.planning.target_return import env_settings, without_return
 from savanna.runs.resumption import Resumption
 from savanna.runs.storage import chosen_storage
-from savanna.session.overrides import NESTED, nested
-from savanna.session.request import Kept, TrainRequest
-from savanna.session.target_return import env_settings, without_return
 
 if TYPE_CHECKING:
     from ray.rllib.algorithms.algorithm_config import AlgorithmConfig

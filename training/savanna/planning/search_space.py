@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from savanna.errors import UsageError
+from savanna.planning.overrides import apply_overrides
 from savanna.runs.group import SEED
-from savanna.session.overrides import apply_overrides
 
 if TYPE_CHECKING:
     from ray.rllib.algorithms.algorithm_config import AlgorithmConfig

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 from savanna.envs.families import environment_of
 from savanna.errors import UsageError
 from savanna.experiments import Experiment, Machine, get_experiment
+from savanna.planning.checks import check_fits
+from savanna.planning.overrides import apply_overrides
+from savanna.planning.request import Kept, TrainRequest
+from savanna.planning.resumed_settings import restore, snapshot
+from savanna.planning.search_space import apply_drawn, check_values, count_runs, with_seeds
+from savanna.planning.target_return import converted, default_stop, env_settings, on_both_scales
 from savanna.runs.group import SEED
-from savanna.session.overrides import apply_overrides
-from savanna.session.ray_runtime import check_fits
-from savanna.session.request import Kept, TrainRequest
-from savanna.session.resumed_settings import restore, snapshot
-from savanna.session.search_space import apply_drawn, check_values, count_runs, with_seeds
-from savanna.session.target_return import converted, default_stop, env_settings, on_both_scales
 
 if TYPE_CHECKING:
     from ray.rllib.algorithms.algorithm_config import AlgorithmConfig

@@ -8,7 +8,7 @@ from typing import Any
 
 from savanna.errors import SavannaError
 from savanna.jobs import phases
-from savanna.session.request import TrainRequest
+from savanna.planning.request import TrainRequest
 from savanna.streams import say
 
 EVERY_SECONDS = 10.0

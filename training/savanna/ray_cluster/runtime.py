@@ -11,14 +11,16 @@ import shutil
 import socket
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 
-from savanna.errors import Interrupted, SavannaError, UsageError
+from savanna.errors import Interrupted, SavannaError, UsageError, explained
 from savanna.experiments import Machine
+from savanna.files import make_writable
 from savanna.forks.template import forked_workers, import_ray
-from savanna.session.machine import visible_gpus
-from savanna.session.ray_processes import handlers_left_alone, own_processes
+from savanna.ray_cluster.machine import visible_gpus
+from savanna.ray_cluster.processes import handlers_left_alone, own_processes
 from savanna.shield import shielded
 
 OBJECT_STORE_BYTES = 512 * 2**20
@@ -73,6 +75,28 @@ def prepare(algorithm: str, address: str | None) -> None:
         gc.freeze()  # imported objects stay
     finally:
         gc.enable()
+
+
+_SOCKET_PATH = 107  # bytes that Linux allows
+
+
+def check_temporary_folder() -> None:
+    """`UsageError` where Ray could not work in the folder for temporary files."""
+    name = "RAY_TMPDIR" if "RAY_TMPDIR" in os.environ else "TMPDIR"
+    folder = Path(os.environ.get(name, "/tmp"))
+    session = f"session_{datetime.now():%Y-%m-%d_%H-%M-%S_%f}_{os.getpid()}"
+    longest = len(os.fsencode(folder / "ray" / session / "sockets" / "plasma_store"))
+    if longest > _SOCKET_PATH:
+        raise UsageError(
+            f"{name}={folder} is {longest - _SOCKET_PATH} letters too long for the sockets that "
+            f"Ray makes there. Set {name} to a shorter folder, such as /tmp."
+        )
+    try:
+        make_writable(folder / "ray")
+    except OSError as error:
+        raise UsageError(
+            f"cannot write {explained(error)}. Ray needs it: set {name} to a folder with room."
+        ) from error
 
 
 @contextlib.contextmanager
@@ -179,22 +203,6 @@ def _shutdown() -> None:
         if registry is not None:
             # Of the job that has ended: what the next one registers would not be found.
             registry._global_registry._prefix = None
-
-
-def check_fits(machine: Machine, env_runners: int, gpus: float, cpus_per_runner: float) -> None:
-    """`UsageError` if Tune would wait forever for resources that do not exist."""
-    if gpus > machine.gpus:
-        raise UsageError(
-            f"GPUs requested: {gpus:g}, available: {machine.gpus}. "
-            "Train on the CPU with --num-gpus 0."
-        )
-    needed = 1 + env_runners * cpus_per_runner
-    if needed > machine.cpus and not (machine.cpus == 1 and env_runners <= 1):
-        most = int((machine.cpus - 1) / cpus_per_runner) if cpus_per_runner else env_runners
-        raise UsageError(
-            f"{env_runners} env runners need {needed:g} CPUs, one of them for the learner; only "
-            f"{machine.cpus} are available. Use at most --num-env-runners {max(0, most)}."
-        )
 
 
 def running_here() -> str | None:
