@@ -15,19 +15,6 @@ from waiting import PATIENCE, wait_until
 NAME = "savanna-test"
 PORT = 18265
 PONG = ("pong", "--num-env-runners", "3", "--stop", "none")
-# Iterations of a second or two instead of ten, so that each node's samples are reported often.
-SMALL = (
-    "--set",
-    "num_envs_per_env_runner=4",
-    "--set",
-    "rollout_fragment_length=64",
-    "--set",
-    "train_batch_size_per_learner=512",
-    "--set",
-    "num_epochs=1",
-    "--set",
-    "min_sample_timesteps_per_iteration=1000",
-)
 SIZES = ("--head-cpus", "2", "--worker-cpus", "1", "--head-memory", "6g", "--worker-memory", "3g")
 # The tests wait for the same things, only for less time: Ray checks a lost node five times before
 # it gives up, and work that has nowhere to go leaves a stopped worker when the time is up.

@@ -6,8 +6,9 @@ import urllib.request
 
 import pytest
 from command import finish, ours, savanna_command, started
-from container_cluster import NAME, PONG, PORT, SMALL
+from container_cluster import NAME, PONG, PORT
 from docker_engine import docker
+from small_pong import SMALL
 
 from infra.facts import facts
 

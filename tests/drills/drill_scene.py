@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import secrets
 import shutil
 import signal
@@ -50,7 +51,7 @@ class Found:
     fault: str = ""
     outcome: str = ""
     seconds: float | None = None  # from the fault to the end, or to the next iteration
-    lost: int | None = None  # iterations
+    lost: float | None = None  # iterations
     left: str = "nothing"
 
 
@@ -192,7 +193,8 @@ class Scene:
         assert not names, f"processes are left: {names}"
         if killed:
             self.killed = True
-            self.found.left = "until the next command: owner.json, temporary folders"
+            left = self._until_the_next_command()
+            self.found.left = f"until the next command: {', '.join(left)}" if left else "nothing"
             return
         files = [str(f.relative_to(self.temporary)) for f in self.temporary.rglob("*")]
         files = [f for f in files if f not in RAY and not f.startswith("ray/session_")]
@@ -204,6 +206,15 @@ class Scene:
             hidden = [name for name in hidden if "checkpoint_" not in name]
         assert not hidden, f"unfinished files are left beside the run: {hidden}"
         assert not list(self.home.glob("runs/*/*/owner.json"))
+
+    def _until_the_next_command(self) -> list[str]:
+        """The kinds of files that a killed command has left."""
+        of_runs = [f.name for f in self.home.glob("runs/**/.*")]
+        of_runs += [f.name for f in self.home.glob("runs/*/*/owner.json")]
+        temporary = [f.name for f in self.temporary.iterdir() if f.name != "ray"]
+        kinds = [re.sub(r"(savanna-run-|checkpoint_|older-).*", r"\1*", name) for name in of_runs]
+        kinds += [re.sub(r"^(savanna-run-|tmp).*", r"\1*", name) for name in temporary]
+        return sorted({f"`{kind}`" for kind in kinds})
 
     def close(self) -> None:
         for process in self.processes():

@@ -19,7 +19,7 @@ class Row:
     fault: str = ""
     outcome: str = ""
     seconds: float | None = None
-    lost: int | None = None
+    lost: float | None = None
     left: str = "nothing"
     failed: str = ""
 
@@ -32,7 +32,7 @@ class Row:
     def line(self) -> str:
         """The row in Markdown, with the drill's name in a comment."""
         seconds = "" if self.seconds is None else f"{self.seconds:.1f}"
-        lost = "" if self.lost is None else str(self.lost)
+        lost = "" if self.lost is None else f"{self.lost:g}"
         outcome = f"**failed**: {self.failed[:200]}" if self.failed else self.outcome
         cells = (self.moment(), self.fault, outcome, seconds, lost, self.left)
         text = " | ".join(cell.replace("|", "/") for cell in cells)

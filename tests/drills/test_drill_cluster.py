@@ -8,9 +8,10 @@ from contextlib import contextmanager, suppress
 
 import pytest
 from command import ours, run, savanna_command, started
-from container_cluster import NAME, PONG, SMALL
+from container_cluster import NAME, PONG
 from docker_engine import docker
 from drill_scene import LIMIT, Scene
+from small_pong import SMALL
 
 pytestmark = pytest.mark.timeout(900)
 HEAD, WORKER = f"{NAME}-head", f"{NAME}-worker-1"

@@ -4,6 +4,7 @@ import errno
 import fcntl
 import os
 import socket
+import tempfile
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from disks import full, read_only, small_disk
 
 from savanna.cli import main
 from savanna.errors import SavannaError
-from savanna.files import make_writable, replace_json, replace_text, replacing
+from savanna.files import make_writable, replace_json, replace_text, replacing, temporary_folder
 from savanna.runs.directory import RunDirectory
 from savanna.session.log_file import log_file
 
@@ -71,6 +72,19 @@ def test_what_a_killed_process_left_goes_the_next_time(tmp_path):
     os.utime(long_ago, (0, 0))
     replace_text(tmp_path / "file", "")
     assert {*tmp_path.iterdir()} == {tmp_path / "file", under_way, elsewhere, another}
+
+
+def test_temporary_folders_of_killed_processes_go_and_no_others(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    abandoned, just_made = tmp_path / "savanna-run-abandoned", tmp_path / "savanna-run-new"
+    for folder in (abandoned / "inner", just_made):
+        folder.mkdir(parents=True)
+    with temporary_folder("tune-") as in_use:
+        for folder in (abandoned, in_use):
+            os.utime(folder, (0, 0))
+        with temporary_folder() as another:
+            assert {*tmp_path.iterdir()} == {just_made, in_use, another}
+    assert [*tmp_path.iterdir()] == [just_made]
 
 
 def test_a_full_disk_is_an_error_of_the_file_itself(tmp_path):

@@ -7,26 +7,13 @@ from pathlib import Path
 import psutil
 import pytest
 from command import finish, ours, savanna, savanna_command, started
+from small_pong import SMALL
 from waiting import wait_until
 
 from savanna.runs.directory import RunDirectory
 
 RANDOM_RETURN = -20.7
 QUICK = ("--evaluate-episodes", "0", "--no-video", "--no-report")
-SMALL = (
-    "--set",
-    "num_envs_per_env_runner=4",
-    "--set",
-    "rollout_fragment_length=64",
-    "--set",
-    "train_batch_size_per_learner=256",
-    "--set",
-    "minibatch_size=128",
-    "--set",
-    "min_sample_timesteps_per_iteration=1000",
-)
-
-
 pytestmark = pytest.mark.timeout(900)
 
 
