@@ -73,14 +73,14 @@ class Cluster:
         text = self.head("bash", "-c", command, check=False)
         return max((int(n) for n in re.findall(r'"iteration": (\d+)', text)), default=0)
 
-    def wait_for(self, what, condition):
+    def wait_for(self, what, condition, process=None):
         def said():
             try:
                 return self.newest_run()
             except pytest.fail.Exception as silent:  # the head may be what is broken
                 return silent
 
-        return wait_until(condition, what, said=said, every=1)
+        return wait_until(condition, what, process=process, said=said, every=1)
 
     def newest_run(self):
         """The log of the newest run on the head, for the message of a failed test."""

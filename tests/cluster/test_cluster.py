@@ -224,7 +224,9 @@ def test_a_killed_head_is_survived_by_its_run(cluster, stopped):
             savanna_command(*command), cwd=cluster.folder, env=ours(), stdout=out, stderr=err
         ) as waiting,
     ):
-        job = cluster.wait_for("the job's id", lambda: answer.read_text().partition("\n")[0])
+        job = cluster.wait_for(
+            "the job's id", lambda: answer.read_text().partition("\n")[0], waiting
+        )
         assert cluster.running(job) == stopped
         cluster.wait_for("two checkpoints more", lambda: cluster.kept(stopped) > before + 1)
         docker("kill", f"{NAME}-head")

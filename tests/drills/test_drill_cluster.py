@@ -179,7 +179,7 @@ def test_the_job_is_stopped_while_a_worker_stands_still(job):
 
 @pytest.mark.parametrize("what", ["the head's container", "the driver of the job", "gcs_server"])
 def test_it_is_submitted_again_from_the_last_checkpoint(scene, cluster, what):
-    more = ("--stop", "none", "--stop", "iterations=200", "--checkpoint-freq", "1", "--wait")
+    more = ("--stop", "iterations=200", "--checkpoint-freq", "1", "--wait")
     quick = ("--evaluate-episodes", "0", "--no-report", "--no-video", "--retries", "1")
     command = savanna_command("submit", *PONG, *SMALL, *more, *quick)
     answer, said = scene.home / "answer", scene.home / "said"
@@ -188,7 +188,9 @@ def test_it_is_submitted_again_from_the_last_checkpoint(scene, cluster, what):
         said.open("w") as err,
         started(command, cwd=cluster.folder, env=ours(), stdout=out, stderr=err) as waiting,
     ):
-        job = cluster.wait_for("the job's id", lambda: answer.read_text().partition("\n")[0])
+        job = cluster.wait_for(
+            "the job's id", lambda: answer.read_text().partition("\n")[0], waiting
+        )
         name = cluster.running(job)
         cluster.wait_for("two checkpoints", lambda: cluster.kept(name) >= 2)
         scene.pause(2)
