@@ -1,6 +1,7 @@
 """A storage that fails at the start, for a while, or until the end."""
 
 import signal
+from contextlib import suppress
 
 import pytest
 from drill_scene import LIMIT, QUICK, Command, Scene
@@ -51,7 +52,10 @@ class Stored:
         found = {}
         for file in files:
             if file.type == FileType.File and file.path.startswith(root):
-                with self.azurite.filesystem.open_input_stream(file.path) as stream:
+                with (
+                    suppress(FileNotFoundError),  # deleted meanwhile
+                    self.azurite.filesystem.open_input_stream(file.path) as stream,
+                ):
                     found[file.path.removeprefix(root)] = stream.read()
         return found
 
