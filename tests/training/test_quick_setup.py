@@ -67,3 +67,21 @@ assert keywords["multi_agent"] is True and keywords["agent_ids"] == ["one"], key
 def test_quick_setup(program):
     done = run([sys.executable, "-c", PREPARED + program], env=ours(), timeout=120)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+RUNNERS = """
+import sys
+from savanna.experiments import Machine, get_experiment
+experiment = get_experiment(sys.argv[1])
+config = experiment.build_config(experiment.env, Machine(cpus=2, gpus=0))
+config.debugging(seed=3)
+config.env_runner_cls(config=config, worker_index=1)
+assert "torch._dynamo.eval_frame" not in sys.modules
+"""
+
+
+@pytest.mark.parametrize("experiment", ["pong", "cartpole", "particle"])
+def test_env_runners_set_up_quickly_wherever_they_start(experiment):
+    """Those on other machines are no forks of a process that has been prepared."""
+    done = run([sys.executable, "-c", RUNNERS, experiment], env=ours(), timeout=120)
+    assert done.returncode == 0, done.stdout + done.stderr

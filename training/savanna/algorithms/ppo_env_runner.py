@@ -14,6 +14,7 @@ from ray.rllib.env.env_runner import ENV_STEP_FAILURE
 from ray.rllib.env.multi_agent_env_runner import MultiAgentEnvRunner
 from ray.rllib.env.single_agent_env_runner import SingleAgentEnvRunner
 
+from savanna.algorithms.quick_setup import quick_setup
 from savanna.algorithms.sampling import NotFinite, first_not_finite, guarded
 
 
@@ -55,6 +56,7 @@ class _Piecewise:
     _ongoing_episodes: list[Any]
 
     def __init__(self, **options: Any) -> None:
+        quick_setup()
         super().__init__(**options)
         self.pieces: list[list[Any]] = []
         """Episodes of the fragment under way, as they were cut."""

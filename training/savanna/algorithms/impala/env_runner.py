@@ -13,6 +13,7 @@ from ray.rllib.env.single_agent_env_runner import SingleAgentEnvRunner
 
 from savanna.algorithms.episode import Episode
 from savanna.algorithms.impala.fragment import Fragment
+from savanna.algorithms.quick_setup import quick_setup
 from savanna.algorithms.sampling import refuse_not_finite
 from savanna.envs.atari import make_atari_vector_env
 
@@ -25,6 +26,10 @@ class AtariEnvRunner(SingleAgentEnvRunner):
     """
 
     env: Any
+
+    def __init__(self, **options: Any) -> None:
+        quick_setup()
+        super().__init__(**options)
 
     def make_env(self) -> None:
         """Create `num_envs_per_env_runner` games; they are reset on the first `sample()`."""

@@ -19,6 +19,7 @@ from savanna.algorithms.episode import Episode
 from savanna.algorithms.maddpg.fragment import Fragment, make_rows
 from savanna.algorithms.maddpg.module import squash
 from savanna.algorithms.maddpg.stack import Ensemble
+from savanna.algorithms.quick_setup import quick_setup
 from savanna.algorithms.sampling import refuse_not_finite
 from savanna.envs.particle.make import make_worlds
 
@@ -30,6 +31,7 @@ class ParticleEnvRunner(EnvRunner, Checkpointable):
     num_env_steps_sampled_lifetime: int
 
     def __init__(self, *, config: Any, **kwargs: Any) -> None:
+        quick_setup()
         super().__init__(config=config, **kwargs)
         torch.set_num_threads(max(1, int(self.config.num_cpus_per_env_runner)))
         self._weights_seq_no = 0
