@@ -55,6 +55,14 @@ assert torch.compile(lambda x: x + 1, backend="eager")(torch.ones(1)).item() == 
         ),
         pytest.param(
             """
+import inspect
+inspect.getmodule(sys._getframe())
+assert not loaded()
+""",
+            id="looking at modules does not import torch's compiler",
+        ),
+        pytest.param(
+            """
 from ray.rllib.connectors.env_to_module import FlattenObservations
 made = FlattenObservations(multi_agent=True, agent_ids=["one"])
 _, keywords = made.get_ctor_args_and_kwargs()

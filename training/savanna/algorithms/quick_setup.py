@@ -40,6 +40,8 @@ class _Compiler(ModuleType):
         """Do nothing: nothing is compiled."""
 
     def __getattr__(self, name: str) -> Any:
+        if name.startswith("__") and name != "__path__":  # `inspect` asks every module for its file
+            raise AttributeError(name)
         if sys.modules.get(_COMPILER) is self:
             del sys.modules[_COMPILER]
         return getattr(importlib.import_module(_COMPILER), name)
