@@ -28,8 +28,9 @@ def own_processes(lost: Callable[[str], None]) -> Iterator[None]:
     """Ray's processes that start in the block do not receive signals, and are killed at its end.
 
     Ray itself would send each a SIGTERM, which is blocked there, and wait for a second; its agents
-    would run for several more seconds. Ray's API server is not started: without a dashboard it only
-    reports usage, which is off, and Ray would wait a second or two for it.
+    would run for several more seconds. Two of Ray's processes are not started: the API server,
+    which without a dashboard only reports usage, which is off, and for which Ray would wait a
+    second or two; and the autoscaler's monitor, since nothing here is scaled.
 
     `lost(cause)` is called in a thread if Ray's control server or raylet ends before the block.
     Ray would notice the first after a minute, and end this process; what is tried again after the
@@ -70,6 +71,7 @@ def own_processes(lost: Callable[[str], None]) -> Iterator[None]:
     with (
         _replaced(services, "ConsolePopen", Shielded),
         _replaced(Node, "start_api_server", lambda self, **options: None),
+        _replaced(Node, "start_monitor", lambda self: None),
         _replaced(Node, "kill_all_processes", kill),
     ):
         try:
