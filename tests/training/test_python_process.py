@@ -73,6 +73,12 @@ NOTEBOOK = f"""
         def isatty(self): return False
         def fileno(self): raise OSError("not a file")
 
+    import ray.tune.progress_reporter, types
+    ray.tune.progress_reporter.IS_NOTEBOOK = True
+    cleared = []
+    sys.modules["IPython.display"] = types.SimpleNamespace(
+        HTML=str, display=lambda *_: None, clear_output=lambda wait: cleared.append(wait)
+    )
     given = sys.stdout, sys.stderr
     cell = sys.stdout, sys.stderr = Cell(), Cell()
     found = []
@@ -87,15 +93,16 @@ NOTEBOOK = f"""
     thread.join()
     sys.stdout, sys.stderr = given
     shown = cell[0].text, cell[1].text
-    print(json.dumps([*shown, found[0].log.read_text(), found[0].metadata["command"]]))
+    command = found[0].metadata["command"]
+    print(json.dumps([*shown, cleared, found[0].log.read_text(), command]))
     """
 
 
 def test_in_a_notebook_the_cell_shows_the_progress(tmp_path):
     """In a thread, as some notebooks have it, and with streams that are no files."""
     (tmp_path / "my_env.py").write_text(WALK)
-    out, err, log, command = script(tmp_path, NOTEBOOK)
-    assert out == "" and "Joining the Ray cluster" in err
+    out, err, cleared, log, command = script(tmp_path, NOTEBOOK)
+    assert out == "" and not cleared and "Joining the Ray cluster" in err
     assert " steps " in err and "pid=" not in err and "pid=" in log
     assert command[:2] == ["python", "-c"] and "env='my_env:Walk'" in command[2]
 

@@ -81,6 +81,7 @@ def run_tune(session: Session) -> None:
             trial_dirname_creator=LocalFunction(session.opening.name_of),
             raise_on_failed_trial=False,
             verbose=0,
+            progress_reporter=tune.CLIReporter(),  # a notebook's would clear the cell's output
         )
 
 
