@@ -212,7 +212,10 @@ class Scene:
         of_runs = [f.name for f in self.home.glob("runs/**/.*")]
         of_runs += [f.name for f in self.home.glob("runs/*/*/owner.json")]
         temporary = [f.name for f in self.temporary.iterdir() if f.name != "ray"]
-        kinds = [re.sub(r"(savanna-run-|checkpoint_|log-|mlflow-|older-).*", r"\1*", name) for name in of_runs]
+        kinds = [
+            re.sub(r"(savanna-run-|checkpoint_|log-|mlflow-|older-).*", r"\1*", name)
+            for name in of_runs
+        ]
         kinds += [re.sub(r"^(savanna-run-|tmp).*", r"\1*", name) for name in temporary]
         return sorted({f"`{kind}`" for kind in kinds})
 
