@@ -189,6 +189,21 @@ def test_the_runs_asked_for_are_done(tmp_path, monkeypatch, capsys):
     assert f"All runs of the group {GROUP} that were asked for have" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("where", ["runs", "storage"])
+def test_a_dry_run_says_what_is_left_and_changes_nothing(where, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    add(tmp_path / where, {"seed": 0}, "succeeded")
+    failed = add(tmp_path / where, {"seed": 1})
+    before = sorted(tmp_path.rglob("*"))
+    more = ("--storage", tmp_path / "storage") if where == "storage" else ()
+    words = ("train", *SAME, "--resume-group", "latest", "--dry-run", "--address", "local", *more)
+    assert main([*map(str, words)]) == 0
+    left = f"1 of 2 runs have succeeded; goes on with {failed.id}; adds 1 more."
+    assert left in capsys.readouterr().out
+    assert sorted(tmp_path.rglob("*")) == before
+    assert main([*map(str, words), "--set", "lr=0.1"]) == 2
+
+
 def test_runs_in_the_storage_are_brought_here(tmp_path, monkeypatch):
     here, there = tmp_path / "runs", tmp_path / "storage"
     stale = add(here, {"seed": 0}, session=1, started_by="here")

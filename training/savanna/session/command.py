@@ -33,7 +33,7 @@ from savanna.runs.storage import check_storage, chosen_storage
 from savanna.runs.stored import find_anywhere, is_local
 from savanna.session.log_file import log_file, quiet
 from savanna.session.networks import check_networks
-from savanna.session.resumed_group import ResumedGroup
+from savanna.session.resumed_group import ResumedGroup, what_is_left
 from savanna.session.startup import Startup
 from savanna.session.stopping import Stop
 from savanna.streams import say
@@ -56,7 +56,10 @@ def dry_run(request: TrainRequest) -> dict[str, Any]:
         with quiet(Path(folder) / "log"):
             prepare(get_experiment(request.experiment).algorithm, address)
             machine = this_machine() if address is None else machine_at(address)
-            return _plan(request, resumption, machine).shown()
+            shown = _plan(request, resumption, machine).shown()
+            if request.resume_group:
+                shown["notes"] += [what_is_left(request, Path(folder))]
+            return shown
 
 
 def _plan(request: TrainRequest, resumption: Resumption | None, machine: Machine) -> Plan:

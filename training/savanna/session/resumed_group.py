@@ -6,6 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 from savanna.errors import UsageError
@@ -35,10 +36,7 @@ class ResumedGroup:
     """
 
     def __init__(self, request: TrainRequest, stack: ExitStack) -> None:
-        root, reference = request.runs_root, request.resume_group or ""
-        group = find_group_anywhere(reference, root, request.storage, "--resume-group")
-        asked = Counter(map(_key, _drawn(request)))
-        _check_same(request, group, asked)
+        group, asked = _checked(request, request.runs_root, request.storage)
         self.name = group.name
         self.runs = [member.run for member in group.members]
         self.owners: dict[RunDirectory, Owner] = {}
@@ -63,6 +61,33 @@ class ResumedGroup:
                 self._left.remove(member)
                 return member.run
         return None
+
+
+def what_is_left(request: TrainRequest, scratch: Path) -> str:
+    """Which runs of the group the request would go on with. Changes nothing: what is only in the
+    storage is brought to `scratch`. Raises `UsageError` as `ResumedGroup` does."""
+    try:
+        group, asked = _checked(request, request.runs_root, None)
+    except UsageError:
+        if request.storage is None:
+            raise
+        group, asked = _checked(request, scratch, request.storage)
+    wanted = [member for member in group.members if _key(member.drawn) in asked]
+    left = [member.run.id for member in wanted if member.state != DONE]
+    new = (asked - _keys(wanted)).total()
+    parts = [
+        f"{len(wanted) - len(left)} of {len(wanted)} runs have succeeded",
+        *([f"goes on with {', '.join(left)}"] if left else []),
+        *([f"adds {new} more"] if new else []),
+    ]
+    return f"--resume-group {group.name}: {'; '.join(parts)}."
+
+
+def _checked(request: TrainRequest, root: Path, location: str | None) -> tuple[Group, Counter[str]]:
+    group = find_group_anywhere(request.resume_group or "", root, location, "--resume-group")
+    asked = Counter(map(_key, _drawn(request)))
+    _check_same(request, group, asked)
+    return group, asked
 
 
 def _check_same(request: TrainRequest, group: Group, asked: Collection[str]) -> None:
