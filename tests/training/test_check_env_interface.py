@@ -5,28 +5,30 @@ from checked_envs import assert_found_alone
 
 # case: (the check that must find it, its verdict, a word of its message, what is changed)
 BROKEN = {
-    "continuous actions": (
+    "actions of several kinds": (
         "spaces",
         "wrong",
-        "only Discrete",
+        "only Discrete, MultiDiscrete, MultiBinary and Box are supported",
         """
         def __init__(self, render_mode=None):
             super().__init__(render_mode)
-            self.action_space = gym.spaces.Box(-1, 1, (1,), np.float32)
+            self.action_space = gym.spaces.Dict({"go": gym.spaces.Discrete(2)})
         def step(self, action):
-            return super().step(action[0] > 0)
+            return super().step(action["go"])
         """,
     ),
-    "actions from 1": (
+    "a mask of another size": (
         "spaces",
         "wrong",
-        "start at 1",
+        "its action_mask has 3 numbers, but Discrete(2) has 2 choices",
         """
         def __init__(self, render_mode=None):
             super().__init__(render_mode)
-            self.action_space = gym.spaces.Discrete(2, start=1)
-        def step(self, action):
-            return super().step(action - 1)
+            self.observation_space = gym.spaces.Dict(
+                {"place": self.observation_space, "action_mask": gym.spaces.MultiBinary(3)}
+            )
+        def look(self):
+            return {"place": super().look(), "action_mask": np.ones(3, np.int8)}
         """,
     ),
     "observations without a size": (

@@ -161,7 +161,11 @@ def files(tmp_path, monkeypatch) -> Path:
     (tmp_path / "user_lost.py").write_text("\nimport not_installed_anywhere\n")
     (tmp_path / "user_syntax.py").write_text("def f(:\n")
     (tmp_path / "user_odd.py").write_text(
-        "def three(): return 3\n\ndef fails(): raise RuntimeError('no\\nlicence')\n"
+        "import gymnasium as gym\n\n"
+        "def three(): return 3\n\ndef fails(): raise RuntimeError('no\\nlicence')\n\n"
+        "class Reads(gym.Env):\n"
+        "    observation_space = gym.spaces.Sequence(gym.spaces.Discrete(2))\n"
+        "    action_space = gym.spaces.Discrete(2)\n"
     )
     return tmp_path
 
@@ -180,7 +184,7 @@ def files(tmp_path, monkeypatch) -> Path:
         (["gym", "--env", "user_odd:fails"], "failed: RuntimeError: no licence"),
         (["gym", "--env", "user_env:Walk", "--set", "env_config.lenght=3"], "'length'"),
         (["gym", "--env", "CartPole-v1", "--set", "env_config.lenght=3"], "no such keyword"),
-        (["gym", "--env", "Pendulum-v1"], "only Discrete is supported"),
+        (["gym", "--env", "user_odd:Reads"], "which has no fixed size"),
         (["gym", "--env", "ALE/Pong-v5"], "savanna train atari --env ALE/Pong-v5"),
         (["pong", "--env", "user_env:Walk"], "savanna train gym --env user_env:Walk"),
         (["atari", "--env", "user_env:Walk"], "savanna train gym --env user_env:Walk"),
@@ -237,6 +241,7 @@ class Shows(gym.Env):
         (gym.spaces.Box(-2, 2, (3,), np.float32), 3, -2, 2),
         (gym.spaces.Box(-2, 2, (3, 2), np.float64), 6, -2, 2),
         (gym.spaces.Box(0, 255, (4, 4, 3), np.uint8), 48, 0, 1),
+        (gym.spaces.Dict({"bytes": gym.spaces.Box(0, 255, (9,), np.uint8)}), 9, 0, 1),
         (gym.spaces.Discrete(5, start=2), 5, 0, 1),
         (gym.spaces.MultiDiscrete([2, 3]), 5, 0, 1),
         (gym.spaces.Dict({"a": gym.spaces.Discrete(2), "b": gym.spaces.Box(0, 9, (2,))}), 4, 0, 9),

@@ -16,6 +16,7 @@ from savanna.algorithms.impala.batch import TrainBatch
 from savanna.algorithms.impala.fragment import Fragment
 from savanna.algorithms.impala.learner import select_rows
 from savanna.algorithms.impala.loss import Samples, impala_loss
+from savanna.modules.actions import Categorical
 from savanna.modules.atari import AtariModule, PixelStandardizer
 
 STEPS, ENVS, SIZE = 16, 8, 42
@@ -195,6 +196,7 @@ def test_the_clip_stops_only_what_pushes_further(ratio_log, advantage, moves):
         samples([ratio_log], [advantage]),
         logits,
         values,
+        actions=Categorical(2),
         clip=0.2,
         vf_loss_coeff=0.5,
         entropy_coeff=0.0,
@@ -209,6 +211,7 @@ def test_without_a_clip_it_is_the_weighted_policy_gradient():
         samples([1.0], [2.0], weights=0.75),
         logits,
         torch.zeros(1),
+        actions=Categorical(2),
         clip=None,
         vf_loss_coeff=0.5,
         entropy_coeff=0.0,

@@ -8,6 +8,7 @@ import torch
 from test_impala_learner import make_fragment, make_learner, samples, update, weights
 
 from savanna.algorithms.impala.loss import impala_loss
+from savanna.modules.actions import Categorical
 
 
 def test_the_bonus_pays_for_entropy():
@@ -16,6 +17,7 @@ def test_the_bonus_pays_for_entropy():
         samples([0.0], [0.0]),
         logits,
         torch.zeros(1),
+        actions=Categorical(2),
         clip=None,
         vf_loss_coeff=0.0,
         entropy_coeff=0.1,

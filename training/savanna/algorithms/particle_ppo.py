@@ -23,6 +23,7 @@ class ParticlePPOConfig(PPOConfig):
         super().__init__(algo_class=algo_class)
         self.env_runner_cls = ManyAgentsEnvRunner
         self.share_parameters = True
+        self.normalize_actions = True  # RLlib's network gives them in -1..1
 
     def training(self, *, share_parameters: bool = NotProvided, **kwargs: Any) -> Self:
         super().training(**kwargs)

@@ -10,6 +10,7 @@ from ray import cloudpickle
 from ray.rllib.algorithms import ppo
 from ray.rllib.callbacks.callbacks import RLlibCallback
 from ray.rllib.core import ALL_MODULES
+from ray.rllib.core.rl_module.rl_module import RLModuleSpec
 from ray.rllib.utils.metrics import (
     ENV_RUNNER_RESULTS,
     ENV_RUNNER_SAMPLING_TIMER,
@@ -31,6 +32,7 @@ from savanna.algorithms.shared_checks import UNREAD, limit_problems
 from savanna.algorithms.tally import report
 from savanna.envs.rllib_world import MEASURED
 from savanna.errors import UsageError
+from savanna.modules.network import DEFAULTS, Network, settings_problems
 
 PACK_SECONDS = 10.0
 """How long a checkpoint waits for env runners; one in a slow step will start new episodes."""
@@ -221,7 +223,8 @@ class PPO(Paced, ppo.PPO):
 
 
 class PPOConfig(ppo.PPOConfig):
-    """Configures `PPO`; its settings are RLlib's."""
+    """Configures `PPO`; its settings are RLlib's. With a `DefaultModelConfig` so is its network:
+    that of several agents, and of runs made before we had one of our own."""
 
     def __init__(self, algo_class: type | None = None) -> None:
         super().__init__(algo_class=algo_class or PPO)
@@ -229,10 +232,27 @@ class PPOConfig(ppo.PPOConfig):
         self.env_runner_cls = OneAgentEnvRunner
         # Its connectors have nothing to share, and asking would wait for a slow step.
         self._dont_auto_sync_env_runner_states = True
+        # Our network's actions are those of the environment.
+        self.normalize_actions = self.clip_actions = False
         set_limits(self)
 
     def get_default_learner_class(self) -> type:
         return PPOLearner
+
+    def get_default_rl_module_spec(self) -> Any:
+        return (
+            super().get_default_rl_module_spec() if self._rllibs_network else RLModuleSpec(Network)
+        )
+
+    @property
+    def _model_config_auto_includes(self) -> dict[str, Any]:
+        return super()._model_config_auto_includes | ({} if self._rllibs_network else DEFAULTS)
+
+    @property
+    def _rllibs_network(self) -> bool:
+        """Whether the settings are those of a `DefaultModelConfig`, perhaps read back from JSON."""
+        model = self._model_config
+        return not isinstance(model, dict) or "fcnet_kernel_initializer" in model
 
     def validate(self) -> None:
         super().validate()
@@ -242,5 +262,7 @@ class PPOConfig(ppo.PPOConfig):
             for name in ("metrics_num_episodes_for_smoothing", "sample_timeout_s")
             if vars(self)[name] != default[name]
         ]
+        if not self._rllibs_network:
+            problems += settings_problems(self.model_config)
         if problems := problems + limit_problems(self):
             raise UsageError("\n".join(problems))

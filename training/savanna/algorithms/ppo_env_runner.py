@@ -94,6 +94,10 @@ class _Piecewise:
         if isinstance(values, np.ndarray):
             self._refuse(what, values)
             return
+        if isinstance(values, dict):  # parts of the observation of one agent
+            for name, part in values.items():
+                self._refuse(f"{what} ({name})", part)
+            return
         for index, of_one in enumerate(values):
             for agent, value in of_one.items():
                 self._refuse(f"{what} of {agent}", np.asarray(value)[None], index)

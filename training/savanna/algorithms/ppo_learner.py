@@ -6,15 +6,47 @@ from typing import Any
 
 from ray.rllib.algorithms.ppo.torch.ppo_torch_learner import PPOTorchLearner
 from ray.rllib.core import COMPONENT_OPTIMIZER
+from ray.rllib.core.columns import Columns
 
 from savanna.algorithms.continuation import RANDOM, random_states, restore_random_states
+from savanna.modules.network import Network
 
 KL_COEFFS = "kl_coeffs"
 
 
+class _InScale:
+    """A config whose settings for squared errors of values are meant in units of `square`."""
+
+    def __init__(self, config: Any, square: float) -> None:
+        self._config = config
+        self.vf_loss_coeff = config.vf_loss_coeff / square
+        self.vf_clip_param = config.vf_clip_param * square
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._config, name)
+
+
 class PPOLearner(PPOTorchLearner):
     """Saves with its optimisers what RLlib forgets: the coefficients of the KL penalty, and the
-    random states for shuffling batches."""
+    random states for shuffling batches. Errors of our network's values count in its scale."""
+
+    def before_gradient_based_update(self, *, timesteps: dict[str, Any]) -> None:
+        super().before_gradient_based_update(timesteps=timesteps)
+        self._unseen = set(self.module.keys())  # networks that have not seen this batch's returns
+
+    def compute_loss_for_module(
+        self, *, module_id: str, config: Any, batch: dict[str, Any], fwd_out: dict[str, Any]
+    ) -> Any:
+        network = self.module[module_id].unwrapped()
+        if isinstance(network, Network):
+            if module_id in self._unseen:
+                self._unseen.remove(module_id)
+                returns = batch[Columns.VALUE_TARGETS]
+                network.see_returns(returns[batch.get(Columns.LOSS_MASK, returns == returns)])
+            config = _InScale(config, float(network.returns.deviation) ** 2)
+        return super().compute_loss_for_module(
+            module_id=module_id, config=config, batch=batch, fwd_out=fwd_out
+        )
 
     def get_state(
         self, components: Any = None, *, not_components: Any = None, **kwargs: Any

@@ -15,6 +15,7 @@ from typing import cast
 import numpy as np
 from gymnasium import spaces
 
+from savanna.envs.as_seen import unsupported
 from savanna.envs.checked_env import (
     EVENTS,
     CheckedEnv,
@@ -26,7 +27,7 @@ from savanna.envs.checked_env import (
     short,
 )
 from savanna.envs.gymnasium_check import gymnasium_findings
-from savanna.envs.gymnasium_env import EPISODE_LIMIT, time_limited, unsupported
+from savanna.envs.gymnasium_env import EPISODE_LIMIT, time_limited
 from savanna.envs.outside_checks import check_close, check_films, check_process
 from savanna.envs.random_play import Player
 
@@ -45,7 +46,7 @@ class Finding:
 
 def check_spaces(checked: CheckedEnv) -> Result:
     if problem := unsupported(checked.env):
-        return "wrong", problem, "Savanna trains discrete actions on flattened observations."
+        return "wrong", problem, "Change the space; docs/using.md lists what networks take."
     return "ok", f"{checked.env.action_space}; train it with: {checked.environment.command}"
 
 

@@ -5,7 +5,7 @@ Importing is cheap: the libraries that play are imported only when an environmen
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol, Self
 
@@ -21,11 +21,19 @@ if TYPE_CHECKING:
 
 class Act(Protocol):
     """Plays: observations of each agent `[B, ...]` -> actions of each `[B, ...]`, sampled if `rng`
-    is given."""
+    is given. Observations of several parts are dictionaries of arrays."""
 
     def __call__(
-        self, observations: Sequence[NDArray[Any]], rng: np.random.Generator | None = None
+        self, observations: Sequence[Any], rng: np.random.Generator | None = None
     ) -> list[NDArray[Any]]: ...
+
+
+def each(change: Callable[..., Any], *observations: Any) -> Any:
+    """`change` of the observations, or of each part where they have several."""
+    first = observations[0]
+    if isinstance(first, Mapping):
+        return {name: change(*(one[name] for one in observations)) for name in first}
+    return change(*observations)
 
 
 @dataclass(frozen=True)
@@ -156,5 +164,5 @@ class Environment(ABC):
         """Frame rate of its films."""
 
     @abstractmethod
-    def observations(self, act: Act, count: int) -> list[NDArray[Any]]:
+    def observations(self, act: Act, count: int) -> list[Any]:
         """At least `count` observations of each agent, collected by playing."""

@@ -1,18 +1,17 @@
-"""Gymnasium's and the user's own (`module:Class`) environments with one agent and discrete
-actions, as PPO trains on them.
+"""Gymnasium's and the user's own (`module:Class`) environments with one agent.
 
-The network sees a flat float32 vector: boxes are flattened (bytes scaled to 0..1), discrete values
-become one-hot. Training, evaluation, films and exports all do the same.
+`as_seen.py` says what networks see of them. Training, evaluation, films and exports all do the
+same.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from savanna.envs.custom import construct, find_constructor, is_custom, unknown_keyword
-from savanna.envs.environment import Act, Shot
+from savanna.envs.environment import Act, Shot, each
 from savanna.envs.one_agent import OneAgent
 from savanna.errors import SavannaError, UsageError
 from savanna.shield import ignore_instead
@@ -36,6 +35,8 @@ class Gymnasium(OneAgent):
         return is_custom(name) or name in gym.registry
 
     def check(self) -> None:
+        from savanna.envs.as_seen import unsupported
+
         made = self.make()
         problem = unsupported(made)
         made.close()
@@ -43,6 +44,22 @@ class Gymnasium(OneAgent):
             raise UsageError(f"{self.name}: {problem}. For details: savanna check-env {self.name}")
 
     def takes(self, keyword: str) -> str | None:
+        from savanna.envs.pictures import SETTINGS
+
+        return None if keyword in SETTINGS else self._constructor_takes(keyword)
+
+    @property
+    def _of_pictures(self) -> dict[str, Any]:
+        """The settings that are ours: what is done to pictures, unless the constructor does it."""
+        from savanna.envs.pictures import SETTINGS
+
+        return {
+            name: value
+            for name, value in self.settings.items()
+            if name in SETTINGS and self._constructor_takes(name) is not None
+        }
+
+    def _constructor_takes(self, keyword: str) -> str | None:
         import gymnasium as gym
 
         if is_custom(self.name):
@@ -56,7 +73,8 @@ class Gymnasium(OneAgent):
     def make(self, render_mode: str | None = None) -> gym.Env[Any, Any]:
         import gymnasium as gym
 
-        custom, keywords = is_custom(self.name), dict(self.settings)
+        custom, ours = is_custom(self.name), self._of_pictures
+        keywords = {name: value for name, value in self.settings.items() if name not in ours}
         for keyword in keywords:
             if (hint := self.takes(keyword)) is not None:
                 raise UsageError(f"env_config.{keyword}: {self.name} has no such keyword.{hint}")
@@ -68,15 +86,15 @@ class Gymnasium(OneAgent):
         return construct(self.name, maker, keywords)
 
     def make_flat(self, render_mode: str | None = None) -> gym.Env[Any, Any]:
-        """As PPO sees it: float32 observations `[n]`, episodes of limited length."""
+        """As networks see it, with episodes of limited length."""
         from gymnasium.wrappers import TimeLimit
+
+        from savanna.envs.as_seen import as_seen
 
         made = self.make(render_mode)
         if not time_limited(made):
             made = TimeLimit(made, EPISODE_LIMIT)
-        for wrap in flattening(made.observation_space).values():
-            made = wrap(made)
-        return made
+        return as_seen(made, self._of_pictures)
 
     def make_as_trained(self, render_mode: str | None = None) -> gym.Env[Any, Any]:
         return self.make_flat(render_mode)
@@ -99,16 +117,18 @@ class Gymnasium(OneAgent):
         score, steps, over = 0.0, 0, False
         while not over:
             yield Shot(np.asarray(env.render(), np.uint8), steps, score)
-            [actions] = act([observation[None]])
+            [actions] = act([each(lambda array: array[None], observation)])
             observation, reward, terminated, truncated, _ = env.step(actions[0])
             steps, score, over = steps + 1, score + float(reward), terminated or truncated
         yield Shot(np.asarray(env.render(), np.uint8), steps, score)
         env.close()
 
     def preprocessing(self) -> dict[str, Any]:
+        from savanna.envs.as_seen import preprocessing
+
         raw = self.make()
         raw.close()
-        return {"steps": list(flattening(raw.observation_space))}
+        return {"steps": preprocessing(raw.observation_space, raw.action_space, self._of_pictures)}
 
     def _make_filmed(self) -> gym.Env[Any, Any]:
         env = self.make_flat(render_mode="rgb_array")
@@ -126,44 +146,6 @@ class Gymnasium(OneAgent):
             return gym.spec(self.name)
         except (gym.error.Error, ImportError, ValueError) as error:
             raise UsageError(f"unknown environment {self.name!r}: {error}") from error
-
-
-def unsupported(env: gym.Env[Any, Any]) -> str | None:
-    """Why no experiment can train on these spaces; `None` if one can."""
-    from gymnasium import spaces
-
-    for name in ("observation_space", "action_space"):
-        if not isinstance(getattr(env, name, None), spaces.Space):
-            return f"{name} is not set to a gymnasium.spaces.Space"
-    actions, observations = env.action_space, env.observation_space
-    if not isinstance(actions, spaces.Discrete):
-        return f"its action space is {_brief(actions)}, but only Discrete is supported"
-    if int(actions.start) != 0:
-        return f"its actions start at {actions.start}, not at 0: drop `start` from Discrete"
-    if not observations.is_np_flattenable:
-        return f"its observation space is {_brief(observations)}, which has no fixed size"
-    return None
-
-
-def flattening(space: gym.Space[Any]) -> dict[str, Callable[[Any], gym.Env[Any, Any]]]:
-    """Description -> wrapper, for each wrapper that helps turn `space` into a float32 vector."""
-    import numpy as np
-    from gymnasium import wrappers
-    from gymnasium.spaces import Box
-
-    steps: dict[str, Callable[[Any], gym.Env[Any, Any]]] = {}
-    if not isinstance(space, Box):
-        flatten = "one-hot and concatenated, as gymnasium.spaces.flatten does"
-        steps[flatten] = wrappers.FlattenObservation
-    elif len(space.shape) != 1:
-        steps["flattened, last axis fastest"] = wrappers.FlattenObservation
-    if not isinstance(space, Box) or space.dtype != np.float32:
-        steps["as float32"] = partial(wrappers.DtypeObservation, dtype=np.float32)
-    if isinstance(space, Box) and space.dtype == np.uint8:
-        steps["scaled from the space's bounds to 0..1"] = partial(
-            wrappers.RescaleObservation, min_obs=np.float32(0), max_obs=np.float32(1)
-        )
-    return steps
 
 
 class Creator:
@@ -195,7 +177,3 @@ def time_limited(env: gym.Env[Any, Any]) -> bool:
             return True
         env = env.env
     return False
-
-
-def _brief(space: gym.Space[Any]) -> str:
-    return f"{space}" if len(f"{space}") < 80 else type(space).__name__

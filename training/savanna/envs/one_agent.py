@@ -7,12 +7,11 @@ from abc import abstractmethod
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from savanna.envs.environment import Act, Environment, Played
+from savanna.envs.environment import Act, Environment, Played, each
 
 if TYPE_CHECKING:
     import gymnasium as gym
     from gymnasium.vector import VectorEnv
-    from numpy.typing import NDArray
 
     from savanna.envs.environment import Spaces
 
@@ -54,23 +53,28 @@ class OneAgent(Environment):
         finally:
             envs.close()
 
-    def observations(self, act: Act, count: int) -> list[NDArray[Any]]:
-        """Mixes some random actions into the policy's."""
+    def observations(self, act: Act, count: int) -> list[Any]:
+        """Mixes some random actions into the policy's: legal ones, where there is a mask."""
         import numpy as np
+
+        from savanna.envs.observing import has_mask
 
         envs = self.vector(4)
         rng = np.random.default_rng(0)
+        envs.action_space.seed(0)
+        masked = has_mask(envs.single_observation_space)
         now, _ = envs.reset(seed=0)
-        seen: list[NDArray[Any]] = []
-        choices = int(envs.action_space.nvec[0])  # type: ignore[attr-defined]
+        seen: list[Any] = []
         while len(seen) * 4 < count:
             seen.append(now)
             for _ in range(8):
-                random = rng.integers(0, choices, 4)
-                actions = np.where(rng.random(4) < 0.2, random, act([now])[0])
+                random = act([now], rng)[0] if masked else envs.action_space.sample()
+                actions = act([now])[0]
+                chosen = rng.random(4) < 0.2
+                actions[chosen] = random[chosen]
                 now, *_ = envs.step(actions)
         envs.close()
-        return [np.concatenate(seen)]
+        return [each(lambda *parts: np.concatenate(parts), *seen)]
 
 
 def first_episodes(

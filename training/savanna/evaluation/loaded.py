@@ -12,7 +12,7 @@ import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
 
-from savanna.envs.environment import Environment
+from savanna.envs.environment import Environment, each
 from savanna.envs.families import environment_of
 from savanna.errors import UsageError
 from savanna.evaluation.policy import Policy
@@ -41,8 +41,9 @@ class LoadedPolicy:
         """The best actions, as `savanna evaluate` plays; with `rng` they are drawn.
 
         An array of the shape of `observation_space` is one observation: its action is a whole
-        number, or where actions are continuous an array. With one axis more in front it is a batch,
-        and so are the actions. Several agents: {agent: either of these} -> {agent: its actions}.
+        number, or where actions are continuous or several an array. With one axis more in front it
+        is a batch, and so are the actions. Several agents: {agent: either of these} -> {agent: its
+        actions}.
 
         Raises:
             UsageError: the shape or the type is another one, or a number is not finite.
@@ -60,6 +61,12 @@ class LoadedPolicy:
             agent: self._act(policies[agent], seen, f" of {agent}", rng)
             for agent, seen in observations.items()
         }
+
+    def begin(self) -> None:
+        """A new episode begins: call it after every `reset` if the network has memory (it was
+        trained with `model_config.use_lstm`). Without memory nothing changes."""
+        for policy in self.team.policies:
+            policy.begin()
 
     def make_env(self, render_mode: str | None = None) -> Any:
         """The environment as in training, preprocessing included: Gymnasium's `Env`, of particle
@@ -91,14 +98,40 @@ class LoadedPolicy:
     ) -> Any:
         space = policy.module.observation_space
         seen = _checked(given, space, of_whom)
-        if seen.shape != space.shape:
+        if _is_batch(seen, space):
             return policy.act(seen, rng)
-        [action] = policy.act(seen[None], rng)
-        return action if policy.continuous else int(action)
+        [action] = policy.act(each(lambda array: array[None], seen), rng)
+        return (
+            int(action) if isinstance(policy.module.action_space, gym.spaces.Discrete) else action
+        )
 
 
-def _checked(given: Any, space: gym.Space[Any], of_whom: str) -> NDArray[Any]:
-    """`given` as an array of the space's type: one observation or a batch."""
+def _is_batch(seen: Any, space: gym.Space[Any]) -> bool:
+    if isinstance(space, gym.spaces.Dict):
+        return any(_is_batch(seen[name], part) for name, part in space.items())
+    return bool(seen.shape != space.shape)
+
+
+def _checked(given: Any, space: gym.Space[Any], of_whom: str) -> Any:
+    """`given` as an array of the space's type: one observation or a batch. Of several parts: as a
+    dictionary of arrays, all of them batches of one size or none."""
+    if isinstance(space, gym.spaces.Dict):
+        if not isinstance(given, Mapping) or given.keys() != space.keys():
+            raise UsageError(
+                f"the policy takes an observation{of_whom} as a dictionary with the keys "
+                f"{', '.join(space)}."
+            )
+        seen = {name: _checked(given[name], part, f" ({name})") for name, part in space.items()}
+        sizes = {
+            array.shape[: array.ndim - len(space[name].shape or ())] for name, array in seen.items()
+        }
+        if len(sizes) > 1:
+            raise UsageError("the parts of the observation are batches of different sizes.")
+        return seen
+    return _checked_array(given, space, of_whom)
+
+
+def _checked_array(given: Any, space: gym.Space[Any], of_whom: str) -> NDArray[Any]:
     assert space.shape is not None and space.dtype is not None
     hint = "`make_env()` of the policy makes an environment that shows what it takes."
     wanted = f"the policy takes {space.dtype} {list(space.shape)}, or a batch of them"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,9 @@ from numpy.typing import NDArray
 from ray.rllib.core.columns import Columns
 from ray.rllib.core.rl_module.rl_module import RLModule
 
+from savanna.envs.environment import each
 from savanna.errors import SavannaError, UsageError
+from savanna.modules.actions import Actions, actions_of
 from savanna.old_names import old_names
 
 MODULES = "learner_group/learner/rl_module"
@@ -21,48 +25,97 @@ MODULE = f"{MODULES}/default_policy"
 """Where an RLlib checkpoint keeps the networks, and that of a single agent."""
 
 
+STATE = "state"
+
+
 @dataclass(frozen=True)
 class Policy:
-    """Acts on batches of observations. Continuous actions are in 0..1, as particle worlds need."""
+    """Acts on batches of observations: arrays, or dictionaries of them where they have several
+    parts. With memory, calls are the steps of episodes until `begin`, or until the size of the
+    batch changes."""
 
     module: Any  # a TorchRLModule
     noise: float = 0.0
     """Standard deviation of exploration if actors give actions, as a fraction of their range."""
+    _memory: dict[str, torch.Tensor] = field(default_factory=dict, compare=False)
+
+    def begin(self) -> None:
+        """New episodes begin: a network with memory forgets the old ones."""
+        self._memory.clear()
+
+    @property
+    def remembers(self) -> bool:
+        return getattr(self.module, "memory", None) is not None
 
     @property
     def continuous(self) -> bool:
         return isinstance(self.module.action_space, gym.spaces.Box)
 
-    def logits(self, observations: NDArray[Any]) -> NDArray[np.float32]:
+    @cached_property
+    def actions(self) -> Actions | None:
+        """What the outputs mean; `None` for continuous actions of particle worlds, in 0..1."""
+        own: Actions | None = getattr(self.module, "actions", None)
+        return own if own is not None or self.continuous else actions_of(self.module.action_space)
+
+    def logits(self, observations: Any) -> NDArray[np.float32]:
         """Observations `[B, ...]` -> unnormalised log-probabilities `[B, actions]`."""
-        logits: NDArray[np.float32] = self._output(observations).numpy()
+        logits: NDArray[np.float32] = self._next(observations).numpy()
         return logits
 
-    def act(
-        self, observations: NDArray[Any], rng: np.random.Generator | None = None
-    ) -> NDArray[Any]:
+    def act(self, observations: Any, rng: np.random.Generator | None = None) -> NDArray[Any]:
         """Observations `[B, ...]` -> the best actions, or sampled ones with `rng`.
 
-        Discrete: whole numbers `[B]`; continuous: floats `[B, size]`.
+        Discrete: whole numbers `[B]`, or `[B, count]` where several are given at once; continuous:
+        floats `[B, size]`.
         """
-        if self.continuous:
-            mean, deviation = mean_and_deviation(self.module, self._output(observations))
-            action: NDArray[np.float32] = mean.numpy()
-            if rng is not None:
-                width = self.noise if deviation is None else deviation.numpy()
-                noise = rng.normal(size=action.shape) * width
-                action = (action + noise).astype(np.float32)
-            return action.clip(0.0, 1.0)
-        logits = self.logits(observations)
-        if rng is not None:
-            return np.argmax(logits + rng.gumbel(size=logits.shape), axis=1)
-        return np.argmax(logits, axis=1)
+        return self.decide(self._next(observations), rng)
 
-    def _output(self, observations: NDArray[Any]) -> torch.Tensor:
+    def decide(self, outputs: torch.Tensor, rng: np.random.Generator | None = None) -> NDArray[Any]:
+        """The network's outputs `[B, ...]` -> actions."""
+        if self.actions is not None:
+            if rng is None:
+                chosen = self.actions.best(outputs)
+            else:
+                uniform = rng.random((*outputs.shape[:-1], self.actions.draws))
+                chosen = self.actions.draw(outputs, torch.from_numpy(uniform))
+            given: NDArray[Any] = self.actions.for_env(chosen).numpy()
+            return given
+        mean, deviation = mean_and_deviation(self.module, outputs)
+        action: NDArray[np.float32] = mean.numpy()
+        if rng is not None:
+            width = self.noise if deviation is None else deviation.numpy()
+            noise = rng.normal(size=action.shape) * width
+            action = (action + noise).astype(np.float32)
+        return action.clip(0.0, 1.0)
+
+    def outputs(
+        self, observations: Any, state: torch.Tensor | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """The network's outputs, and with memory its state after these observations."""
+        given = each(torch.from_numpy, observations)
         with torch.inference_mode():
-            output = self.module.forward_inference({Columns.OBS: torch.from_numpy(observations)})
-        distribution: torch.Tensor = output[Columns.ACTION_DIST_INPUTS].float()
-        return distribution
+            if state is not None:
+                found: tuple[torch.Tensor, torch.Tensor] = self.module.step(given, state)
+                return found
+            output = self.module.forward_inference({Columns.OBS: given})
+        return output[Columns.ACTION_DIST_INPUTS].float(), None
+
+    def _next(self, observations: Any) -> torch.Tensor:
+        """The outputs in the next step of the episodes that the last call was about."""
+        state = None
+        if self.remembers:
+            count = len(next(iter(_parts(observations))))
+            state = self._memory.get(STATE)
+            if state is None or len(state) != count:
+                state = self.module.no_state(count)
+        outputs, state = self.outputs(observations, state)
+        if state is not None:
+            self._memory[STATE] = state
+        return outputs
+
+
+def _parts(observations: Any) -> Iterable[NDArray[Any]]:
+    return observations.values() if isinstance(observations, Mapping) else [observations]
 
 
 def mean_and_deviation(

@@ -12,8 +12,6 @@ if TYPE_CHECKING:
 
 
 def build_config(env: str, machine: Machine) -> AlgorithmConfig:
-    from ray.rllib.core.rl_module.default_model_config import DefaultModelConfig
-
     from savanna.algorithms.ppo import PPOConfig
     from savanna.envs.gymnasium_env import register
 
@@ -33,7 +31,7 @@ def build_config(env: str, machine: Machine) -> AlgorithmConfig:
             entropy_coeff=0.01,
             grad_clip=0.5,
         )
-        .rl_module(model_config=DefaultModelConfig(fcnet_hiddens=[64, 64], vf_share_layers=False))
+        .rl_module(model_config={"fcnet_hiddens": [64, 64], "fcnet_activation": "tanh"})
     )
 
 

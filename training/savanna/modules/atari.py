@@ -76,19 +76,19 @@ class AtariModule(TorchRLModule, ValueFunctionAPI):
         layers: list[nn.Module] = []
         size = height
         for out, kernel, stride in filters:
-            layers += [_orthogonal(nn.Conv2d(channels, out, kernel, stride), 2**0.5), nn.ReLU()]
+            layers += [orthogonal(nn.Conv2d(channels, out, kernel, stride), 2**0.5), nn.ReLU()]
             channels, size = out, (size - kernel) // stride + 1
         layers += [
             nn.Flatten(),
-            _orthogonal(nn.Linear(channels * size * size, hidden), 2**0.5),
+            orthogonal(nn.Linear(channels * size * size, hidden), 2**0.5),
             nn.ReLU(),
         ]
         # CPU (AMX, AVX-512) and GPU convolutions in bfloat16 need channels last.
         self.encoder = nn.Sequential(*layers).to(
             memory_format=torch.channels_last  # type: ignore[call-overload]
         )
-        self.policy_head = _orthogonal(nn.Linear(hidden, self.action_space.n), 0.01)
-        self.value_head = _orthogonal(nn.Linear(hidden, 1), 1.0)
+        self.policy_head = orthogonal(nn.Linear(hidden, self.action_space.n), 0.01)
+        self.value_head = orthogonal(nn.Linear(hidden, 1), 1.0)
         self._bfloat16: bool | None = self.model_config.get("bfloat16")
 
     @property
@@ -131,7 +131,7 @@ def fast_bfloat16(device: torch.device) -> bool:
         return False
 
 
-def _orthogonal(layer: Any, gain: float) -> Any:
+def orthogonal(layer: Any, gain: float) -> Any:
     nn.init.orthogonal_(layer.weight, gain)
     nn.init.zeros_(layer.bias)
     return layer

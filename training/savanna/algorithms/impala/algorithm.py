@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from savanna.algorithms.driver import FragmentDriver
 from savanna.algorithms.impala.config import ImpalaConfig
+from savanna.algorithms.impala.gym_config import GymImpalaConfig
 
 
 class Impala(FragmentDriver):
@@ -16,3 +17,11 @@ class Impala(FragmentDriver):
     @classmethod
     def get_default_config(cls) -> ImpalaConfig:
         return ImpalaConfig(algo_class=Impala)
+
+
+class GymImpala(Impala):
+    """The same for any environment with one agent."""
+
+    @classmethod
+    def get_default_config(cls) -> GymImpalaConfig:
+        return GymImpalaConfig(algo_class=GymImpala)

@@ -16,7 +16,7 @@ from savanna.modules.atari import ENCODERS, AtariModule
 
 
 class ImpalaConfig(AlgorithmConfig):
-    """Configures `Impala`. Everything not named here is RLlib's `AlgorithmConfig`."""
+    """Configures `Impala` for Atari games. What is not named here is RLlib's `AlgorithmConfig`."""
 
     def __init__(self, algo_class: type | None = None) -> None:
         super().__init__(algo_class)
@@ -139,9 +139,18 @@ class ImpalaConfig(AlgorithmConfig):
         return RLModuleSpec(module_class=AtariModule)
 
     def get_default_learner_class(self) -> type:
-        from savanna.algorithms.impala.learner import ImpalaLearner
+        from savanna.algorithms.impala.atari_learner import AtariLearner
 
-        return ImpalaLearner
+        return AtariLearner
+
+    def check_environment(self) -> None:
+        """`UsageError` unless its name and settings, and those of its network, can be used."""
+        if isinstance(self.env, str):
+            parse_atari_id(self.env)
+        if self.env_config.get("frame_size") not in FRAME_SIZES:
+            raise UsageError(f"env_config.frame_size must be one of {FRAME_SIZES}.")
+        if self.model_config.get("encoder") not in ENCODERS:
+            raise UsageError(f"model_config.encoder must be one of {', '.join(ENCODERS)}.")
 
     def validate(self) -> None:
         """Raises `UsageError` that names the setting and what it may be."""
@@ -149,18 +158,12 @@ class ImpalaConfig(AlgorithmConfig):
         problems = shared_problems(self)
         if problems:
             raise UsageError("\n".join(problems))
-        if isinstance(self.env, str):
-            parse_atari_id(self.env)
-        if self.env_config.get("frame_size") not in FRAME_SIZES:
-            raise UsageError(f"env_config.frame_size must be one of {FRAME_SIZES}.")
+        self.check_environment()
         if self.num_learners != 0:
             raise UsageError(
                 "num_learners must be 0: this IMPALA learns in its driver's process, on the GPU "
                 "where there is one (num_gpus_per_learner=1)."
             )
-        encoder = self.model_config.get("encoder")
-        if encoder not in ENCODERS:
-            raise UsageError(f"model_config.encoder must be one of {', '.join(ENCODERS)}.")
         if self.grad_clip is not None and self.grad_clip_by != "global_norm":
             raise UsageError("grad_clip_by must be 'global_norm'.")
         for name in ("num_epochs", "minibatch_size", "micro_batch_size", "num_env_threads"):

@@ -1,4 +1,4 @@
-"""What an env runner sends to the learner: contiguous arrays, single frames."""
+"""What an env runner sends to the learner: contiguous arrays."""
 
 from __future__ import annotations
 
@@ -10,18 +10,16 @@ from numpy.typing import NDArray
 from savanna.algorithms.episode import Episode
 
 
-@dataclass(frozen=True)
-class Fragment:
-    """`T` steps of `N` environments, with `S`-frame stacks left to the learner to rebuild.
+@dataclass(frozen=True, kw_only=True)
+class Steps:
+    """`T` steps of `N` environments.
 
-    Sending single frames takes a quarter of the bytes of sending stacks. Autoreset is NEXT_STEP:
-    after an episode ends, the environment spends one row on resetting. In that row the action
-    was ignored and `valid` is False; its observation is the final one of the old episode.
+    Autoreset is NEXT_STEP: after an episode ends, the environment spends one row on resetting. In
+    that row the action was ignored and `valid` is False; its observation is the final one of the
+    old episode.
     """
 
-    frames: NDArray[np.uint8]  # [S - 1 + T + 1, N, height, width], the first S - 1 are history
-    ages: NDArray[np.uint8]  # [T + 1, N], observations since the reset, at most S - 1
-    actions: NDArray[np.int64]  # [T, N]
+    actions: NDArray[np.int64] | NDArray[np.float32]  # [T, N], or [T, N, size]
     log_probs: NDArray[np.float32]  # [T, N], of the action, under the policy that acted
     rewards: NDArray[np.float32]  # [T, N], true rewards
     terminated: NDArray[np.bool_]  # [T, N]
@@ -34,6 +32,23 @@ class Fragment:
     def __len__(self) -> int:
         """Agent steps in this fragment; resetting rows do not count."""
         return int(self.valid.sum())
+
+
+@dataclass(frozen=True, kw_only=True)
+class GymFragment(Steps):
+    """With the observations that networks see, of which some have several parts."""
+
+    observations: dict[str, NDArray[np.uint8] | NDArray[np.float32]]  # [T + 1, N, ...] each
+    state: NDArray[np.float32] | None = None  # [N, ...], of the network's memory at the start
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fragment(Steps):
+    """With single frames, and the `S`-frame stacks left to the learner to rebuild: a quarter of the
+    bytes of sending stacks."""
+
+    frames: NDArray[np.uint8]  # [S - 1 + T + 1, N, height, width], the first S - 1 are history
+    ages: NDArray[np.uint8]  # [T + 1, N], observations since the reset, at most S - 1
 
 
 def stack_indices(ages: NDArray[np.uint8], stack: int, blank: int) -> NDArray[np.int64]:

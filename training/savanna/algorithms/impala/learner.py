@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -16,14 +16,14 @@ from ray.rllib.utils.metrics import (
 )
 from ray.rllib.utils.schedules.scheduler import Scheduler
 
-from savanna.algorithms.impala.batch import TrainBatch
+from savanna.algorithms.impala.batch import Batch, GymBatch
 from savanna.algorithms.impala.loss import STATISTICS, Samples, impala_loss
 from savanna.algorithms.impala.vtrace import vtrace
-from savanna.modules.atari import AtariModule
+from savanna.modules.actions import actions_of
 
 
 class ImpalaLearner(TorchLearner):
-    """Learns from `Fragment`s; runs in the driver's process (`num_learners=0`)."""
+    """Learns from `GymFragment`s; runs in the driver's process (`num_learners=0`)."""
 
     def build(self) -> None:
         super().build()
@@ -31,7 +31,9 @@ class ImpalaLearner(TorchLearner):
             fixed_value_or_schedule=self.config.entropy_coeff, framework="torch", device="cpu"
         )
         self.learned: dict[str, float] = {}  # metrics of the last update
+        self._value_weight = 1.0  # of the squared errors of values, which may be of any size
         self._shuffler = torch.Generator().manual_seed(self.config.seed or 0)
+        self._actions = actions_of(self._network.action_space).to(self.device)
 
     def configure_optimizers_for_module(self, module_id: str, config: Any = None) -> None:
         parameters = self.get_parameters(self._module[module_id])
@@ -43,9 +45,8 @@ class ImpalaLearner(TorchLearner):
         )
 
     @property
-    def _atari_module(self) -> AtariModule:
-        module: AtariModule = self.module[DEFAULT_MODULE_ID].unwrapped()
-        return module
+    def _network(self) -> Any:
+        return self.module[DEFAULT_MODULE_ID].unwrapped()
 
     def update(
         self, *, training_data: TrainingData, timesteps: dict[str, Any], **kwargs: Any
@@ -53,13 +54,11 @@ class ImpalaLearner(TorchLearner):
         """Train on the fragments in `training_data.episodes`; RLlib's reduced metrics."""
         self.before_gradient_based_update(timesteps=timesteps)
         fragments = training_data.episodes
-        batch = TrainBatch.from_fragments(fragments, self.device)
+        batch = self._joined(fragments)
         versions = [f.weights_version for f in fragments if f.weights_version > 0]
         lag = self._weights_seq_no - sum(versions) / len(versions) if versions else 0.0
         self._weights_seq_no += 1
 
-        module = self._atari_module
-        module.standardizer.update(batch.frames[:-1])
         observations = self._observations(batch)
         samples, outlook = self._samples(batch, observations)
         entropy_coeff = float(
@@ -83,38 +82,21 @@ class ImpalaLearner(TorchLearner):
         self.after_gradient_based_update(timesteps=timesteps)
         return self.metrics.reduce()
 
-    def _observations(self, batch: TrainBatch) -> torch.Tensor:
-        """Standardized stacks `[(T + 1) * N, S, height, width]`, channels last.
+    def _joined(self, fragments: Sequence[Any]) -> Any:
+        return GymBatch.from_fragments(fragments, self.device)
 
-        Built once per update, so that every pass only copies whole rows out of it.
-        """
-        frames = self._atari_module.standardize(batch.frames)
-        indices = batch.stacks.flatten(0, 1)
-        count, stack = indices.shape
-        height, width = frames.shape[1:]
-        observations = torch.empty(
-            (count, height, width, stack), dtype=frames.dtype, device=frames.device
-        ).permute(0, 3, 1, 2)
-        for start in range(0, count, 256):
-            chosen = frames.index_select(0, indices[start : start + 256].flatten())
-            observations[start : start + 256] = chosen.unflatten(0, (-1, stack))
-        return observations
+    def _observations(self, batch: Any) -> Any:
+        """`[(T + 1) * N, ...]`: an array, or a dictionary of the parts of observations."""
+        parts = {name: part.flatten(0, 1) for name, part in batch.observations.items()}
+        return parts.get("", parts)
 
-    def _samples(
-        self, batch: TrainBatch, observations: torch.Tensor
-    ) -> tuple[Samples, dict[str, float]]:
+    def _samples(self, batch: Batch, observations: Any) -> tuple[Samples, dict[str, float]]:
         """What to learn from every sample, under the policy at the start of the update."""
-        module, config = self._atari_module, self.config
-        rows, envs, _ = batch.stacks.shape
-        logits_parts, value_parts = [], []
+        config = self.config
         with torch.inference_mode():
-            for part in observations.split(self._micro_batch_size):
-                logits, values = module.logits_and_values(part)
-                logits_parts.append(logits)
-                value_parts.append(values)
-        values = torch.cat(value_parts).view(rows, envs).clone()
-        log_probs = torch.cat(logits_parts).view(rows, envs, -1)[:-1].log_softmax(-1)
-        log_probs = log_probs.gather(-1, batch.actions.unsqueeze(-1)).squeeze(-1).clone()
+            outputs, values = self._everything(observations, len(batch.rewards) + 1)
+        values = values.clone()
+        log_probs = self._actions.log_prob(outputs[:-1], batch.actions).clone()
         log_ratios = log_probs - batch.log_probs
         result = vtrace(
             log_ratios=log_ratios,
@@ -130,6 +112,7 @@ class ImpalaLearner(TorchLearner):
         valid = batch.valid
         targets, advantages = result.targets[valid], result.advantages[valid]
         errors = (targets - values[:-1][valid]).var() / (targets.var() + 1e-8)
+        self._see_returns(targets)
         if config.normalize_advantages:
             advantages = (advantages - advantages.mean()) / (advantages.std() + 1e-8)
         return Samples(
@@ -141,6 +124,23 @@ class ImpalaLearner(TorchLearner):
             advantages=advantages,
         ), {"vf_explained_var": float(1 - errors), "mean_kl_loss": float(-log_ratios[valid].mean())}
 
+    def _see_returns(self, returns: torch.Tensor) -> None:
+        self._network.see_returns(returns)
+        self._value_weight = float(self._network.returns.deviation) ** -2
+
+    def _everything(self, observations: Any, rows: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """The network's outputs `[rows, N, outputs]` and values `[rows, N]`."""
+        parts = split_rows(observations, self._micro_batch_size)
+        outputs, values = zip(*map(self._network.logits_and_values, parts), strict=True)
+        return torch.cat(outputs).unflatten(0, (rows, -1)), torch.cat(values).view(rows, -1)
+
+    def _these(self, observations: Any, rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Those of `rows`, `[B, outputs]` and `[B]`."""
+        found: tuple[torch.Tensor, torch.Tensor] = self._network.logits_and_values(
+            select_rows(observations, rows)
+        )
+        return found
+
     def _minibatches(self, count: int) -> Sequence[torch.Tensor]:
         """Indices of the minibatches of one pass: every sample once, in a new order."""
         order = torch.randperm(count, generator=self._shuffler).to(self.device)
@@ -149,7 +149,7 @@ class ImpalaLearner(TorchLearner):
     def _step(
         self,
         samples: Samples,
-        observations: torch.Tensor,
+        observations: Any,
         minibatch: torch.Tensor,
         entropy_coeff: float,
         totals: torch.Tensor,
@@ -160,15 +160,14 @@ class ImpalaLearner(TorchLearner):
         optimizer.zero_grad(set_to_none=True)
         for micro_batch in minibatch.split(self._micro_batch_size):
             chosen = samples.select(micro_batch)
-            logits, values = self._atari_module.logits_and_values(
-                select_rows(observations, chosen.rows)
-            )
+            outputs, values = self._these(observations, chosen.rows)
             loss, statistics = impala_loss(
                 chosen,
-                logits,
+                outputs,
                 values,
+                actions=self._actions,
                 clip=config.clip_param,
-                vf_loss_coeff=config.vf_loss_coeff,
+                vf_loss_coeff=config.vf_loss_coeff * self._value_weight,
                 entropy_coeff=entropy_coeff,
             )
             (loss / len(minibatch)).backward()
@@ -195,6 +194,20 @@ class ImpalaLearner(TorchLearner):
         raise NotImplementedError
 
 
-def select_rows(observations: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
-    """`observations.index_select(0, rows)` that keeps the channels last."""
+def select_rows(observations: Any, rows: torch.Tensor) -> Any:
+    """These rows of every part; of pictures with the channels last in memory, where they are."""
+    if isinstance(observations, dict):
+        return {name: select_rows(part, rows) for name, part in observations.items()}
+    if observations.ndim != 4:
+        return observations.index_select(0, rows)
     return observations.permute(0, 2, 3, 1).index_select(0, rows).permute(0, 3, 1, 2)
+
+
+def split_rows(observations: Any, size: int) -> Iterator[Any]:
+    """Parts of at most `size` rows."""
+    if not isinstance(observations, dict):
+        yield from observations.split(size)
+        return
+    parts = [part.split(size) for part in observations.values()]
+    for some in zip(*parts, strict=True):
+        yield dict(zip(observations, some, strict=True))

@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 import torch
 
+from savanna.modules.actions import Actions
+
 STATISTICS = ("total_loss", "policy_loss", "vf_loss", "entropy")
 
 
@@ -13,7 +15,7 @@ class Samples(NamedTuple):
     """`B` agent steps and what V-trace says about them."""
 
     rows: torch.Tensor  # int64 [B], where their observations are
-    actions: torch.Tensor  # int64 [B]
+    actions: torch.Tensor  # [B], or [B, size]
     log_probs: torch.Tensor  # [B], under the policy at the start of the update
     weights: torch.Tensor  # [B], ratio of that policy to the one that acted, at most rho-bar
     targets: torch.Tensor  # [B]
@@ -28,9 +30,10 @@ class Samples(NamedTuple):
 
 def impala_loss(
     samples: Samples,
-    logits: torch.Tensor,
+    outputs: torch.Tensor,
     values: torch.Tensor,
     *,
+    actions: Actions,
     clip: float | None,
     vf_loss_coeff: float,
     entropy_coeff: float,
@@ -45,8 +48,7 @@ def impala_loss(
     bounds the update, and neither uses up the other's room (Hilton et al. 2022, "Batch
     size-invariance for policy optimization", section 3).
     """
-    distribution = logits.log_softmax(-1)
-    log_probs = distribution.gather(-1, samples.actions.unsqueeze(-1)).squeeze(-1)
+    log_probs, parts = actions.log_prob_and_entropy(outputs, samples.actions)
     advantages = samples.weights * samples.advantages
     if clip is None:
         policy = -(advantages * log_probs).sum()
@@ -55,6 +57,6 @@ def impala_loss(
         clipped = ratios.clamp(1 - clip, 1 + clip)
         policy = -torch.minimum(ratios * advantages, clipped * advantages).sum()
     value = (values - samples.targets).square().sum()
-    entropy = -(distribution.exp() * distribution).sum()
+    entropy = parts.sum()
     total = policy + 0.5 * vf_loss_coeff * value - entropy_coeff * entropy
     return total, torch.stack([total, policy, value, entropy]).detach()
