@@ -57,18 +57,19 @@ class ReturnScale(nn.Module):
     magnitude")."""
 
     mean: torch.Tensor
-    square: torch.Tensor
+    variance: torch.Tensor
     updates: torch.Tensor
 
     def __init__(self) -> None:
         super().__init__()
-        self.register_buffer("mean", torch.zeros((), dtype=torch.float64))
-        self.register_buffer("square", torch.ones((), dtype=torch.float64))  # mean of squares
-        self.register_buffer("updates", torch.zeros(()))
+        # [1] and float32: RLlib saves scalars as Python's numbers, and float64 is read as float32.
+        self.register_buffer("mean", torch.zeros(1))
+        self.register_buffer("variance", torch.ones(1))
+        self.register_buffer("updates", torch.zeros(1))
 
     @property
     def deviation(self) -> torch.Tensor:
-        return (self.square - self.mean.square()).clamp(min=1e-4).sqrt()
+        return self.variance.clamp(min=1e-4).sqrt()
 
     def forward(self, values: torch.Tensor) -> torch.Tensor:
         return values * self.deviation + self.mean
@@ -79,8 +80,10 @@ class ReturnScale(nn.Module):
         before, mean = self.deviation, self.mean.clone()
         self.updates += 1
         share = (1 / self.updates).clamp(min=0.05)
-        self.mean += share * (returns.mean() - self.mean)
-        self.square += share * (returns.square().mean() - self.square)
+        shift = returns.mean() - self.mean
+        self.variance += share * (returns.var(correction=0) - self.variance)
+        self.variance += share * (1 - share) * shift.square()
+        self.mean += share * shift
         head.weight *= before / self.deviation
         head.bias.copy_((head.bias * before + mean - self.mean) / self.deviation)
 
