@@ -34,7 +34,7 @@ class Acting:
     def __call__(self, action: NDArray[Any]) -> Any:
         own = self.own
         if isinstance(own, spaces.Discrete):
-            return np.int64(own.start + int(action))
+            return np.int64(int(own.start) + int(action))
         if isinstance(own, spaces.MultiDiscrete):
             return (np.asarray(action).reshape(own.shape) + own.start).astype(own.dtype)
         shaped = np.asarray(action).reshape(own.shape)
