@@ -14,12 +14,11 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from ray.rllib.core.columns import Columns
 
 from savanna import __version__
 from savanna.envs.families import environment_of
 from savanna.errors import SavannaError, UsageError, explained
-from savanna.evaluation.policy import Policy, mean_and_deviation
+from savanna.evaluation.policy import Policy, mean_and_deviation, outputs_of
 from savanna.evaluation.team import load_team
 from savanna.files import make_writable, replacing
 from savanna.runs.directory import RunDirectory
@@ -36,7 +35,7 @@ class _Graph(torch.nn.Module):
         self.module = module
 
     def forward(self, observations: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        logits = self.module._forward({Columns.OBS: observations})[Columns.ACTION_DIST_INPUTS]
+        logits = outputs_of(self.module, observations)
         return logits, logits.argmax(dim=-1)
 
 
@@ -44,7 +43,7 @@ class _Actor(_Graph):
     """Observations -> continuous actions."""
 
     def forward(self, observations: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        output = self.module._forward({Columns.OBS: observations})[Columns.ACTION_DIST_INPUTS]
+        output = outputs_of(self.module, observations)
         return (mean_and_deviation(self.module, output)[0].clamp(0.0, 1.0),)
 
 

@@ -10,9 +10,12 @@ import gymnasium as gym
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from ray.rllib.algorithms.dqn.default_dqn_rl_module import QF_PREDS
 from ray.rllib.core.columns import Columns
+from ray.rllib.core.rl_module.apis import QNetAPI
 from ray.rllib.core.rl_module.rl_module import RLModule
 
+from savanna.envs.custom import working_folder_importable
 from savanna.errors import SavannaError, UsageError
 from savanna.old_names import old_names
 
@@ -54,15 +57,32 @@ class Policy:
                 action = (action + noise).astype(np.float32)
             return action.clip(0.0, 1.0)
         logits = self.logits(observations)
+        if rng is not None and (epsilon := self.module.model_config.get("epsilon")) is not None:
+            last = epsilon[-1][1] if isinstance(epsilon, (list, tuple)) else epsilon
+            random = rng.integers(0, logits.shape[1], len(logits))  # as DQN explores
+            return np.where(rng.random(len(logits)) < last, random, np.argmax(logits, axis=1))
         if rng is not None:
             return np.argmax(logits + rng.gumbel(size=logits.shape), axis=1)
         return np.argmax(logits, axis=1)
 
     def _output(self, observations: NDArray[Any]) -> torch.Tensor:
         with torch.inference_mode():
-            output = self.module.forward_inference({Columns.OBS: torch.from_numpy(observations)})
-        distribution: torch.Tensor = output[Columns.ACTION_DIST_INPUTS].float()
-        return distribution
+            return outputs_of(self.module, torch.from_numpy(observations)).float()
+
+
+def outputs_of(module: Any, observations: Any) -> torch.Tensor:
+    """What a network says of its actions: of their distribution, or as DQN's do their values."""
+    batch = {Columns.OBS: observations}
+    said = module._forward_inference(batch)
+    if Columns.ACTION_DIST_INPUTS not in said and isinstance(module, QNetAPI):
+        said = {Columns.ACTION_DIST_INPUTS: module.compute_q_values(batch)[QF_PREDS]}
+    if Columns.ACTION_DIST_INPUTS not in said:
+        raise SavannaError(
+            f"the network {type(module).__name__} cannot be played: its _forward_inference has to "
+            f"return {Columns.ACTION_DIST_INPUTS!r}"
+        )
+    outputs: torch.Tensor = said[Columns.ACTION_DIST_INPUTS]
+    return outputs
 
 
 def mean_and_deviation(
@@ -91,8 +111,13 @@ def load_policy(checkpoint: Path, module_id: str = "default_policy") -> Policy:
     if not checkpoint.is_dir():
         raise UsageError(f"no checkpoint at {checkpoint}")
     try:
-        with old_names():
+        with old_names(), working_folder_importable():
             module = RLModule.from_checkpoint(str((checkpoint / MODULES / module_id).resolve()))
+    except ModuleNotFoundError as error:
+        raise SavannaError(
+            f"checkpoint {checkpoint} needs the module {error.name!r}, which is not in "
+            f"{Path.cwd()} or on PYTHONPATH. Run savanna in its folder."
+        ) from error
     except Exception as error:  # unpickling a damaged file may raise anything
         raise SavannaError(
             f"checkpoint {checkpoint} is damaged or incomplete ({type(error).__name__}: {error})"

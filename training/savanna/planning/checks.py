@@ -119,7 +119,7 @@ def _workers(request: TrainRequest) -> list[str]:
 
 def _world(request: TrainRequest) -> list[str]:
     """Problems with the environment and with options that depend on it."""
-    experiment = get_experiment(request.experiment)
+    experiment = get_experiment(request.experiment, request.algorithm)
     env = request.env or experiment.env
     problems = []
     if request.film_every and not experiment.family.filmed_in_training:
@@ -161,4 +161,12 @@ def _check_env(experiment: Experiment, env: str, given: Mapping[str, Any]) -> No
     if family is not experiment.family and family.recognises(env):
         command = family(env, given).command
         raise UsageError(f"{env} is {family.what}: train it with `{command}`.")
-    experiment.family(env, given).check()
+    environment = experiment.family(env, given)
+    environment.check()
+    if experiment.actions:
+        kind = type(environment.spaces()[0][1]).__name__
+        if kind not in experiment.actions:
+            raise UsageError(
+                f"{env} has actions of the kind {kind}, and {experiment.algorithm} takes only "
+                f"{' or '.join(experiment.actions)}. Choose another --algorithm."
+            )
