@@ -149,6 +149,11 @@ def test_a_resumed_run_keeps_its_algorithm(tmp_path):
         plan_of("gym", "--algorithm", "sac", "--resume", "x", resumed=run)
 
 
+def test_networks_have_settings_too():
+    words = (*CARTPOLE, "--algorithm", "dqn", "--set", "model_config.fcnet_hiddens=[8]")
+    assert plan_of(*words).config.model_config["fcnet_hiddens"] == [8]
+
+
 def test_a_number_may_replace_auto():
     """RLlib has settings that are text or a number."""
     words = sets("rollout_fragment_length=3")

@@ -46,7 +46,7 @@ def test_the_pages_commands_run(tmp_path):
     assert len(commands) == 4
     for words in commands:
         resumed = "--resume" in words
-        few = ("--stop", "iterations=2") if resumed else FEW
+        few = ("--stop", "iterations=2") if resumed else (*QUICK, "--stop", "iterations=1")
         result = savanna(*words, *few, cwd=tmp_path, PYTHONSAFEPATH="1")
         assert result.returncode == 0, (words, result.stderr)
     runs = [RunDirectory(path) for path in (tmp_path / "runs" / "wide").iterdir()]

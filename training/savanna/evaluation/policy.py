@@ -10,6 +10,7 @@ import gymnasium as gym
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from ray import cloudpickle
 from ray.rllib.algorithms.dqn.default_dqn_rl_module import QF_PREDS
 from ray.rllib.core.columns import Columns
 from ray.rllib.core.rl_module.apis import QNetAPI
@@ -112,8 +113,10 @@ def load_policy(checkpoint: Path, module_id: str = "default_policy") -> Policy:
         raise UsageError(f"no checkpoint at {checkpoint}")
     try:
         with old_names(), working_folder_importable():
-            module = RLModule.from_checkpoint(str((checkpoint / MODULES / module_id).resolve()))
-    except ModuleNotFoundError as error:
+            folder = (checkpoint / MODULES / module_id).resolve()
+            cloudpickle.loads((folder / RLModule.CLASS_AND_CTOR_ARGS_FILE_NAME).read_bytes())
+            module = RLModule.from_checkpoint(str(folder))
+    except ModuleNotFoundError as error:  # RLlib would take another class
         raise SavannaError(
             f"checkpoint {checkpoint} needs the module {error.name!r}, which is not in "
             f"{Path.cwd()} or on PYTHONPATH. Run savanna in its folder."

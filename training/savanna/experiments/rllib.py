@@ -46,8 +46,11 @@ def build_appo(env: str, machine: Machine) -> AlgorithmConfig:
 
 def _on(env: str, machine: Machine, config: Any, *, fragment: int) -> AlgorithmConfig:
     """`config` with our numbers of processes, environments and steps between updates."""
+    from ray.rllib.core.rl_module.default_model_config import DefaultModelConfig
+
     made: AlgorithmConfig = (
         config.environment(env)
+        .rl_module(model_config=DefaultModelConfig())
         .env_runners(num_env_runners=1, num_envs_per_env_runner=8, rollout_fragment_length=fragment)
         # One process learns and drives, as with our algorithms.
         .learners(num_learners=0, num_gpus_per_learner=1 if machine.gpus else 0)
