@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from command import savanna
+from pages import commands_of
 from plans import plan_of, request_of_words, saved
 
 from savanna.cli import main
@@ -130,6 +131,14 @@ def test_what_does_not_fit_is_refused_in_one_line(words, says, tmp_path, monkeyp
 def test_names_as_they_are_given(words, algorithm):
     request = request_of_words(*words.split())
     assert get_experiment(request.experiment, request.algorithm).algorithm == algorithm
+
+
+def test_the_pages_commands_are_right():
+    """What they do is tested above."""
+    commands = commands_of("algorithms.md")
+    assert len(commands) == 4
+    found = [plan_of(*words[1:]).content["algorithm"] for words in commands]
+    assert found == ["DQN", "SAC", "APPO", "DQN"]
 
 
 def test_the_old_services_settings_of_dqn():

@@ -3,6 +3,7 @@
 import shutil
 import sys
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 from command import python, savanna
@@ -164,11 +165,25 @@ def test_a_run_whose_file_is_gone_says_what_is_missing(tmp_path):
     assert result.returncode == 2 and "which has my_experiment:WIDE" in result.stderr
 
 
-def test_submit_sends_its_file_and_its_environments(here):
+def test_submit_sends_its_file_and_its_environments(here, monkeypatch):
     (here / "my_env.py").write_text("")
     names = ["my_experiment:WIDE", "my_env:Env", "CartPole-v1", None]
     sent = sent_files(names, [], here)
     assert sorted(path.name for path in sent) == ["my_env.py", "my_experiment.py"]
+
+    jobs = Mock()
+    jobs.client.cluster.name = jobs.address = "mine"
+
+    def submit(name, words, folder, say):
+        jobs.got = name, words, [path.name for path in folder.iterdir()]
+        return "job"
+
+    jobs.submit = submit
+    monkeypatch.setattr("savanna.cli.submit.open_jobs", lambda options: jobs)
+    assert main(["submit", "--seed", "3", str(here / "my_experiment.py"), "--json"]) == 0
+    name, words, files = jobs.got
+    assert (name, files) == ("wide", ["my_experiment.py"])
+    assert words == ["--seed", "3", "my_experiment:WIDE"]
 
 
 def test_a_file_in_a_folder(here):
