@@ -191,7 +191,7 @@ def test_every_algorithm_of_an_experiment_has_a_config_that_is_watched():
 def test_an_environment_that_fails_ends_the_run_with_its_cause(name, tmp_path):
     shutil.copy(Path(__file__).with_name("stuck_envs.py"), tmp_path)
     words = ("gym", "--env", "stuck_envs:Lies", "--algorithm", name, *QUICK, *sets(*TINY[name]))
-    result = savanna("train", *words, "--stop", "agent_steps=5000", cwd=tmp_path)
+    result = savanna("train", *words, "--stop", "agent_steps=1500", cwd=tmp_path)
     assert result.returncode == 1
     assert "stuck_envs:Lies gave a reward of nan in step" in result.stderr
     assert RunDirectory.find("latest", tmp_path / "runs").status["state"] == "failed"
