@@ -3,6 +3,7 @@
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from command import savanna
@@ -14,6 +15,7 @@ from savanna.cli.train_options import arguments
 from savanna.errors import UsageError
 from savanna.experiments import EXPERIMENTS, get_experiment
 from savanna.runs.directory import RunDirectory
+from savanna.session.resumed_group import _check_same
 
 TINY = {
     "dqn": ("num_steps_sampled_before_learning_starts=100",),
@@ -156,6 +158,17 @@ def test_a_resumed_run_keeps_its_algorithm(tmp_path):
     assert plan.config.replay_buffer_config["type"]
     with pytest.raises(UsageError, match=r"--algorithm sac: --resume continues .* has dqn"):
         plan_of("gym", "--algorithm", "sac", "--resume", "x", resumed=run)
+
+
+def test_a_group_goes_on_with_its_algorithm_only(tmp_path):
+    run = saved(tmp_path, *CARTPOLE, "--algorithm", "dqn")
+    member = SimpleNamespace(run=run, drawn={"seed": 0})
+    group = SimpleNamespace(name="g", members=[member])
+    words = (*CARTPOLE, "--seeds", "2", "--resume-group", "g", "--algorithm")
+    asked = ['{"seed": 0}', '{"seed": 1}']
+    _check_same(request_of_words(*words, "dqn"), group, asked)
+    with pytest.raises(UsageError, match="its runs have --algorithm DQN, this command SAC"):
+        _check_same(request_of_words(*words, "sac"), group, asked)
 
 
 def test_networks_have_settings_too():

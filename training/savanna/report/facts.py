@@ -200,11 +200,10 @@ def commands(run: RunDirectory) -> list[tuple[str, str]]:
 
 
 def _reproduce(config: Mapping[str, Any]) -> list[str]:
-    name = _experiment(config)
-    words = ["savanna", "train", name]
+    words = ["savanna", "train", name := _experiment(config)]
     algorithm = config.get("algorithm")
     if algorithm and name in EXPERIMENTS and EXPERIMENTS[name].algorithm != algorithm:
-        words += ["--algorithm", str(algorithm).lower()]
+        words += ["--algorithm", algorithm.lower()]
     words += ["--env", str(config["env"])] if config.get("env") else []
     words += ["--seed", str(config.get("seed", 0))]
     for key, value in dict(config.get("overrides") or {}).items():

@@ -101,6 +101,9 @@ def _check_same(request: TrainRequest, group: Group, asked: Collection[str]) -> 
         now = json_safe(request.overrides)
         differ = [
             *_different("experiment", saved["experiment"], experiment.name),
+            *_different(
+                "--algorithm", saved.get("algorithm", experiment.algorithm), experiment.algorithm
+            ),
             *_different("--env", saved["env"], request.env or experiment.env),
             *(
                 line
