@@ -166,14 +166,14 @@ def test_a_custom_environment_goes_along(here):
     (here / "pack" / "__init__.py").write_text("")
     (here / "pack" / "__pycache__" / "x.pyc").write_text("")
     (here / "other.py").write_text("")
-    with staged(files_of("game:Game", [], here)) as folder:
+    with staged(files_of(["game:Game"], [], here)) as folder:
         assert [p.name for p in folder.iterdir()] == ["game.py"]
-    with staged(files_of("pack.part:Game", [here / "other.py"], here)) as folder:
+    with staged(files_of(["pack.part:Game"], [here / "other.py"], here)) as folder:
         found = sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file())
         assert found == ["other.py", "pack/__init__.py"]
     assert not folder.exists()
-    assert files_of("installed:Game", [], here) == []
-    assert files_of("ALE/Pong-v5", [], here) == []
+    assert files_of(["installed:Game"], [], here) == []
+    assert files_of(["ALE/Pong-v5"], [], here) == []
 
 
 def node(address, alive=True, head=False):

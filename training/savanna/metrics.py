@@ -99,7 +99,7 @@ class IterationResult:
             sampled_per_second=_number(tally, "sampled") / elapsed,
             trained_per_second=_number(tally, "trained") / elapsed,
             policy_loss=_number(policy, "policy_loss"),
-            value_loss=_number(policy, "vf_loss"),
+            value_loss=_number(policy, "vf_loss", _number(policy, "qf_loss")),
             entropy=_number(policy, "entropy"),
             kl=_number(policy, "mean_kl_loss"),
             gradient_norm=_number(policy, "gradients_default_optimizer_global_norm"),

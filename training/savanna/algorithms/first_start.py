@@ -40,7 +40,7 @@ def not_made(error: Any) -> str:
 
 
 @contextlib.contextmanager
-def strict_start() -> Iterator[None]:
-    """In the block algorithms have a `StrictGroup`."""
-    with mock.patch.object(algorithm, "EnvRunnerGroup", StrictGroup):
+def strict_start(group: type[StrictGroup] = StrictGroup) -> Iterator[None]:
+    """In the block algorithms have a `StrictGroup`, or a `group` of that kind."""
+    with mock.patch.object(algorithm, "EnvRunnerGroup", group):
         yield

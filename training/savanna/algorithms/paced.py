@@ -20,7 +20,7 @@ from ray.rllib.utils.metrics import (
     TRAINING_STEP_TIMER,
 )
 
-from savanna.algorithms.first_start import strict_start
+from savanna.algorithms.first_start import StrictGroup, strict_start
 from savanna.algorithms.supply import Supply
 from savanna.errors import GaveUp, MayPass
 from savanna.metrics import TROUBLE
@@ -65,13 +65,14 @@ class Paced(Algorithm):
     """Whether the iteration should end now; called every `STOP_LOOK_SECONDS`."""
     trouble: GaveUp | None = None
     supply: Supply
+    group_class: type[StrictGroup] = StrictGroup
 
     def say(self, text: str, *, problem: bool = False) -> None:
         """Tell whoever watches the run; a `problem` lasts until the next message."""
         print(text, file=sys.stderr)
 
     def setup(self, config: Any) -> None:
-        with strict_start():
+        with strict_start(self.group_class):
             super().setup(config)
         self._next_restore = 0.0
         self._next_stop_look = 0.0

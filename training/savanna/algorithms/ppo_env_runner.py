@@ -45,7 +45,7 @@ class _Until(int):
         return int(self) > made and (not made or time.monotonic() < self._end)
 
 
-class _Piecewise:
+class Piecewise:
     """Mixed into RLlib's env runners."""
 
     config: Any
@@ -113,11 +113,11 @@ class _Piecewise:
         raise NotFinite(self.config.env, what, values[where], index, when)
 
 
-class OneAgentEnvRunner(_Piecewise, SingleAgentEnvRunner):
+class OneAgentEnvRunner(Piecewise, SingleAgentEnvRunner):
     """Of environments with one agent."""
 
 
-class ManyAgentsEnvRunner(_Piecewise, MultiAgentEnvRunner):
+class ManyAgentsEnvRunner(Piecewise, MultiAgentEnvRunner):
     """Of environments with several agents."""
 
 

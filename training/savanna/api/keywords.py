@@ -10,11 +10,14 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING, fields
 from operator import index
 from pathlib import Path
+from types import ModuleType
 from typing import Any, get_args, get_type_hints
 
 from savanna.cli.command_line import conflicts, target
+from savanna.cli.settings_file import read_settings
 from savanna.cli.values import duration, runs_root
 from savanna.errors import UsageError
+from savanna.experiments import EXPERIMENTS, Experiment
 from savanna.planning.request import TrainRequest
 from savanna.planning.search_space import is_search_space
 
@@ -27,13 +30,14 @@ SEVERAL = ("seeds", "num_samples")
 def parameters() -> list[inspect.Parameter]:
     """What the signature of `savanna.train` shows."""
     kinds = inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY
+    config = inspect.Parameter("config", kinds[1], default=None, annotation="Path | str | None")
     return [
         inspect.Parameter(
             f.name, kinds[f.name != "experiment"], default=_default(f), annotation=f.type
         )
         for f in fields(TrainRequest)
         if f.name not in _INTERNAL
-    ]
+    ] + [config]
 
 
 def _default(field: Any) -> Any:
@@ -46,6 +50,8 @@ def request_of(experiment: str | None, options: Mapping[str, Any]) -> TrainReque
     `None` means that the keyword is not given.
     """
     given = {name: v for name, v in {"experiment": experiment, **options}.items() if v is not None}
+    if "config" in given:
+        given = _with_file(given.pop("config"), given)
     problems = [_unknown(name, value) for name, value in given.items() if name not in _known()]
     taken: dict[str, Any] = {}
     for name, value in given.items():
@@ -68,6 +74,23 @@ def request_of(experiment: str | None, options: Mapping[str, Any]) -> TrainReque
     )
 
 
+def _with_file(path: Any, given: Mapping[str, Any]) -> dict[str, Any]:
+    """`given`, and what the file at `path` says of what is not given."""
+    plain = [name for name in _known() if name not in ("experiment", "overrides", "stop", "config")]
+    file = read_settings(Path(_as(str, f"config={path!r}", path)).expanduser(), plain)
+    said = {**file.options, "experiment": file.experiment}
+    if given.keys() & {"seed", "seeds"}:
+        said = {name: value for name, value in said.items() if name not in ("seed", "seeds")}
+    said["keep_default_stop"] = file.keep_default_stop
+    merged = {name: value for name, value in said.items() if value is not None} | dict(given)
+    stop = {} if given.get("keep_default_stop") is False else file.stop
+    for name, own in (("overrides", file.settings), ("stop", stop)):
+        asked = given.get(name, {})
+        if own and isinstance(asked, Mapping):
+            merged[name] = {**own, **asked}
+    return merged
+
+
 def _known() -> list[str]:
     return [parameter.name for parameter in parameters()]
 
@@ -85,6 +108,8 @@ def _taken(name: str, value: Any) -> Any:
     """`value` with the type of the field `name`."""
     if name == "env":
         return _name_of(value)
+    if name == "experiment" and isinstance(value, Experiment):
+        return _reference_of(value)
     if name in ("max_duration", "start_timeout") and isinstance(value, str):
         return duration(value)
     if name in ("overrides", "stop"):
@@ -143,6 +168,21 @@ def _name_of(env: Any) -> str:
             f'env="my_env:{name.rpartition(".")[2]}".'
         )
     return f"{module}:{name}"
+
+
+def _reference_of(experiment: Experiment) -> str:
+    """`module:NAME` of the user's own experiment, the name of one of ours."""
+    if experiment.source or EXPERIMENTS.get(experiment.name) is experiment:
+        return experiment.source or experiment.name
+    for module in [m for m in sys.modules.values() if isinstance(m, ModuleType)]:
+        name = next((k for k, v in vars(module).items() if v is experiment), None)
+        if name is not None and module.__name__ != "__main__":
+            return f"{module.__name__}:{name}"
+    raise UsageError(
+        f"experiment={experiment.name!r}: it is defined in a script, a notebook or a function, so "
+        "other processes cannot import it. Put it in a file of its own, such as my_experiment.py, "
+        'and give experiment="my_experiment.py".'
+    )
 
 
 def _set(taken: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -14,6 +14,7 @@ from typing import Any
 
 from savanna.cli.command_line import Option, conflicts, options_of, target
 from savanna.errors import UsageError
+from savanna.experiments.gym import GYM
 
 STOP = {
     "episode_reward_mean": "return",
@@ -35,9 +36,19 @@ CONFIG = {
     "entropy_coeff": "entropy_coeff",
     "vf_loss_coeff": "vf_loss_coeff",
     "grad_clip": "grad_clip",
+    "buffer_size": "replay_buffer_config.capacity",
+    "learning_starts": "num_steps_sampled_before_learning_starts",
+    "target_network_update_freq": "target_network_update_freq",
+    "training_intensity": "training_intensity",
+    "n_step": "n_step",
+    "dueling": "dueling",
+    "double_q": "double_q",
+    "tau": "tau",
 }
 KNOWN_CONFIG = (*OPTIONS, *CONFIG, "env", "model")
 EXPERIMENTS = {("IMPALA", "PongNoFrameskip-v4"): "pong", ("PPO", "CartPole-v1"): "cartpole"}
+OTHERS = tuple(name.upper() for name in GYM.others if name != "impala")
+"""RLlib's own algorithms, by their names in the old service."""
 DIRECT = {"--local-dir": "--runs-root", "--restore": "--resume", "--ray-address": "--address"}
 DIRECT |= {"--checkpoint__frequency": "--checkpoint-freq"}
 OLD_FLAGS = ("--run", "--algorithm", "--config", *DIRECT)
@@ -111,20 +122,30 @@ def translate(argv: list[str]) -> tuple[list[str], list[str]]:
     each option that cannot be translated.
     """
     given = options_of(argv)
-    if not any(map(_is_old, given)):
+    today = [o for o in given if not (o.flag == "--algorithm" and _named(given))]
+    if not any(map(_is_old, today)):
         problems = [f"{o.flag} needs a value." for o in given if o.flag and o.value == ""]
         problems += conflicts((o.text, target(o.flag, o.value)) for o in given if o.flag)
         if problems:
             raise UsageError("\n".join(problems))
         return argv, []
     result = _Translation()
+    named = _named(given)
     for option in given:
-        _translate(option, result)
+        if named and option.flag == "--algorithm":  # today's
+            result.passed += option.words
+        else:
+            _translate(option, result)
     _choose_experiment(result)
     result.problems += conflicts(result.set)
     if result.problems:
         raise UsageError("\n".join(result.problems))
     return result.new + result.passed, result.lines
+
+
+def _named(given: Iterable[Option]) -> bool:
+    """Whether an experiment is named, so that `--algorithm` is today's."""
+    return any(not option.flag or option.flag == "--experiment" for option in given)
 
 
 def _is_old(option: Option) -> bool:
@@ -185,15 +206,18 @@ def _choose_experiment(result: _Translation) -> None:
         return
     if algorithm is None and env is None:
         return
-    if algorithm not in (None, "IMPALA", "PPO"):
+    if algorithm not in (None, "IMPALA", "PPO", *OTHERS):
         result.problems.append(
-            f"no algorithm {algorithm!r}. Use IMPALA for Atari games, PPO for CartPole-v1."
+            f"no algorithm {algorithm!r}. Use IMPALA for Atari games; PPO, {', '.join(OTHERS)} for "
+            "other environments."
         )
         return
     algorithm = algorithm or ("PPO" if env == "CartPole-v1" else "IMPALA")
     env = env or ("PongNoFrameskip-v4" if algorithm == "IMPALA" else "CartPole-v1")
     old = " ".join(f"{k} {v}" for k, v in result.given.items())
-    if (algorithm, env) in EXPERIMENTS:
+    if algorithm in OTHERS:
+        new = ["gym", "--env", env, "--algorithm", algorithm.lower()]
+    elif (algorithm, env) in EXPERIMENTS:
         new = [EXPERIMENTS[algorithm, env]]
     else:
         new = ["atari" if algorithm == "IMPALA" else "cartpole", "--env", env]

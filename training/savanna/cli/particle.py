@@ -76,7 +76,8 @@ def concerns(argv: Sequence[str]) -> bool:
     if any(o.value in ALGORITHMS.values() for o in given if not o.flag):
         return True
     # PPO in capitals is the retired service's, for other experiments.
-    names = [o.value or "" for o in given if o.flag in NAMES]
+    named = any(not o.flag or o.flag == "--experiment" for o in given)  # and no particle world
+    names = [] if named else [o.value or "" for o in given if o.flag in NAMES]
     known = any(_experiment(name) and name != "PPO" for name in names)
     return known or any(o.flag in MARKS for o in given)
 

@@ -62,7 +62,8 @@ def _add_job_options(parser: Parser) -> None:
         action="append",
         default=[],
         metavar="PATH",
-        help="a .py file or package to send along; --env module:Class sends its own module",
+        help="a .py file or package to send along; --env module:Class and your own experiment send "
+        "their own modules",
     )
     job.add_argument("--json", action="store_true", help="print JSON")
     add_cluster_options(parser)
@@ -94,6 +95,7 @@ def _split(argv: list[str]) -> tuple[list[str], list[str]]:
 
 
 def run(options: argparse.Namespace) -> int:
+    from savanna.experiments import get_experiment, is_own
     from savanna.jobs.staging import files_of, staged
 
     if options.retries is not None and not options.wait:
@@ -101,8 +103,13 @@ def run(options: argparse.Namespace) -> int:
     if (options.retries or 0) < 0:
         raise UsageError(f"--retries {options.retries}: must be at least 0.")
     check(request_from(options))
-    files = files_of(options.env, options.py_modules, Path.cwd())
-    _, train = _split(options.command_line[2:])
+    names, (_, train) = [options.env], _split(options.command_line[2:])
+    if is_own(options.experiment):
+        own = get_experiment(options.experiment)
+        names += [own.source, own.env]
+        # A path may lead elsewhere on the head.
+        train = [own.source if word == options.experiment else word for word in train]
+    files = files_of(names, options.py_modules, Path.cwd())
     name = experiment_of(options)
 
     from savanna.jobs.follow import wait
@@ -199,7 +206,11 @@ def _value(option: str, words: list[str]) -> str | None:
 
 def experiment_of(options: argparse.Namespace) -> str:
     """The experiment's name for the job's id; a resumed run's reference starts with it."""
+    from savanna.experiments import get_experiment, is_own
+
     match = re.fullmatch(r"([\w-]+)/[\w.@-]+", options.resume or "")
+    if is_own(options.experiment):
+        return get_experiment(options.experiment).name
     return options.experiment or (match[1] if match else None) or "pong"
 
 
@@ -214,8 +225,8 @@ def check(request: TrainRequest) -> None:
     if request.resume:  # only the head knows its world, and so the old service's scale
         stop = {rule: limit for rule, limit in request.stop.items() if rule != OLD_RETURN}
         request = replace(request, stop=stop)
-    experiment = get_experiment(request.experiment)
-    if module_of(request.env) and not files_of(request.env, [], Path.cwd()):
+    experiment = get_experiment(request.experiment, request.algorithm)
+    if module_of(request.env) and not files_of([request.env], [], Path.cwd()):
         # Its module is only in the cluster's image: check the rest.
         request = replace(request, env=experiment.env or "CartPole-v1")
     check_early(request)

@@ -19,6 +19,9 @@ EXAMPLES = """examples:
   savanna train pong
   savanna train pong --stop return=20 --seed 3 --set lr=5e-4
   savanna train atari --env BreakoutNoFrameskip-v4 --stop agent_steps=5e6
+  savanna train gym --env Acrobot-v1 --algorithm dqn
+  savanna train my_experiment.py --set model_config.width=128
+  savanna train --config settings.yaml --seed 3
   savanna train cartpole --seeds 5
   savanna train cartpole --set 'lr=loguniform(1e-4,1e-2)' --num-samples 4
   savanna train particle --scenario simple_tag --num-adversaries 2 --adv-policy ddpg

@@ -6,9 +6,13 @@ import argparse
 from dataclasses import fields
 
 from savanna.cli import particle
+from savanna.cli.command_line import options_of
 from savanna.cli.legacy import translate
 from savanna.cli.parser import Parser
+from savanna.cli.settings_file import with_file
 from savanna.cli.values import duration, literal, pairs, seeds, stop_rules
+from savanna.errors import UsageError
+from savanna.experiments.gym import GYM
 from savanna.planning.request import TrainRequest
 from savanna.planning.search_space import is_search_space
 from savanna.streams import say
@@ -16,9 +20,29 @@ from savanna.streams import say
 
 def add_options(parser: Parser) -> None:
     """The options that `savanna submit` has too."""
-    parser.add_argument("experiment", nargs="?", help="experiment (default: pong)")
+    parser.add_argument(
+        "experiment", nargs="?", help="experiment (default: pong); or your own: my_file.py"
+    )
     what = parser.add_argument_group("what to train")
+    what.add_argument(
+        "--experiment",
+        dest="own",
+        metavar="NAME",
+        help="the same as the argument: an experiment, or your own as my_file.py or module:NAME",
+    )
+    what.add_argument(
+        "--config",
+        metavar="FILE",
+        help="options and settings from a YAML file, or from the config.json of a run; those of "
+        "the command replace them",
+    )
     what.add_argument("--env", help="environment: a Gymnasium id, e.g. ALE/Breakout-v5")
+    what.add_argument(
+        "--algorithm",
+        metavar="NAME",
+        help=f"with gym: ppo (default) or RLlib's {', '.join(GYM.others)}; with particle: maddpg "
+        "(default), ppo (shared networks), ippo (independent)",
+    )
     what.add_argument(
         "--set",
         action="append",
@@ -58,7 +82,6 @@ def add_options(parser: Parser) -> None:
     worlds = parser.add_argument_group("particle worlds")
     for flag, metavar, text in (
         ("--scenario", "NAME", "the world (default: simple_spread); the same as --env"),
-        ("--algorithm", "NAME", "maddpg (default), ppo (shared networks), ippo (independent)"),
         ("--num-agents", "N", "agents, adversaries included (default: the world's)"),
         ("--num-adversaries", "N", "adversaries among them (default: the world's)"),
         ("--good-policy", "NAME", "maddpg, or ddpg (a critic that sees only its own agent)"),
@@ -164,11 +187,33 @@ def add_options(parser: Parser) -> None:
 
 def arguments(argv: list[str]) -> list[str]:
     """Translate the retired service's options in `argv` (the words after `train`) and say so."""
+    argv, from_file = with_file(_experiment_as_argument(argv), _parser())
     translator = particle.translate if particle.concerns(argv) else translate
     translated, lines = translator(argv)
-    for line in lines:
+    for line in from_file + lines:
         say(f"translated: {line}")
     return translated
+
+
+def _parser() -> Parser:
+    parser = Parser(add_help=False)
+    add_options(parser)
+    return parser
+
+
+def _experiment_as_argument(argv: list[str]) -> list[str]:
+    """`argv` with what `--experiment` gives as its argument."""
+    given = options_of(argv)
+    named = [option for option in given if option.flag in ("", "--experiment")]
+    rest = [word for option in given if option.flag != "--experiment" for word in option.words]
+    if all(not option.flag for option in named):
+        return argv
+    if len(named) > 1:
+        both = " and ".join(option.text for option in named)
+        raise UsageError(f"{both}: both name the experiment. Give only one.")
+    if not named[0].value:
+        raise UsageError("--experiment needs a value.")
+    return [named[0].value, *rest]
 
 
 def request_from(options: argparse.Namespace) -> TrainRequest:

@@ -15,6 +15,7 @@ import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from savanna.errors import UsageError
@@ -30,30 +31,37 @@ def is_custom(env: str) -> bool:
     return bool(_NAME.match(env))
 
 
+def import_module(module_name: str, what: str) -> ModuleType:
+    """The module that `what` is in: the environment or the experiment as the user names it.
+
+    Raises `UsageError`: no such module (names the folder searched), or the import fails.
+    """
+    with working_folder_importable():
+        importlib.invalidate_caches()
+        try:
+            return importlib.import_module(module_name)
+        except ModuleNotFoundError as error:
+            if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
+                raise _import_failed(what, module_name, error) from error
+            raise UsageError(
+                f"no module {error.name!r} ({what}) in {Path.cwd()} or on "
+                f"PYTHONPATH.{_module_hint(error.name)} Run savanna in its folder."
+            ) from error
+        except Exception as error:  # whatever the user's file raises
+            raise _import_failed(what, module_name, error) from error
+
+
 def find_constructor(env: str) -> Callable[..., Any]:
     """What `module:Class` names: a class, or a function that creates environments.
 
     Raises:
-        UsageError: no such module (names the folder searched), the import fails, no such
-            attribute, or it cannot be called.
+        UsageError: the module cannot be imported, has no such attribute, or it cannot be called.
     """
     module_name, _, attribute = env.partition(":")
-    with working_folder_importable():
-        importlib.invalidate_caches()
-        try:
-            module = importlib.import_module(module_name)
-        except ModuleNotFoundError as error:
-            if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
-                raise _import_failed(env, module_name, error) from error
-            raise UsageError(
-                f"no module {error.name!r} (environment {env!r}) in {Path.cwd()} or on "
-                f"PYTHONPATH.{_module_hint(error.name)} Run savanna in its folder."
-            ) from error
-        except Exception as error:  # whatever the user's file raises
-            raise _import_failed(env, module_name, error) from error
+    module = import_module(module_name, f"environment {env!r}")
     if not hasattr(module, attribute):
         public = [name for name, value in vars(module).items() if callable(value)]
-        raise UsageError(f"{module_name!r} has no {attribute!r}.{_hint(attribute, public)}")
+        raise UsageError(f"{module_name!r} has no {attribute!r}.{hint(attribute, public)}")
     constructor: Any = getattr(module, attribute)
     if not callable(constructor):
         raise UsageError(
@@ -78,7 +86,7 @@ def construct(
             made = constructor(**keywords)
         except Exception as error:  # whatever the user's constructor raises
             given = ", ".join(f"{k}={v!r}" for k, v in keywords.items())
-            raise UsageError(f"creating {env} with ({given}) failed: {_one_line(error)}") from error
+            raise UsageError(f"creating {env} with ({given}) failed: {one_line(error)}") from error
     if not isinstance(made, gym.Env):
         raise UsageError(
             f"{env} returns a {type(made).__module__}.{type(made).__qualname__}, "
@@ -97,7 +105,7 @@ def unknown_keyword(constructor: Callable[..., Any], keyword: str) -> str | None
         return None
     kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
     known = [name for name, p in parameters.items() if p.kind in kinds]
-    return None if keyword in known else _hint(keyword, known) or " It has none."
+    return None if keyword in known else hint(keyword, known) or " It has none."
 
 
 @contextlib.contextmanager
@@ -112,15 +120,16 @@ def working_folder_importable() -> Iterator[None]:
             sys.path.remove(folder)
 
 
-def _import_failed(env: str, module: str, error: Exception) -> UsageError:
+def _import_failed(what: str, module: str, error: Exception) -> UsageError:
     frames = [f for f in traceback.extract_tb(error.__traceback__) if "importlib" not in f.filename]
     where = f" ({Path(frames[-1].filename).name}, line {frames[-1].lineno})" if frames else ""
     if isinstance(error, SyntaxError):
         where = ""  # its text has it
-    return UsageError(f"importing {module!r} for {env} failed: {_one_line(error)}{where}")
+    return UsageError(f"importing {module!r} for {what} failed: {one_line(error)}{where}")
 
 
-def _one_line(error: BaseException) -> str:
+def one_line(error: BaseException) -> str:
+    """An error's type and message in one line."""
     text = " ".join(str(error).split())
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
@@ -131,7 +140,8 @@ def _module_hint(name: str) -> str:
     return f" Did you mean {close[0]!r}?" if close else ""
 
 
-def _hint(name: str, known: list[str]) -> str:
+def hint(name: str, known: list[str]) -> str:
+    """The nearest of `known`, or all of them, as the end of an error line."""
     close = difflib.get_close_matches(name, known, n=1)
     if close:
         return f" Did you mean {close[0]!r}?"

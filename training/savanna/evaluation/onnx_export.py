@@ -16,13 +16,12 @@ import gymnasium as gym
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from ray.rllib.core.columns import Columns
 
 from savanna import __version__
 from savanna.envs.environment import each
 from savanna.envs.families import environment_of
 from savanna.errors import SavannaError, UsageError, explained
-from savanna.evaluation.policy import STATE, Policy, mean_and_deviation
+from savanna.evaluation.policy import STATE, Policy, mean_and_deviation, outputs_of, stretched
 from savanna.evaluation.team import load_team
 from savanna.files import make_writable, replacing
 from savanna.runs.directory import RunDirectory
@@ -48,10 +47,7 @@ class _Graph(torch.nn.Module):
         return (action,) if self.actions.continuous else (outputs, action)
 
     def outputs(self, parts: tuple[torch.Tensor, ...]) -> torch.Tensor:
-        found: torch.Tensor = self.module._forward({Columns.OBS: self.seen(parts)})[
-            Columns.ACTION_DIST_INPUTS
-        ]
-        return found
+        return outputs_of(self.module, self.seen(parts))
 
     def seen(self, parts: tuple[torch.Tensor, ...]) -> Any:
         return parts[0] if self.names == [ALONE] else dict(zip(self.names, parts, strict=True))
@@ -73,7 +69,8 @@ class _Actor(_Graph):
     """Observations -> continuous actions in 0..1."""
 
     def forward(self, *observations: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        return (mean_and_deviation(self.module, self.outputs(observations))[0].clamp(0.0, 1.0),)
+        best = mean_and_deviation(self.module, self.outputs(observations))[0].clamp(0.0, 1.0)
+        return (stretched(self.module.action_space, best),)
 
 
 def export(run: RunDirectory, which: str = "best", *, output: Path | None = None) -> Path:

@@ -12,9 +12,14 @@ import gymnasium as gym
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from ray import cloudpickle
+from ray.rllib.algorithms.dqn.default_dqn_rl_module import QF_PREDS
 from ray.rllib.core.columns import Columns
+from ray.rllib.core.distribution.torch.torch_distribution import TorchSquashedGaussian
+from ray.rllib.core.rl_module.apis import QNetAPI
 from ray.rllib.core.rl_module.rl_module import RLModule
 
+from savanna.envs.custom import working_folder_importable
 from savanna.envs.environment import each
 from savanna.errors import SavannaError, UsageError
 from savanna.modules.actions import Actions, actions_of
@@ -55,7 +60,9 @@ class Policy:
     def actions(self) -> Actions | None:
         """What the outputs mean; `None` for continuous actions of particle worlds, in 0..1."""
         own: Actions | None = getattr(self.module, "actions", None)
-        return own if own is not None or self.continuous else actions_of(self.module.action_space)
+        if own is None and (not self.continuous or _squashes(self.module)):
+            own = actions_of(self.module.action_space)
+        return own
 
     def logits(self, observations: Any) -> NDArray[np.float32]:
         """Observations `[B, ...]` -> unnormalised log-probabilities `[B, actions]`."""
@@ -75,6 +82,8 @@ class Policy:
         if self.actions is not None:
             if rng is None:
                 chosen = self.actions.best(outputs)
+            elif (epsilon := self.module.model_config.get("epsilon")) is not None:
+                chosen = _as_dqn_explores(outputs, epsilon, rng)
             else:
                 uniform = rng.random((*outputs.shape[:-1], self.actions.draws))
                 chosen = self.actions.draw(outputs, torch.from_numpy(uniform))
@@ -86,7 +95,7 @@ class Policy:
             width = self.noise if deviation is None else deviation.numpy()
             noise = rng.normal(size=action.shape) * width
             action = (action + noise).astype(np.float32)
-        return action.clip(0.0, 1.0)
+        return stretched(self.module.action_space, action.clip(0.0, 1.0))
 
     def outputs(
         self, observations: Any, state: torch.Tensor | None = None
@@ -97,8 +106,7 @@ class Policy:
             if state is not None:
                 found: tuple[torch.Tensor, torch.Tensor] = self.module.step(given, state)
                 return found
-            output = self.module.forward_inference({Columns.OBS: given})
-        return output[Columns.ACTION_DIST_INPUTS].float(), None
+            return outputs_of(self.module, given).float(), None
 
     def _next(self, observations: Any) -> torch.Tensor:
         """The outputs in the next step of the episodes that the last call was about."""
@@ -116,6 +124,45 @@ class Policy:
 
 def _parts(observations: Any) -> Iterable[NDArray[Any]]:
     return observations.values() if isinstance(observations, Mapping) else [observations]
+
+
+def outputs_of(module: Any, observations: Any) -> torch.Tensor:
+    """What a network says of its actions: of their distribution, or as DQN's do their values."""
+    batch = {Columns.OBS: observations}
+    said = module._forward_inference(batch)
+    if Columns.ACTION_DIST_INPUTS not in said and isinstance(module, QNetAPI):
+        said = {Columns.ACTION_DIST_INPUTS: module.compute_q_values(batch)[QF_PREDS]}
+    if Columns.ACTION_DIST_INPUTS not in said:
+        raise SavannaError(
+            f"the network {type(module).__name__} cannot be played: its _forward_inference has to "
+            f"return {Columns.ACTION_DIST_INPUTS!r}"
+        )
+    outputs: torch.Tensor = said[Columns.ACTION_DIST_INPUTS]
+    return outputs
+
+
+def _as_dqn_explores(values: torch.Tensor, epsilon: Any, rng: np.random.Generator) -> torch.Tensor:
+    """The best actions, or random ones as often as at the end of the schedule."""
+    last = epsilon[-1][1] if isinstance(epsilon, (list, tuple)) else epsilon
+    random = torch.from_numpy(rng.integers(0, values.shape[1], len(values)))
+    return torch.where(torch.from_numpy(rng.random(len(values)) < last), random, values.argmax(1))
+
+
+def _squashes(module: Any) -> bool:
+    """Whether a network of RLlib's draws from a squashed Gaussian, as SAC's does."""
+    try:
+        return issubclass(module.get_inference_action_dist_cls(), TorchSquashedGaussian)
+    except (AttributeError, NotImplementedError, TypeError):
+        return False
+
+
+def stretched(space: gym.spaces.Box, actions: Any) -> Any:
+    """From 0..1 to the bounds of the actions: in particle worlds, the same."""
+    low: Any = space.low
+    high: Any = space.high
+    if torch.is_tensor(actions):
+        low, high = torch.from_numpy(low), torch.from_numpy(high)
+    return low + (high - low) * actions
 
 
 def mean_and_deviation(
@@ -144,8 +191,15 @@ def load_policy(checkpoint: Path, module_id: str = "default_policy") -> Policy:
     if not checkpoint.is_dir():
         raise UsageError(f"no checkpoint at {checkpoint}")
     try:
-        with old_names():
-            module = RLModule.from_checkpoint(str((checkpoint / MODULES / module_id).resolve()))
+        with old_names(), working_folder_importable():
+            folder = (checkpoint / MODULES / module_id).resolve()
+            cloudpickle.loads((folder / RLModule.CLASS_AND_CTOR_ARGS_FILE_NAME).read_bytes())
+            module = RLModule.from_checkpoint(str(folder))
+    except ModuleNotFoundError as error:  # RLlib would take another class
+        raise SavannaError(
+            f"checkpoint {checkpoint} needs the module {error.name!r}, which is not in "
+            f"{Path.cwd()} or on PYTHONPATH. Run savanna in its folder."
+        ) from error
     except Exception as error:  # unpickling a damaged file may raise anything
         raise SavannaError(
             f"checkpoint {checkpoint} is damaged or incomplete ({type(error).__name__}: {error})"

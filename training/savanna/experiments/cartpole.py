@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from savanna.envs.gymnasium_env import Gymnasium
 from savanna.experiments.base import Experiment, Machine
+from savanna.experiments.rllib import with_rllibs
 
 if TYPE_CHECKING:
     from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
@@ -35,14 +36,16 @@ def build_config(env: str, machine: Machine) -> AlgorithmConfig:
     )
 
 
-CARTPOLE = Experiment(
-    name="cartpole",
-    summary="CartPole-v1 with PPO, one minute on a laptop",
-    algorithm="PPO",
-    family=Gymnasium,
-    env="CartPole-v1",
-    build_config=build_config,
-    stop={"return": 200, "seconds": 300},
-    checkpoint_frequency=5,
-    random_return=22.0,
+CARTPOLE = with_rllibs(
+    Experiment(
+        name="cartpole",
+        summary="CartPole-v1 with PPO, one minute on a laptop",
+        algorithm="PPO",
+        family=Gymnasium,
+        env="CartPole-v1",
+        build_config=build_config,
+        stop={"return": 200, "seconds": 300},
+        checkpoint_frequency=5,
+        random_return=22.0,
+    )
 )

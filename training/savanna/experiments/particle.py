@@ -83,7 +83,7 @@ def _build_ppo(env: str, machine: Machine, *, shared: bool) -> AlgorithmConfig:
     )
 
 
-PARTICLE = Experiment(
+_MADDPG = Experiment(
     name="particle",
     summary="a particle world (default simple_spread) with MADDPG",
     algorithm="MADDPG",
@@ -96,7 +96,7 @@ PARTICLE = Experiment(
 )
 
 PARTICLE_PPO = replace(
-    PARTICLE,
+    _MADDPG,
     name="particle-ppo",
     summary="the same with RLlib's PPO, one network per kind of agent",
     algorithm="PPO",
@@ -110,3 +110,5 @@ PARTICLE_IPPO = replace(
     summary="the same with RLlib's PPO, one network per agent",
     build_config=build_independent_ppo,
 )
+
+PARTICLE = replace(_MADDPG, others={"ppo": PARTICLE_PPO, "ippo": PARTICLE_IPPO})

@@ -20,16 +20,16 @@ def module_of(env: str | None) -> str | None:
     return match[1] if match else None
 
 
-def files_of(env: str | None, more: Sequence[Path], folder: Path) -> list[Path]:
-    """The module of a custom environment, if it is in `folder`, and `more`; all of them exist.
+def files_of(names: Sequence[str | None], more: Sequence[Path], folder: Path) -> list[Path]:
+    """The modules of the user's own environments and experiments that are in `folder`, and `more`;
+    all of them exist. `names` are written `module:Class`.
 
     A module that is not in `folder` must be in the cluster's image, and is not sent.
     """
-    found = []
-    module = module_of(env)
-    if module is not None:
+    found: list[Path] = []
+    for module in filter(None, map(module_of, names)):
         top = folder / module.split(".")[0]
-        found = [p for p in (top.with_suffix(".py"), top) if p.is_file() or (p / "").is_dir()][:1]
+        found += [p for p in (top.with_suffix(".py"), top) if p.is_file() or (p / "").is_dir()][:1]
     problems = []
     for path in more:
         if not path.exists():

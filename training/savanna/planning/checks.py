@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from savanna.envs.environment import Environment
 from savanna.envs.families import family_of
 from savanna.errors import UsageError
 from savanna.experiments import Experiment, Machine, get_experiment
@@ -119,7 +120,7 @@ def _workers(request: TrainRequest) -> list[str]:
 
 def _world(request: TrainRequest) -> list[str]:
     """Problems with the environment and with options that depend on it."""
-    experiment = get_experiment(request.experiment)
+    experiment = get_experiment(request.experiment, request.algorithm)
     env = request.env or experiment.env
     problems = []
     if request.film_every and not experiment.family.filmed_in_training:
@@ -161,4 +162,28 @@ def _check_env(experiment: Experiment, env: str, given: Mapping[str, Any]) -> No
     if family is not experiment.family and family.recognises(env):
         command = family(env, given).command
         raise UsageError(f"{env} is {family.what}: train it with `{command}`.")
-    experiment.family(env, given).check()
+    environment = experiment.family(env, given)
+    environment.check()
+    if experiment.actions:
+        _check_spaces(experiment, environment)
+
+
+def _check_spaces(experiment: Experiment, environment: Environment) -> None:
+    """Whether an algorithm of RLlib's, with RLlib's networks, can train on it."""
+    [(observations, actions)] = environment.spaces()
+    kind, what, other = type(actions).__name__, experiment.algorithm, "Choose another --algorithm."
+    if kind not in experiment.actions:
+        taken = " or ".join(experiment.actions)
+        raise UsageError(
+            f"{environment.name} has actions of the kind {kind}, and {what} takes only {taken}. "
+            f"{other}"
+        )
+    if kind == "Box" and not actions.is_bounded():  # type: ignore[attr-defined]
+        raise UsageError(
+            f"{environment.name} has actions without bounds, and {what} needs some. {other}"
+        )
+    if type(observations).__name__ != "Box" or len(observations.shape or ()) != 1:
+        raise UsageError(
+            f"{environment.name} has pictures or several parts in its observations, and {what} "
+            f"takes only a vector. {other}"
+        )

@@ -14,7 +14,11 @@ from savanna.errors import UsageError
 if TYPE_CHECKING:
     from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
 
-NESTED = {"env_config": "env_config", "model_config": "_model_config"}
+NESTED = {
+    "env_config": "env_config",
+    "model_config": "_model_config",
+    "replay_buffer_config": "replay_buffer_config",
+}
 """Settings that are dictionaries, and the config attribute that holds each."""
 
 OPTIONS = {"env": "--env", "seed": "--seed"}
@@ -45,8 +49,9 @@ def problem(config: AlgorithmConfig, key: str, value: Any) -> str | None:
     if not _finite(value):
         return f"--set {key}={value}: must be finite."
     if inner:
-        if outer not in NESTED:
-            return f"--set {key}: {outer!r} has no nested settings; only {' and '.join(NESTED)} do."
+        if not hasattr(config, NESTED.get(outer, "")):
+            there = " and ".join(name for name in NESTED if hasattr(config, NESTED[name]))
+            return f"--set {key}: {outer!r} has no nested settings; only {there} do."
         environment = environment_of({"env": config.env})
         if outer == "env_config" and environment.own_keywords:  # of any type
             hint = environment.takes(inner)
@@ -87,7 +92,7 @@ def _public(config: AlgorithmConfig, name: str) -> str:
 
 def nested(config: AlgorithmConfig, outer: str) -> dict[str, Any]:
     """The settings in `outer`, one of `NESTED`."""
-    value = getattr(config, NESTED[outer])
+    value: Any = getattr(config, NESTED[outer], None)
     if is_dataclass(value) and not isinstance(value, type):
         return asdict(value)
     return dict(value or {})
@@ -101,6 +106,8 @@ def _hint(name: str, known: Mapping[str, Any], prefix: str = "") -> str:
 def _same_kind(current: Any, value: Any) -> bool:
     if current is None or value is None:
         return True
+    if current == "auto":
+        return isinstance(value, (str, int, float)) and not isinstance(value, bool)
     if isinstance(current, bool) or isinstance(value, bool):
         return isinstance(current, bool) and isinstance(value, bool)
     numbers = (int, float)
@@ -121,4 +128,6 @@ def _finite(value: Any) -> bool:
 
 def _kind(value: Any) -> str:
     names = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
+    if value == "auto":
+        return "a number or text"
     return names.get(type(value), "a list" if isinstance(value, (list, tuple)) else "a value")

@@ -70,7 +70,7 @@ class Plan:
 
 def make_plan(request: TrainRequest, machine: Machine) -> Plan:
     """Build and check the config; `UsageError` lists what is wrong with it."""
-    experiment = get_experiment(request.experiment)
+    experiment = get_experiment(request.experiment, request.algorithm)
     env = request.env or experiment.env
     seeds = request.seeds_from(experiment.default_seed)
     seed, search = seeds[0], with_seeds(request.search, seeds)
@@ -81,7 +81,7 @@ def make_plan(request: TrainRequest, machine: Machine) -> Plan:
     if request.num_gpus is not None:
         check_fits(machine, 0, request.num_gpus, 1)
         machine = replace(machine, gpus=request.num_gpus)
-    config = experiment.build_config(env, machine)
+    config = experiment.config(env, machine)
     if request.settings:
         notes += restore(config, request.settings, experiment, env)
     settings = snapshot(config, experiment, env)
@@ -111,6 +111,7 @@ def make_plan(request: TrainRequest, machine: Machine) -> Plan:
     stop = converted(stop, environment)
     content = {
         "experiment": experiment.name,
+        **({"source": experiment.source} if experiment.source else {}),
         "algorithm": experiment.algorithm,
         "env": env,
         "seed": seed,

@@ -15,6 +15,7 @@ class TrainRequest:
     """One `savanna train` command. `None`: the value of the experiment or the resumed run."""
 
     experiment: str | None = None
+    algorithm: str | None = None
     env: str | None = None
     seed: int | None = None
     seeds: int | tuple[int, ...] = 1

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from savanna.envs.families import environment_of
 from savanna.errors import UsageError
-from savanna.experiments import Experiment, Machine
+from savanna.experiments import Experiment, Machine, get_experiment, is_own
 from savanna.planning.overrides import NESTED, nested
 from savanna.planning.request import Kept, TrainRequest
 from savanna.planning.target_return import env_settings, without_return
@@ -51,7 +51,8 @@ def with_saved_settings(request: TrainRequest, resumption: Resumption | None) ->
     kept = {f.name: options.get(f.name) for f in fields(Kept) if getattr(request, f.name) is None}
     return replace(
         request,
-        experiment=saved["experiment"],
+        experiment=experiment_of(saved),
+        algorithm=saved.get("algorithm"),
         env=saved["env"],
         seed=saved["seed"],
         overrides=overrides,
@@ -62,6 +63,11 @@ def with_saved_settings(request: TrainRequest, resumption: Resumption | None) ->
         group=options.get("group"),
         **kept,
     )
+
+
+def experiment_of(saved: Mapping[str, Any]) -> str:
+    """What names the experiment of a `config.json`: for the user's own, where it is."""
+    return str(saved.get("source") or saved["experiment"])
 
 
 def _begun_with(resumption: Resumption, request: TrainRequest) -> TrainRequest:
@@ -83,7 +89,8 @@ def _begun_with(resumption: Resumption, request: TrainRequest) -> TrainRequest:
         )
     return replace(
         request,
-        experiment=saved["experiment"],
+        experiment=experiment_of(saved),
+        algorithm=saved.get("algorithm"),
         env=saved["env"],
         overrides={**saved.get("overrides", {}), **request.overrides},
         settings=saved.get("settings", {}),
@@ -107,14 +114,18 @@ def _gives_size(key: str) -> bool:
 
 def _check_same(request: TrainRequest, run: str, saved: Mapping[str, Any]) -> None:
     problems = []
-    for what, option, given in (
-        ("experiment", "the experiment", request.experiment),
-        ("env", "--env", request.env),
-        ("seed", "--seed", request.seed),
+    named, algorithm = request.experiment, (request.algorithm or "").lower()
+    if is_own(named) and saved.get("source"):
+        named = get_experiment(named).source
+    for option, given, had in (
+        ("the experiment", named, experiment_of(saved)),
+        ("--algorithm", algorithm or None, str(saved.get("algorithm", "")).lower()),
+        ("--env", request.env, saved["env"]),
+        ("--seed", request.seed, saved["seed"]),
     ):
-        if given not in (None, saved[what]):
+        if given not in (None, had):
             problems.append(
-                f"{option} {given}: --resume continues {run}, which has {saved[what]}. "
+                f"{option} {given}: --resume continues {run}, which has {had}. "
                 "Leave it out, or start a new run."
             )
     problems += _other_networks(request, run, saved)
@@ -159,7 +170,8 @@ def snapshot(config: AlgorithmConfig, experiment: Experiment, env: str) -> dict[
         ours.pop(name, None)
     return ours | {
         outer: {name: value for name, value in nested(config, outer).items() if _survives(value)}
-        for outer in NESTED
+        for outer, attribute in NESTED.items()
+        if hasattr(config, attribute)
     }
 
 
@@ -179,8 +191,9 @@ def restore(
         elif name not in machine:
             setattr(config, name, default[name])
     known = vars(config)
-    config.env_config = dict(saved.get("env_config", {}))
-    config._model_config = dict(saved.get("model_config", {}))
+    for outer, attribute in NESTED.items():
+        if outer in saved:
+            setattr(config, attribute, dict(saved[outer]))
     return [
         f"the run's setting {name} = {value} no longer exists and is ignored"
         for name, value in saved.items()
@@ -190,8 +203,8 @@ def restore(
 
 def _of_the_machine(experiment: Experiment, env: str) -> set[str]:
     """Names of settings that the preset adapts to the machine."""
-    small = _plain(experiment.build_config(env, Machine(cpus=2, gpus=0)))
-    large = _plain(experiment.build_config(env, Machine(cpus=64, gpus=1)))
+    small = _plain(experiment.config(env, Machine(cpus=2, gpus=0)))
+    large = _plain(experiment.config(env, Machine(cpus=64, gpus=1)))
     return {name for name in small if small[name] != large[name]} | {"num_env_runners"}
 
 

@@ -30,8 +30,11 @@ _MODULES = {
     "IMPALA": "savanna.algorithms.impala.learner",
     "MADDPG": "savanna.algorithms.maddpg.learner",
     "PPO": "ray.rllib.algorithms.ppo",
+    "DQN": "ray.rllib.algorithms.dqn.torch.dqn_torch_learner",
+    "SAC": "ray.rllib.algorithms.sac.torch.sac_torch_learner",
+    "APPO": "ray.rllib.algorithms.appo.torch.appo_torch_learner",
 }
-"""What an algorithm's processes import."""
+"""What an algorithm's processes import; the user's own imports what it needs."""
 
 
 def address_of(given: str | None) -> str | None:
@@ -68,7 +71,8 @@ def prepare(algorithm: str, address: str | None) -> None:
             if address is None and not visible_gpus():
                 import_ray()
             importlib.import_module("ray.rllib.algorithms.algorithm")
-            importlib.import_module(_MODULES[algorithm])
+            if algorithm in _MODULES:
+                importlib.import_module(_MODULES[algorithm])
             from savanna.algorithms.quick_setup import quick_setup
 
             quick_setup()

@@ -12,7 +12,7 @@ from typing import Any
 
 from savanna.envs.families import environment_of
 from savanna.errors import UsageError
-from savanna.experiments import get_experiment
+from savanna.experiments import EXPERIMENTS, get_experiment
 from savanna.metrics import EPISODE_WINDOW
 from savanna.recording.text import clock, compact
 from savanna.report.evaluated import episodes_of, evaluated, interval_of
@@ -190,7 +190,7 @@ def commands(run: RunDirectory) -> list[tuple[str, str]]:
     found += [
         (what, shlex.join(["savanna", *rest]))
         for what, rest in (
-            ("Resume it", ["train", run.experiment, "--resume", *name]),
+            ("Resume it", ["train", _experiment(config), "--resume", *name]),
             ("Evaluate its best checkpoint", ["evaluate", *name]),
             ("Make a film", ["video", *name]),
             ("Export the policy to ONNX", ["export", *name]),
@@ -200,7 +200,10 @@ def commands(run: RunDirectory) -> list[tuple[str, str]]:
 
 
 def _reproduce(config: Mapping[str, Any]) -> list[str]:
-    words = ["savanna", "train", str(config.get("experiment", ""))]
+    words = ["savanna", "train", name := _experiment(config)]
+    algorithm = config.get("algorithm")
+    if algorithm and name in EXPERIMENTS and EXPERIMENTS[name].algorithm != algorithm:
+        words += ["--algorithm", algorithm.lower()]
     words += ["--env", str(config["env"])] if config.get("env") else []
     words += ["--seed", str(config.get("seed", 0))]
     for key, value in dict(config.get("overrides") or {}).items():
@@ -208,6 +211,10 @@ def _reproduce(config: Mapping[str, Any]) -> list[str]:
     for key, value in dict(config.get("stop") or {}).items():
         words += ["--stop", f"{key}={value:g}"]
     return words
+
+
+def _experiment(config: Mapping[str, Any]) -> str:
+    return str(config.get("source") or config.get("experiment", ""))
 
 
 def pairs(content: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from savanna.errors import Interrupted, SavannaError, UsageError
-from savanna.experiments import Machine, get_experiment
+from savanna.experiments import Machine, get_experiment, is_own
 from savanna.jobs import phases
 from savanna.planning.checks import check_early
 from savanna.planning.plan import Plan, make_plan
@@ -50,16 +50,26 @@ def dry_run(request: TrainRequest) -> dict[str, Any]:
             resumption, _ = find_anywhere(request.resume, root, location)
             if resumption.run is not None:
                 refuse_owned(resumption.run.path)
+        address = address_of(request.address)
+        _prepare_for_own(request, resumption, address)
         request = with_saved_settings(request, resumption)
         check_early(request)
-        address = address_of(request.address)
         with quiet(Path(folder) / "log"):
-            prepare(get_experiment(request.experiment).algorithm, address)
+            prepare(get_experiment(request.experiment, request.algorithm).algorithm, address)
             machine = this_machine() if address is None else machine_at(address)
             shown = _plan(request, resumption, machine).shown()
             if request.resume_group:
                 shown["notes"] += [what_is_left(request, Path(folder))]
             return shown
+
+
+def _prepare_for_own(
+    request: TrainRequest, resumption: Resumption | None, address: str | None
+) -> None:
+    """The user's own experiment imports Ray, which has to be prepared before."""
+    origin = resumption.origin if resumption else None
+    if is_own(request.experiment) or (origin is not None and "source" in origin.config):
+        prepare("", address)
 
 
 def _plan(request: TrainRequest, resumption: Resumption | None, machine: Machine) -> Plan:
@@ -108,11 +118,12 @@ def _train(request: TrainRequest, stop: Stop, startup: Startup) -> list[RunDirec
     if request.resume:
         location = chosen_storage(request.storage)
         resumption, fetched = find_anywhere(request.resume, request.runs_root, location)
+    address = address_of(request.address)
+    _prepare_for_own(given, resumption, address)
     request = with_saved_settings(given, resumption)
     check_early(request)
     if request.storage:
         check_storage(request.storage)
-    address = address_of(request.address)
     if address is None:
         check_temporary_folder()
     if request.workers and not address:
@@ -128,7 +139,7 @@ def _train(request: TrainRequest, stop: Stop, startup: Startup) -> list[RunDirec
             resumption = resumption_of(continued, given.resume.partition("@")[2])
             request = with_saved_settings(given, resumption)
         say("Starting Ray ..." if address is None else "Joining the Ray cluster ...")
-        prepare(get_experiment(request.experiment).algorithm, address)
+        prepare(get_experiment(request.experiment, request.algorithm).algorithm, address)
         startup.ended("imports")
         group = ResumedGroup(request, stack) if request.resume_group else None
         if group is not None and group.is_complete:

@@ -92,7 +92,7 @@ def _checked(request: TrainRequest, root: Path, location: str | None) -> tuple[G
 
 def _check_same(request: TrainRequest, group: Group, asked: Collection[str]) -> None:
     """`UsageError` with one line per difference between the command and the one of the group."""
-    experiment = get_experiment(request.experiment)
+    experiment = get_experiment(request.experiment, request.algorithm)
     settings = {_key(_without_seed(json.loads(drawn))) for drawn in asked}
     problems: dict[str, None] = {}
     for member in group.members:
@@ -101,6 +101,9 @@ def _check_same(request: TrainRequest, group: Group, asked: Collection[str]) -> 
         now = json_safe(request.overrides)
         differ = [
             *_different("experiment", saved["experiment"], experiment.name),
+            *_different(
+                "--algorithm", saved.get("algorithm", experiment.algorithm), experiment.algorithm
+            ),
             *_different("--env", saved["env"], request.env or experiment.env),
             *(
                 line
@@ -133,7 +136,7 @@ def _different(what: str, before: Any, now: Any) -> Iterator[str]:
 
 def _drawn(request: TrainRequest) -> list[dict[str, Any]]:
     """What the trials of the command draw."""
-    seeds = request.seeds_from(get_experiment(request.experiment).default_seed)
+    seeds = request.seeds_from(get_experiment(request.experiment, request.algorithm).default_seed)
     samples = request.num_samples if request.search else 1
     return drawn_by(seeds[0], with_seeds(request.search, seeds), samples)
 
