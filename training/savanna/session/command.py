@@ -51,7 +51,7 @@ def dry_run(request: TrainRequest) -> dict[str, Any]:
             if resumption.run is not None:
                 refuse_owned(resumption.run.path)
         request = with_saved_settings(request, resumption)
-        check_early(request)
+        _check(request)
         address = address_of(request.address)
         with quiet(Path(folder) / "log"):
             prepare(get_experiment(request.experiment).algorithm, address)
@@ -60,6 +60,11 @@ def dry_run(request: TrainRequest) -> dict[str, Any]:
             if request.resume_group:
                 shown["notes"] += [what_is_left(request, Path(folder))]
             return shown
+
+
+def _check(request: TrainRequest) -> None:
+    for warning in check_early(request):
+        say(f"warning: {warning}")
 
 
 def _plan(request: TrainRequest, resumption: Resumption | None, machine: Machine) -> Plan:
@@ -109,7 +114,7 @@ def _train(request: TrainRequest, stop: Stop, startup: Startup) -> list[RunDirec
         location = chosen_storage(request.storage)
         resumption, fetched = find_anywhere(request.resume, request.runs_root, location)
     request = with_saved_settings(given, resumption)
-    check_early(request)
+    _check(request)
     if request.storage:
         check_storage(request.storage)
     address = address_of(request.address)
