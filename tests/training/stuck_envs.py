@@ -1,4 +1,7 @@
-"""Environments that are slow, hang, die or lie. Tests copy this file to where they train."""
+"""Environments that are slow, hang, die or lie. Tests copy this file to where they train.
+
+They do so after more steps than the checks before training look at.
+"""
 
 import os
 import signal
@@ -35,7 +38,7 @@ class Hangs(Plant):
         super().__init__(0.0)
 
     def step(self, action):
-        if self.steps == 20:
+        if self.steps == 110:
             time.sleep(1000)
         return super().step(action)
 
@@ -57,7 +60,7 @@ class Lies(Plant):
 
 
 class Dies(Plant):
-    """Kills its process after 20 steps, in the first `lives` processes."""
+    """Kills its process after 110 steps, in the first `lives` processes."""
 
     def __init__(self, folder, lives=1):
         super().__init__(0.0)
@@ -66,7 +69,7 @@ class Dies(Plant):
     def step(self, action):
         died = Path(self.folder, "died")
         count = len(died.read_text()) if died.exists() else 0
-        if self.steps == 20 and count < self.lives:
+        if self.steps == 110 and count < self.lives:
             died.write_text("x" * (count + 1))
             os.kill(os.getpid(), signal.SIGKILL)
         return super().step(action)
@@ -81,8 +84,8 @@ class Stops(Plant):
 
     def step(self, action):
         if self.steps == 5:
-            [run] = Path(self.folder, "runs", "gym").iterdir()
-            (run / ".stop").touch()
+            for run in Path(self.folder).glob("runs/gym/*"):
+                (run / ".stop").touch()
         return super().step(action)
 
 

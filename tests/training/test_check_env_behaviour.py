@@ -7,7 +7,7 @@ from checked_envs import assert_found_alone
 BROKEN = {
     "chance without the seed": (
         "seeds",
-        "wrong",
+        "warning",
         "a different observation",
         """
         def step(self, action):
@@ -18,7 +18,7 @@ BROKEN = {
     ),
     "reset forgets something": (
         "seeds",
-        "wrong",
+        "warning",
         "reset 1 gave a different observation",
         """
         age = 0.0
@@ -55,7 +55,7 @@ BROKEN = {
     ),
     "a relative file": (
         "process",
-        "wrong",
+        "warning",
         "level.txt",
         """
         def __init__(self, render_mode=None):
@@ -63,18 +63,62 @@ BROKEN = {
             Path("level.txt").read_text()
         """,
     ),
-    "pictures of floats": (
+    "pictures of nothing": (
         "films",
-        "wrong",
-        "float64",
+        "warning",
+        "render() returns NoneType",
         """
         def render(self):
-            return super().render() / 255
+            return None
+        """,
+    ),
+    "a thread": (
+        "leftovers",
+        "warning",
+        "leaves a thread running: ticks",
+        """
+        def __init__(self, render_mode=None):
+            import threading
+            super().__init__(render_mode)
+            self.over = threading.Event()
+            threading.Thread(target=self.over.wait, args=(20,), name="ticks", daemon=True).start()
+        """,
+    ),
+    "the folder": (
+        "leftovers",
+        "warning",
+        "changes the working folder, to /",
+        """
+        def reset(self, *, seed=None, options=None):
+            import os
+            os.chdir("/")
+            return super().reset(seed=seed)
+        """,
+    ),
+    "the signals": (
+        "leftovers",
+        "warning",
+        "changes how SIGTERM is handled",
+        """
+        def __init__(self, render_mode=None):
+            import signal
+            super().__init__(render_mode)
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        """,
+    ),
+    "chance of everybody": (
+        "leftovers",
+        "warning",
+        "seeds Python's global generator",
+        """
+        def reset(self, *, seed=None, options=None):
+            random.seed(seed)
+            return super().reset(seed=seed)
         """,
     ),
     "render mode forgotten": (
         "films",
-        "wrong",
+        "warning",
         "does not set self.render_mode",
         """
         def __init__(self, render_mode=None):
@@ -103,7 +147,7 @@ BROKEN = {
     ),
     "info is a list": (
         "gymnasium",
-        "wrong",
+        "warning",
         "not a dictionary",
         """
         def reset(self, *, seed=None, options=None):
@@ -122,7 +166,7 @@ BROKEN = {
     ),
     "closed copies": (
         "close",
-        "wrong",
+        "warning",
         "OSError",
         """
         def close(self):
@@ -131,7 +175,7 @@ BROKEN = {
     ),
     "closing twice": (
         "close",
-        "wrong",
+        "warning",
         "AttributeError",
         """
         window = 1

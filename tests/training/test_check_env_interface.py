@@ -157,6 +157,84 @@ BROKEN = {
             return look, np.inf if self.place == 2 else reward, *rest
         """,
     ),
+    "a reward in an array": (
+        "numbers",
+        "wrong",
+        "type ndarray",
+        """
+        def step(self, action):
+            look, reward, *rest = super().step(action)
+            return look, np.asarray([reward]), *rest
+        """,
+    ),
+    "no reward": (
+        "numbers",
+        "wrong",
+        "type NoneType",
+        """
+        def step(self, action):
+            look, reward, *rest = super().step(action)
+            return look, None, *rest
+        """,
+    ),
+    "a reward beyond float32": (
+        "numbers",
+        "wrong",
+        "the reward is 1e+300, and float32",
+        """
+        def step(self, action):
+            look, reward, *rest = super().step(action)
+            return look, 1e300, *rest
+        """,
+    ),
+    "a reward without a square": (
+        "numbers",
+        "warning",
+        "the reward is 1e+25",
+        """
+        def step(self, action):
+            look, reward, *rest = super().step(action)
+            return look, 10**25, *rest
+        """,
+    ),
+    "bounds beyond float32": (
+        "spaces",
+        "warning",
+        "a bound of 1.8e+308",
+        """
+        def __init__(self, render_mode=None):
+            super().__init__(render_mode)
+            most = np.finfo(np.float64).max
+            self.observation_space = gym.spaces.Box(-most, most, (2,), np.float64)
+        def look(self):
+            return super().look().astype(float)
+        """,
+    ),
+    "leaves the program": (
+        "play",
+        "wrong",
+        "step 5 raised SystemExit: sys.exit(3) was called",
+        """
+        steps = 0
+        def step(self, action):
+            import sys
+            self.steps += 1
+            if self.steps == 5:
+                sys.exit(3)
+            return super().step(action)
+        """,
+    ),
+    "it plays alone only": (
+        "training",
+        "wrong",
+        "2 at once, as in training",
+        """
+        def reset(self, *, seed=None, options=None):
+            if seed == 8:
+                raise RuntimeError("the port is taken")
+            return super().reset(seed=seed)
+        """,
+    ),
     "reward in words": (
         "numbers",
         "wrong",

@@ -235,6 +235,18 @@ class Shows(gym.Env):
         return self.observation_space.sample(), 0.0, False, False, {}
 
 
+DARK_EDGE = gym.spaces.Box(
+    np.zeros((3, 4), np.uint8), np.repeat(np.uint8([[0], [255], [9]]), 4, axis=1), dtype=np.uint8
+)
+"""The first row of pixels can only be 0."""
+PICTURE_AND_SPEED = gym.spaces.Dict(
+    {
+        "picture": gym.spaces.Box(0, 255, (6, 6), np.uint8),
+        "speed": gym.spaces.Box(0, 1, (1,), np.float32),
+    }
+)
+
+
 @pytest.mark.parametrize(
     ("space", "size", "low", "high"),
     [
@@ -242,6 +254,9 @@ class Shows(gym.Env):
         (gym.spaces.Box(-2, 2, (3, 2), np.float64), 6, -2, 2),
         (gym.spaces.Box(0, 255, (4, 4, 3), np.uint8), 48, 0, 1),
         (gym.spaces.Dict({"bytes": gym.spaces.Box(0, 255, (9,), np.uint8)}), 9, 0, 1),
+        (DARK_EDGE, 12, 0, 1),
+        (PICTURE_AND_SPEED, 37, 0, 1),
+        (gym.spaces.Tuple([gym.spaces.Box(0, 255, (2,), np.uint8)]), 2, 0, 1),
         (gym.spaces.Discrete(5, start=2), 5, 0, 1),
         (gym.spaces.MultiDiscrete([2, 3]), 5, 0, 1),
         (gym.spaces.Dict({"a": gym.spaces.Discrete(2), "b": gym.spaces.Box(0, 9, (2,))}), 4, 0, 9),
@@ -256,6 +271,18 @@ def test_the_network_sees_a_vector_of_float32(space, size, low, high, monkeypatc
     values = np.stack(seen)
     assert low <= values.min() < values.max() <= high
     assert values.max() > (low + high) / 2  # not shrunk
+
+
+def test_bounds_beyond_float32_are_infinite(monkeypatch):
+    most = np.finfo(np.float64).max
+    space = gym.spaces.Box(
+        np.float64([-most, -np.inf, -1]), np.float64([most, np.inf, 1]), dtype=np.float64
+    )
+    monkeypatch.setattr(Gymnasium, "make", lambda *_: Shows(space))
+    seen = Gymnasium("any:Thing", {}).make_flat().observation_space
+    assert seen.dtype == np.float32
+    assert seen.low.tolist() == [-np.inf, -np.inf, -1]
+    assert seen.high.tolist() == [np.inf, np.inf, 1]
 
 
 def test_an_episode_without_an_end_is_cut_where_no_limit_is_set(monkeypatch):

@@ -172,6 +172,7 @@ def test_a_custom_environment_goes_along(here):
         found = sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file())
         assert found == ["other.py", "pack/__init__.py"]
     assert not folder.exists()
+    assert files_of(["game:Game-v0"], [], here) == files_of(["game:Game"], [], here) != []
     assert files_of(["installed:Game"], [], here) == []
     assert files_of(["ALE/Pong-v5"], [], here) == []
 

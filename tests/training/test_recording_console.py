@@ -22,7 +22,7 @@ from sample_run import CONFIG, make_run, result
 
 from savanna.recording import Console
 from savanna.recording.progress import measure
-from savanna.recording.text import clock, compact, sparkline
+from savanna.recording.text import clock, compact, decimal, sparkline
 
 STOP = {"return": 18.0, "seconds": 3600.0}
 
@@ -240,3 +240,12 @@ def test_ray_leaves_no_escape_code_on_the_terminal_at_the_end(tmp_path: Path) ->
     shown = os.read(master, 10_000).decode()
     os.close(master)
     assert shown.split() == ["said", "done"]
+
+
+def test_huge_numbers_are_short():
+    assert [decimal(value, 2) for value in (1e30, -2.5e300, 1e11, -0.001)] == [
+        "1e+30",
+        "-2.5e+300",
+        "100000000000.00",
+        "0.00",
+    ]

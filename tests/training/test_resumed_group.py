@@ -28,7 +28,7 @@ QUICK = ("--evaluate-episodes", "0", "--no-video", "--no-report", "--stop", "non
 
 def test_those_that_succeeded_are_left_alone_and_the_others_go_on(tmp_path):
     shutil.copy(Path(__file__).with_name("stuck_envs.py"), tmp_path)
-    settings = ("train_batch_size_per_learner=100", "minibatch_size=50", "env_config.after=60")
+    settings = ("train_batch_size_per_learner=200", "minibatch_size=50", "env_config.after=110")
     settings += (f"env_config.folder={tmp_path}", "num_envs_per_env_runner=2")
     words = [word for setting in settings for word in ("--set", setting)]
     few = ("--num-env-runners", "0", "--seeds", "3", "--checkpoint-freq", "1")

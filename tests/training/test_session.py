@@ -226,8 +226,12 @@ def test_an_error_in_an_environment_is_told_with_its_process(tmp_path):
         "    action_space = gym.spaces.Discrete(2)\n"
         "    def reset(self, *, seed=None, options=None):\n"
         "        return self.observation_space.sample(), {}\n"
+        "    steps = 0\n"
         "    def step(self, action):\n"
-        "        raise RuntimeError('the wheel fell off')\n"
+        "        self.steps += 1\n"
+        "        if self.steps == 150:\n"  # later than the checks before training look
+        "            raise RuntimeError('the wheel fell off')\n"
+        "        return self.observation_space.sample(), 0.0, False, False, {}\n"
         "gym.register('Broken-v0', entry_point=Broken)\n"
     )
     path = f"{tmp_path}{os.pathsep}{IMPORTABLE}"

@@ -9,13 +9,17 @@ from typing import Any, NamedTuple, Self
 
 import numpy as np
 import ray.util
+from gymnasium.wrappers.vector import DictInfoToList
 from numpy.typing import NDArray
+from ray.rllib.env.env_context import EnvContext
 from ray.rllib.env.env_runner import ENV_STEP_FAILURE
 from ray.rllib.env.multi_agent_env_runner import MultiAgentEnvRunner
 from ray.rllib.env.single_agent_env_runner import SingleAgentEnvRunner
 
 from savanna.algorithms.quick_setup import quick_setup
 from savanna.algorithms.sampling import NotFinite, first_not_finite, guarded
+from savanna.envs.families import environment_of
+from savanna.shield import ignore_instead
 
 
 class Piece(NamedTuple):
@@ -115,6 +119,22 @@ class Piecewise:
 
 class OneAgentEnvRunner(Piecewise, SingleAgentEnvRunner):
     """Of environments with one agent."""
+
+    def make_env(self) -> None:
+        """As all that plays makes them; RLlib would add a checker that steps slowly."""
+        if not isinstance(self.config.env, str):
+            super().make_env()
+            return
+        if self.env is not None:
+            self.env.close()
+        ignore_instead()
+        settings = EnvContext(
+            self.config.env_config, worker_index=self.worker_index, num_workers=self.num_workers
+        )
+        environment: Any = environment_of({"env": self.config.env, "env_config": settings})
+        self.env = DictInfoToList(environment.vector(self.config.num_envs_per_env_runner))
+        self.num_envs = self.env.num_envs
+        self._needs_initial_reset = True
 
 
 class ManyAgentsEnvRunner(Piecewise, MultiAgentEnvRunner):

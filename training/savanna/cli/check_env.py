@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 from dataclasses import asdict
 from typing import Any
 
@@ -14,8 +13,10 @@ from savanna.errors import UsageError
 from savanna.streams import say, show
 
 EPILOG = """checks: spaces, random play, observations in their space and dtype, finite numbers,
-boolean flags, end of episodes, reproducible seeds, independent copies, a new process, films,
-size of observations, speed, Gymnasium's own checker, closing.
+boolean flags, several at once as in training, end of episodes, reproducible seeds, independent
+copies, a new process, films, size of observations, speed, Gymnasium's own checker, closing, what is
+left behind. The environment runs in a process of its own.
+wrong: training refuses it, in the same words. warning: it trains, but.
 exit codes: 0 nothing wrong (maybe warnings), 1 something wrong, 2 cannot be created."""
 PREFIX = "env_config."
 
@@ -50,12 +51,9 @@ def run(options: argparse.Namespace) -> int:
         lines = [f"--set {key}: check-env accepts only {PREFIX}KEY=VALUE." for key in bad]
         raise UsageError("\n".join(lines))
     env_config = {key.removeprefix(PREFIX): literal(text) for key, text in settings.items()}
-    os.environ.setdefault("SDL_VIDEODRIVER", "dummy")  # lets pygame run without a screen
-    os.environ.setdefault("SDL_AUDIODRIVER", "dummy")
-    from savanna.envs.checked_env import CheckedEnv
-    from savanna.envs.conformance import run_checks
+    from savanna.envs.guest import visit
 
-    findings = run_checks(CheckedEnv(options.env, env_config))
+    findings = visit("check", options.env, env_config, short=False).findings
     wrong = sum(finding.verdict == "wrong" for finding in findings)
     warnings = sum(finding.verdict == "warning" for finding in findings)
     if options.json:
@@ -63,8 +61,7 @@ def run(options: argparse.Namespace) -> int:
         show(json.dumps(content | {"checks": [asdict(f) for f in findings]}, indent=2))
     else:
         for finding in findings:
-            fix = f". {finding.fix}" if finding.fix else ""
-            show(f"{finding.verdict:<8} {finding.check:<13} {finding.text}{fix}")
+            show(f"{finding.verdict:<8} {finding.check:<13} {finding.sentences}")
     say(f"{options.env}: {wrong} wrong, {_count(warnings, 'warning')}")
     return 1 if wrong else 0
 

@@ -13,6 +13,7 @@ from savanna.cli.parser import Parser, add_runs_root
 from savanna.cli.values import path
 from savanna.errors import SavannaError, UsageError
 from savanna.recording.group_table import aligned, drawn_text, table
+from savanna.recording.text import decimal
 from savanna.runs.directory import LATEST, RunDirectory
 from savanna.runs.group import Group, find_group
 from savanna.runs.summary import BROKEN, Summary, all_runs, summary
@@ -121,10 +122,10 @@ def _show_evaluations(found: Sequence[Evaluation]) -> None:
         f"{'min':>7} {'median':>7} {'max':>7} {'length':>7}"
     )
     for e in found:
-        interval = "-" if e.ci95 is None else f"{e.ci95[0]:.2f} to {e.ci95[1]:.2f}"
+        interval = "-" if e.ci95 is None else " to ".join(decimal(end, 2) for end in e.ci95)
         show(
-            f"{e.checkpoint:>10} {e.mean:>8.2f} {interval:>18} {e.min:>7.1f} "
-            f"{e.percentiles['50']:>7.1f} {e.max:>7.1f} {e.length_mean:>7.0f}"
+            f"{e.checkpoint:>10} {decimal(e.mean, 2):>8} {interval:>18} {decimal(e.min):>7} "
+            f"{decimal(e.percentiles['50']):>7} {decimal(e.max):>7} {e.length_mean:>7.0f}"
         )
         if e.metrics:
             show("  " + ", ".join(f"{k} {v:.2f}" for k, v in e.metrics.items()))
@@ -195,7 +196,7 @@ def listing(found: Sequence[Summary]) -> list[str]:
 def _cells(each: Summary) -> list[str]:
     if each.state == BROKEN:
         return [each.name, each.state, "-", "-", "-", "-"]
-    mean = f"{each.final_return:.2f}" if math.isfinite(each.final_return) else "-"
+    mean = decimal(each.final_return, 2) if math.isfinite(each.final_return) else "-"
     best = "-" if each.best_checkpoint is None else str(each.best_checkpoint)
     steps, seconds = f"{each.agent_steps:,}", f"{each.seconds:.0f}"
     return [each.name, each.state, mean, steps, seconds, best]

@@ -24,8 +24,12 @@ from savanna.errors import SavannaError, UsageError
 
 if TYPE_CHECKING:
     import gymnasium as gym
+    import numpy as np
     from ale_py.vector_env import AtariVectorEnv
     from gymnasium.vector import VectorEnv
+    from numpy.typing import NDArray
+
+    Lives = NDArray[np.int32]  # of each game
 
 FRAME_SIZES = (42, 84)
 FRAME_SKIP = 4
@@ -83,7 +87,8 @@ def make_atari_vector_env(
     are full screens `[num_envs, frame_stack, 210, 160, 3]`, for films: the same seeds and actions
     give the same game. Autoreset is Gymnasium's NEXT_STEP: the step after an episode's end
     ignores its action, has reward 0 and returns the first observation of the next episode.
-    With `episodic_life`, losing a life ends the episode for the learner.
+    With `episodic_life`, a step that loses a life is `terminated` although the game goes on: see
+    `game_goes_on`.
     """
     from ale_py.vector_env import AtariVectorEnv
 
@@ -106,9 +111,14 @@ def make_atari_vector_env(
         repeat_action_probability=game.repeat_action_probability,
         full_action_space=False,
         reward_clipping=False,
-        episodic_life=episodic_life,
+        life_loss_info=episodic_life,  # ale-py's `episodic_life` starts the game anew
         max_num_frames_per_episode=108_000,
     )
+
+
+def game_goes_on(terminated: NDArray[np.bool_], lives: Lives, before: Lives) -> NDArray[np.bool_]:
+    """Where `terminated` only means a lost life. A game may also be over with lives left."""
+    return terminated & (lives < before) & (lives > 0)
 
 
 class Atari(OneAgent):
@@ -125,19 +135,18 @@ class Atari(OneAgent):
         self.check()  # a game that does not exist has no command
         return super().command
 
-    def check(self) -> None:
+    def check(self) -> list[str]:
         parse_atari_id(self.name)
+        return []
 
     def make(self, render_mode: str | None = None) -> gym.Env[Any, Any]:
         return construct(self.name, partial(_make_one, self.name), self.settings)
 
     def vector(self, num_envs: int, **settings: Any) -> VectorEnv[Any, Any, Any]:
         """`settings` of `make_atari_vector_env` override the run's."""
-        given = {
-            "frame_size": self.settings["frame_size"],
-            "frame_stack": self.settings["frame_stack"],
-            "num_threads": max(1, min(len(os.sched_getaffinity(0)), 8, num_envs)),
-        }
+        own = ("frame_size", "frame_stack")
+        given = {name: self.settings[name] for name in own if name in self.settings}
+        given["num_threads"] = max(1, min(len(os.sched_getaffinity(0)), 8, num_envs))
         return make_atari_vector_env(self.name, num_envs, **(given | settings))
 
     def frames_per_second(self) -> int:
@@ -186,10 +195,11 @@ class Atari(OneAgent):
 def _make_one(
     env: str, *, frame_size: int = 42, frame_stack: int = 4, episodic_life: bool = False
 ) -> gym.Env[Any, Any]:
+    """`episodic_life` is for learning alone: the game is played to its end."""
     from savanna.envs.atari_single import SingleAtari
 
     given: dict[str, Any] = {"frame_size": frame_size, "frame_stack": frame_stack}
-    return SingleAtari(make_atari_vector_env(env, 1, **given, episodic_life=episodic_life))
+    return SingleAtari(make_atari_vector_env(env, 1, **given))
 
 
 def _enlarged(picture: Any) -> Any:

@@ -4,42 +4,51 @@ from __future__ import annotations
 
 import contextlib
 import math
+import time
 from collections.abc import Mapping
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any
 
 import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
 
+from savanna.envs import host
 from savanna.envs.families import environment_of
 from savanna.envs.gymnasium_env import EPISODE_LIMIT
+from savanna.envs.leftovers import Running
 from savanna.envs.random_play import LongPlay, Player, play_long
 from savanna.errors import UsageError
 
-EVENTS = 600
-"""Resets and steps to look at."""
+EVENTS, FEW_EVENTS = 600, 100
+"""Resets and steps to look at, and before training."""
+FEW_SECONDS = 1.0
+"""How long these may take, before training."""
 LONGEST = 20.0
 """Seconds to wait for an episode's end."""
 MEASURED = 1000
 """Minimum number of steps for measuring the speed."""
 
-Verdict = Literal["ok", "warning", "wrong", "skipped"]
-Result = tuple[Verdict, str] | tuple[Verdict, str, str]
-"""Of a check: the verdict, the finding in one line, and how to fix it."""
-
 
 class CheckedEnv:
     """Creates the environment immediately, and everything else on first use.
+
+    `short`: in a few seconds, whatever its steps take. That is how training begins.
 
     Raises:
         UsageError: it cannot be imported or created.
     """
 
-    def __init__(self, env: str, env_config: Mapping[str, Any]) -> None:
+    def __init__(self, env: str, env_config: Mapping[str, Any], *, short: bool = False) -> None:
         self.environment = environment_of({"env": env, "env_config": env_config})
+        self.short = short
+        self.wrong = False  # whether a check has found something wrong
+        self.before = Running.now()
+        host.changes.clear()
         self._copies: list[gym.Env[Any, Any]] = []
+        began = time.monotonic()
         self.env = self.environment.make()
+        self.slow_to_create = time.monotonic() - began > FEW_SECONDS
 
     def make(self, render_mode: str | None = None) -> gym.Env[Any, Any]:
         """Another instance, closed by `close_copies`."""
@@ -47,14 +56,21 @@ class CheckedEnv:
         self._copies.append(made)
         return made
 
+    def play(self, env: gym.Env[Any, Any]) -> Player:
+        """Plays `env` as every other instance."""
+        if self.short:
+            return Player(env, seed=7).play(FEW_EVENTS, FEW_SECONDS)
+        return Player(env, seed=7).play(EVENTS)
+
     def close_copies(self) -> None:
-        for env in self._copies:
+        copies, self._copies = self._copies, []
+        for env in copies:
             with contextlib.suppress(Exception):  # another check is about closing twice
                 env.close()
 
     @cached_property
     def player(self) -> Player:
-        return Player(self.env, seed=7).play(EVENTS)
+        return self.play(self.env)
 
     @cached_property
     def no_copy(self) -> str | None:
@@ -68,7 +84,7 @@ class CheckedEnv:
     @cached_property
     def difference(self) -> str | None:
         """Where a copy with the same seed and actions differs; `None` if it does not."""
-        return self.player.difference(Player(self.make(), seed=7).play(EVENTS))
+        return self.player.difference(self.play(self.make()))
 
     @cached_property
     def long_play(self) -> LongPlay:
@@ -83,6 +99,18 @@ def finite(observation: Any) -> bool:
         return all(map(finite, observation))
     values = np.asarray(observation)
     return values.dtype.kind not in "fc" or bool(np.isfinite(values).all())
+
+
+def largest(observation: Any) -> float:
+    """The largest absolute number in it and all its parts, NaN and infinity aside."""
+    if isinstance(observation, dict):
+        return max(map(largest, observation.values()), default=0.0)
+    if isinstance(observation, (tuple, list)):
+        return max(map(largest, observation), default=0.0)
+    values = np.asarray(observation)
+    if values.dtype.kind not in "iuf":
+        return 0.0
+    return float(np.abs(values[np.isfinite(values)].astype(np.float64)).max(initial=0.0))
 
 
 def outside(space: spaces.Space[Any], observation: Any) -> str | None:

@@ -1,4 +1,4 @@
-"""The user's own environments, named `module:Class`.
+"""The user's own environments: `module:Class`, or `module:Id-v0` that `module` registers.
 
 Every process imports the module by its name, so none of it is pickled. Ray's workers find it
 because Ray passes them the driver's working folder (or the job's working directory).
@@ -18,17 +18,27 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from savanna.envs.host import hosting, told
 from savanna.errors import UsageError
 
 if TYPE_CHECKING:
     import gymnasium as gym
 
 _NAME = re.compile(r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")
+_REGISTERED = re.compile(r"^([A-Za-z_][\w.]*):([\w./-]+-v\d+)$")
+CONFIG = ("config", "env_config")
+"""The only parameter of a constructor as RLlib wants it: it takes all settings as a dictionary."""
 
 
 def is_custom(env: str) -> bool:
     """Whether `env` is written `module:Class`; `module:Id-v0` is Gymnasium's own notation."""
     return bool(_NAME.match(env))
+
+
+def registering_module(env: str) -> tuple[str, str]:
+    """`module:Id-v0` -> the module that registers the environment, and its id; `""` if none."""
+    match = _REGISTERED.match(env)
+    return (match[1], match[2]) if match else ("", env)
 
 
 def import_module(module_name: str, what: str) -> ModuleType:
@@ -39,7 +49,8 @@ def import_module(module_name: str, what: str) -> ModuleType:
     with working_folder_importable():
         importlib.invalidate_caches()
         try:
-            return importlib.import_module(module_name)
+            with hosting(f"import {module_name}"):
+                return importlib.import_module(module_name)
         except ModuleNotFoundError as error:
             if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
                 raise _import_failed(what, module_name, error) from error
@@ -81,12 +92,13 @@ def construct(
     for keyword in keywords:
         if problem := unknown_keyword(constructor, keyword):
             raise UsageError(f"env_config.{keyword}: {env} has no such keyword.{problem}")
+    given = ", ".join(f"{k}={v!r}" for k, v in keywords.items())
     with working_folder_importable():
         try:
-            made = constructor(**keywords)
+            with hosting("creating it"):
+                made = constructor(**keywords)
         except Exception as error:  # whatever the user's constructor raises
-            given = ", ".join(f"{k}={v!r}" for k, v in keywords.items())
-            raise UsageError(f"creating {env} with ({given}) failed: {one_line(error)}") from error
+            raise UsageError(f"creating {env} with ({given}) failed: {told(error)}") from error
     if not isinstance(made, gym.Env):
         raise UsageError(
             f"{env} returns a {type(made).__module__}.{type(made).__qualname__}, "
@@ -95,17 +107,40 @@ def construct(
     return made
 
 
+class RLlibConfig(dict[str, Any]):
+    """All settings, for constructors as RLlib wants them. Outside of env runners, the numbers by
+    which they tell copies apart are 0."""
+
+    worker_index = vector_index = num_workers = 0
+    remote = recreated_worker = False
+
+    @classmethod
+    def of(cls, settings: Mapping[str, Any]) -> Mapping[str, Any]:
+        return settings if hasattr(settings, "worker_index") else cls(settings)
+
+
+def rllib_config(constructor: Callable[..., Any]) -> str | None:
+    """The name of the parameter that takes all settings, if it is written as for RLlib."""
+    parameters = _parameters(constructor) or {}
+    names = [name for name in parameters if name != "render_mode"]
+    return names[0] if len(names) == 1 and names[0] in CONFIG else None
+
+
 def unknown_keyword(constructor: Callable[..., Any], keyword: str) -> str | None:
     """A hint if `constructor` does not accept `keyword`; `None` if it does."""
-    try:
-        parameters = inspect.signature(constructor).parameters
-    except (TypeError, ValueError):  # compiled code may not have one
-        return None
-    if any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
+    parameters = _parameters(constructor)
+    if parameters is None or any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
         return None
     kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
     known = [name for name, p in parameters.items() if p.kind in kinds]
     return None if keyword in known else hint(keyword, known) or " It has none."
+
+
+def _parameters(constructor: Callable[..., Any]) -> Mapping[str, inspect.Parameter] | None:
+    try:
+        return inspect.signature(constructor).parameters
+    except (TypeError, ValueError):  # compiled code may not have one
+        return None
 
 
 @contextlib.contextmanager
@@ -125,13 +160,7 @@ def _import_failed(what: str, module: str, error: Exception) -> UsageError:
     where = f" ({Path(frames[-1].filename).name}, line {frames[-1].lineno})" if frames else ""
     if isinstance(error, SyntaxError):
         where = ""  # its text has it
-    return UsageError(f"importing {module!r} for {what} failed: {one_line(error)}{where}")
-
-
-def one_line(error: BaseException) -> str:
-    """An error's type and message in one line."""
-    text = " ".join(str(error).split())
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+    return UsageError(f"importing {module!r} for {what} failed: {told(error)}{where}")
 
 
 def _module_hint(name: str) -> str:

@@ -85,8 +85,8 @@ class Environment(ABC):
     # Before anything is created
 
     @abstractmethod
-    def check(self) -> None:
-        """`UsageError` with all problems of its name and settings."""
+    def check(self) -> list[str]:
+        """Warnings; `UsageError` with all problems of its name and settings."""
 
     def takes(self, keyword: str) -> str | None:
         """A hint if a constructor with `own_keywords` lacks `keyword`; `None` if it has it."""

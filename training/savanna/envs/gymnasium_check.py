@@ -15,7 +15,7 @@ _OURS = (
     (r"step API|tuple", ("play",)),
     (r"Casting", ("observations",)),
     (r"reward", ("numbers",)),
-    (r"NaN|inf value", ("numbers",)),
+    (r"NaN|isnan|inf value", ("numbers",)),
     (r"determinis|random|np_random|equivalent|equal although", ("seeds", "isolation")),
     (r"obs|observation", ("observations", "numbers", "spaces")),
     (r"action", ("spaces",)),
@@ -24,7 +24,7 @@ _OURS = (
 
 
 def gymnasium_findings(env: gym.Env[Any, Any], found: Collection[str]) -> list[tuple[str, str]]:
-    """(verdict, message) pairs: "wrong" if it raises, "warning" if it warns.
+    """("warning", message) pairs: training does not need what our checks have not found.
 
     Omits what the checks named in `found` have already reported. Checks the environment without
     its wrappers, as Gymnasium demands; rendering and closing have their own checks.
@@ -36,7 +36,7 @@ def gymnasium_findings(env: gym.Env[Any, Any], found: Collection[str]) -> list[t
             check_env(env.unwrapped, skip_render_check=True, skip_close_check=True)
         except Exception as error:  # its assertions, and whatever the user's code raises
             if "play" not in found:
-                said.append(("wrong", _plain(str(error) or type(error).__name__)))
+                said.append(("warning", _plain(str(error) or type(error).__name__)))
     for warning in caught:
         text = _plain(str(warning.message))
         if text.startswith(("WARN: ", "ERROR: ")):

@@ -1,24 +1,40 @@
 """Gymnasium's and the user's own (`module:Class`) environments with one agent.
 
-`as_seen.py` says what networks see of them. Training, evaluation, films and exports all do the
-same.
+`as_seen.py` says what networks see of them. Training, evaluation, films, exports and checks all do
+the same, with `make_flat`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from savanna.envs.custom import construct, find_constructor, is_custom, unknown_keyword
+from savanna.envs.custom import (
+    RLlibConfig,
+    construct,
+    find_constructor,
+    import_module,
+    is_custom,
+    registering_module,
+    rllib_config,
+    unknown_keyword,
+    working_folder_importable,
+)
 from savanna.envs.environment import Act, Shot, each
+from savanna.envs.finding import Finding
+from savanna.envs.guest import visit
+from savanna.envs.host import hosting
 from savanna.envs.one_agent import OneAgent
+from savanna.envs.picture import as_picture, as_rate, fitted
 from savanna.errors import SavannaError, UsageError
 from savanna.shield import ignore_instead
 
 if TYPE_CHECKING:
     import gymnasium as gym
     from gymnasium.vector import VectorEnv
+
+    from savanna.envs.environment import Spaces
 
 EPISODE_LIMIT = 10_000
 """Steps after which an episode is truncated if the environment itself sets no limit."""
@@ -32,21 +48,33 @@ class Gymnasium(OneAgent):
     def recognises(cls, name: str) -> bool:
         import gymnasium as gym
 
-        return is_custom(name) or name in gym.registry
+        return is_custom(name) or bool(registering_module(name)[0]) or name in gym.registry
 
-    def check(self) -> None:
+    def check(self) -> list[str]:
+        """The checks of `savanna check-env` that training needs, in a few seconds."""
         from savanna.envs.as_seen import unsupported
 
-        made = self.make()
-        problem = unsupported(made)
-        made.close()
-        if problem:
-            raise UsageError(f"{self.name}: {problem}. For details: savanna check-env {self.name}")
+        if self._is_foreign:
+            findings = visit("check", self.name, self.settings, short=True).findings
+        else:  # Gymnasium's own are no guests
+            made = self.make()
+            problem = unsupported(made)
+            made.close()
+            findings = [Finding("spaces", "wrong", problem)] if problem else []
+        wrong = [f"{self.name}: {f.sentences}" for f in findings if f.verdict == "wrong"]
+        if wrong:
+            raise UsageError("\n".join(wrong))
+        return [f"{self.name}: {f.sentences}" for f in findings if f.verdict == "warning"]
 
     def takes(self, keyword: str) -> str | None:
         from savanna.envs.pictures import SETTINGS
 
-        return None if keyword in SETTINGS else self._constructor_takes(keyword)
+        if keyword in SETTINGS:
+            return None
+        if self._is_foreign:
+            hint: str | None = visit("takes", self.name, {}, keyword=keyword).answer
+            return hint
+        return self.hint(keyword)
 
     @property
     def _of_pictures(self) -> dict[str, Any]:
@@ -56,34 +84,51 @@ class Gymnasium(OneAgent):
         return {
             name: value
             for name, value in self.settings.items()
-            if name in SETTINGS and self._constructor_takes(name) is not None
+            if name in SETTINGS and self.hint(name) is not None
         }
 
-    def _constructor_takes(self, keyword: str) -> str | None:
+    def hint(self, keyword: str) -> str | None:
+        """`takes`, asked in this process."""
         import gymnasium as gym
 
         if is_custom(self.name):
-            return unknown_keyword(find_constructor(self.name), keyword)
+            maker: Any = find_constructor(self.name)
+            return None if rllib_config(maker) is not None else unknown_keyword(maker, keyword)
         if keyword == "max_episode_steps":  # gymnasium.make's
             return None
-        entry = self._registered().entry_point
-        maker = gym.envs.registration.load_env_creator(entry) if isinstance(entry, str) else entry
+        maker = self._registered().entry_point
+        if isinstance(maker, str):
+            with working_folder_importable(), hosting(f"import {maker}"):
+                maker = gym.envs.registration.load_env_creator(maker)
         return unknown_keyword(maker, keyword) if callable(maker) else None
 
-    def make(self, render_mode: str | None = None) -> gym.Env[Any, Any]:
-        import gymnasium as gym
+    def spaces(self) -> list[Spaces]:
+        return self._told_spaces()[1]
 
-        custom, ours = is_custom(self.name), self._of_pictures
-        keywords = {name: value for name, value in self.settings.items() if name not in ours}
+    def all_spaces(self) -> tuple[list[str], list[Spaces]]:
+        """What is done to observations; spaces of observations and actions as networks see them."""
+        from savanna.envs.as_seen import preprocessing
+
+        raw = self.make()
+        raw.close()
+        steps = preprocessing(raw.observation_space, raw.action_space, self._of_pictures)
+        return steps, super().spaces()
+
+    def make(self, render_mode: str | None = None) -> gym.Env[Any, Any]:
+        from savanna.envs.hosted import Hosted
+
+        ours, maker = self._of_pictures, self._maker()
+        settings = {name: value for name, value in self.settings.items() if name not in ours}
+        keywords: dict[str, Any] = dict(settings)
         for keyword in keywords:
-            if (hint := self.takes(keyword)) is not None:
+            if (hint := self.hint(keyword)) is not None:
                 raise UsageError(f"env_config.{keyword}: {self.name} has no such keyword.{hint}")
-        if render_mode is not None and not (custom and self.takes("render_mode")):
+        custom = is_custom(self.name)
+        if custom and (config := rllib_config(maker)) not in (None, *keywords):
+            keywords = {str(config): RLlibConfig.of(self.settings)}
+        if render_mode is not None and not (custom and unknown_keyword(maker, "render_mode")):
             keywords["render_mode"] = render_mode
-        if custom:
-            return construct(self.name, find_constructor(self.name), keywords)
-        maker = partial(gym.make, self._registered(), disable_env_checker=True)
-        return construct(self.name, maker, keywords)
+        return Hosted(construct(self.name, maker, keywords), self.name)
 
     def make_flat(self, render_mode: str | None = None) -> gym.Env[Any, Any]:
         """As networks see it, with episodes of limited length."""
@@ -107,28 +152,46 @@ class Gymnasium(OneAgent):
     def frames_per_second(self) -> int:
         env = self._make_filmed()
         env.close()
-        return int(env.metadata.get("render_fps", 30))
+        return as_rate(env.metadata.get("render_fps"))
 
     def film(self, act: Act, seed: int) -> Iterator[Shot]:
-        import numpy as np
-
         env = self._make_filmed()
         observation, _ = env.reset(seed=seed)
         score, steps, over = 0.0, 0, False
+        first = as_picture(env.render())
+        yield Shot(first, steps, score)
         while not over:
-            yield Shot(np.asarray(env.render(), np.uint8), steps, score)
             [actions] = act([each(lambda array: array[None], observation)])
             observation, reward, terminated, truncated, _ = env.step(actions[0])
             steps, score, over = steps + 1, score + float(reward), terminated or truncated
-        yield Shot(np.asarray(env.render(), np.uint8), steps, score)
+            yield Shot(fitted(as_picture(env.render()), first), steps, score)
         env.close()
 
     def preprocessing(self) -> dict[str, Any]:
-        from savanna.envs.as_seen import preprocessing
+        return {"steps": self._told_spaces()[0]}
 
-        raw = self.make()
-        raw.close()
-        return {"steps": preprocessing(raw.observation_space, raw.action_space, self._of_pictures)}
+    @property
+    def _is_foreign(self) -> bool:
+        """Whether its code is neither ours nor Gymnasium's."""
+        import gymnasium as gym
+
+        if self.name not in gym.registry:
+            return is_custom(self.name) or bool(registering_module(self.name)[0])
+        return not str(gym.registry[self.name].entry_point).startswith("gymnasium.envs.")
+
+    def _told_spaces(self) -> tuple[list[str], list[Spaces]]:
+        if not self._is_foreign:
+            return self.all_spaces()
+        found: tuple[list[str], list[Spaces]] = visit("spaces", self.name, self.settings).answer
+        return found
+
+    def _maker(self) -> Callable[..., Any]:
+        """What creates it from keywords."""
+        import gymnasium as gym
+
+        if is_custom(self.name):
+            return find_constructor(self.name)
+        return partial(gym.make, self._registered(), disable_env_checker=True)
 
     def _make_filmed(self) -> gym.Env[Any, Any]:
         env = self.make_flat(render_mode="rgb_array")
@@ -142,8 +205,11 @@ class Gymnasium(OneAgent):
     def _registered(self) -> gym.envs.registration.EnvSpec:
         import gymnasium as gym
 
+        module, name = registering_module(self.name)
+        if module:
+            import_module(module, f"environment {self.name!r}")
         try:
-            return gym.spec(self.name)
+            return gym.spec(name)
         except (gym.error.Error, ImportError, ValueError) as error:
             raise UsageError(f"unknown environment {self.name!r}: {error}") from error
 
@@ -156,7 +222,7 @@ class Creator:
 
     def __call__(self, env_config: Mapping[str, Any]) -> gym.Env[Any, Any]:
         ignore_instead()
-        return Gymnasium(self.env, dict(env_config)).make_flat()
+        return Gymnasium(self.env, env_config).make_flat()
 
 
 def register(env: str) -> str:

@@ -2,59 +2,42 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from savanna.envs.checked_env import CheckedEnv, Result, short
+from savanna.envs.checked_env import CheckedEnv, short
+from savanna.envs.finding import Result
+from savanna.envs.guest import visit
+from savanna.envs.host import changes
+from savanna.envs.leftovers import left_running, reseeded
+from savanna.envs.picture import NoPicture, as_picture
+from savanna.errors import UsageError
 
 
 def check_process(checked: CheckedEnv) -> Result:
-    """Env runners import it in a new process, and some work in another folder."""
+    """On a cluster, and for later commands, it is imported by a new process in another folder."""
     if checked.player.error:
         return "skipped", "not checked: it does not play here either"
-    program = (
-        "import json, sys\n"
-        "from savanna.envs.checked_env import CheckedEnv\n"
-        "env = CheckedEnv(sys.argv[1], json.loads(sys.argv[2])).env\n"
-        "env.reset(seed=0)\n"
-    )
-    environment, settings = checked.environment, json.dumps(checked.environment.settings)
-    paths = os.pathsep.join([str(Path.cwd()), *filter(None, sys.path)])
+    environment = checked.environment
     with tempfile.TemporaryDirectory() as folder:
         try:
-            done = subprocess.run(
-                [sys.executable, "-P", "-c", program, environment.name, settings],
-                cwd=folder,
-                env={**os.environ, "PYTHONPATH": paths},
-                capture_output=True,
-                text=True,
-                timeout=300,
-            )
-        except subprocess.TimeoutExpired:
-            return "wrong", "a new process took over 300 seconds to create it", "Load less."
-    if done.returncode:
-        said = [line for line in done.stderr.splitlines() if line.strip()] or [
-            f"it died with code {done.returncode}"
-        ]
-        fix = "Open files beside it by Path(__file__).parent, not by a relative path."
-        return "wrong", f"in a new process, in another folder: {short(said[-1])}", fix
+            # The guest looks for modules in its folder, and where we do.
+            path = str(Path.cwd())
+            visit("create", environment.name, environment.settings, folder=Path(folder), path=path)
+        except UsageError as error:
+            text = f"in a new process, in another folder: {short(str(error))}"
+            fix = "Open files beside it by Path(__file__).parent, not by a relative path."
+            return "warning", text, fix
     return "ok", "a new process in another folder can create it"
 
 
 def check_close(checked: CheckedEnv) -> Result:
-    try:
+    for _ in range(2):
         checked.env.close()
-        checked.env.close()
-    except Exception as error:  # whatever the user's code raises
-        text = f"close(), called twice, raised {short(error)}"
-        return "wrong", text, "Closing it again must do nothing."
+        if problem := getattr(checked.env, "close_problem", None):
+            text = f"close(), called twice, {problem}"
+            return "warning", text, "Closing it again must do nothing."
     return "ok", "closes"
 
 
@@ -69,14 +52,27 @@ def check_films(checked: CheckedEnv) -> Result:
     try:
         env = checked.make(render_mode="rgb_array")
         env.reset(seed=0)
-        picture: Any = env.render()
+        rendered: Any = env.render()
     except Exception as error:  # whatever the user's code raises
-        return "wrong", f"rendering failed: {short(error)}", fix
+        return "warning", f"it cannot be filmed: rendering failed: {short(error)}", fix
     if env.render_mode != "rgb_array":
-        return "wrong", "the keyword render_mode does not set self.render_mode", fix
-    shape: tuple[int, ...] = getattr(picture, "shape", ())
-    dtype = getattr(picture, "dtype", type(picture).__name__)
-    if len(shape) != 3 or shape[-1] != 3 or dtype != np.uint8:
-        fix = "Return uint8 [height, width, 3]."
-        return "wrong", f"render() returns {dtype} {list(shape)}", fix
-    return "ok", f"pictures of {shape[1]} x {shape[0]} pixels"
+        text = "it cannot be filmed: the keyword render_mode does not set self.render_mode"
+        return "warning", text, fix
+    try:
+        picture = as_picture(rendered)
+    except NoPicture as error:
+        return "warning", f"it cannot be filmed: {error}", "Return uint8 [height, width, 3]."
+    return "ok", f"pictures of {picture.shape[1]} x {picture.shape[0]} pixels"
+
+
+def check_leftovers(checked: CheckedEnv) -> Result:
+    """The last check: everything is closed."""
+    seeds = []
+    if not (checked.short or checked.environment.ours or checked.player.error or checked.no_copy):
+        seeds = reseeded(checked.make)
+    checked.close_copies()
+    found = [*changes, *seeds, *left_running(checked.before)]
+    if not found:
+        return "ok", "leaves nothing behind"
+    fix = "Undo in close() what it did. Training puts folder and signals back, after every episode."
+    return "warning", "; ".join(found), fix

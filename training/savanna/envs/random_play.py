@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from copy import deepcopy
 from dataclasses import dataclass
@@ -9,6 +10,8 @@ from typing import Any
 
 import gymnasium as gym
 import numpy as np
+
+from savanna.envs.host import told
 
 RESET_EVERY = 150
 """Events after which to reset in the middle of an episode."""
@@ -36,8 +39,12 @@ class Player:
         self._actions = deepcopy(env.action_space)
         self._actions.seed(seed)
 
-    def play(self, events: int) -> Player:
-        for _ in range(events):
+    def play(self, events: int, seconds: float = math.inf) -> Player:
+        """Go on for so many events, or fewer (a reset and two steps at least) once time is up."""
+        end = time.monotonic() + seconds
+        for made in range(events):
+            if made > 2 and time.monotonic() >= end:
+                break
             self.advance()
         return self
 
@@ -62,7 +69,7 @@ class Player:
             self.error = f"{call} {error}"
             return
         except Exception as error:  # whatever the user's code raises
-            self.error = f"{call} raised {type(error).__name__}: {' '.join(str(error).split())}"
+            self.error = f"{call} raised {told(error)}"
             return
         self.events.append(event)
 
@@ -112,7 +119,7 @@ def play_long(env: gym.Env[Any, Any], most_steps: int, at_least: int, seconds: f
             elif first_end is not None and steps >= at_least:
                 break
     except Exception as caught:  # whatever the user's code raises
-        error = f"step {steps + 1} raised {type(caught).__name__}: {caught}"
+        error = f"step {steps + 1} raised {told(caught)}"
     return LongPlay(steps, time.perf_counter() - began, first_end, error)
 
 

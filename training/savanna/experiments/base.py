@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from savanna.envs.custom import one_line
 from savanna.envs.environment import Environment
 from savanna.envs.gymnasium_env import Gymnasium, register
+from savanna.envs.host import told
 from savanna.errors import UsageError
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ class Experiment:
         try:
             config = self.build_config(env, machine)
         except Exception as error:  # whatever the user's code raises
-            raise UsageError(f"{self.source}: build_config failed: {one_line(error)}") from error
+            raise UsageError(f"{self.source}: build_config failed: {told(error)}") from error
         if not isinstance(config, AlgorithmConfig):
             raise UsageError(
                 f"{self.source}: build_config returned a {type(config).__name__}, not a config of "

@@ -15,8 +15,9 @@ _LEFT_OUT = shutil.ignore_patterns("__pycache__", "*.pyc", ".git", ".venv", "run
 
 
 def module_of(env: str | None) -> str | None:
-    """`package.module` of an environment written as `package.module:Class`; else `None`."""
-    match = re.fullmatch(r"([A-Za-z_][\w.]*):[A-Za-z_]\w*", env or "")
+    """`package.module` of an environment written as `package.module:Class` or
+    `package.module:Id-v0`; else `None`."""
+    match = re.fullmatch(r"([A-Za-z_][\w.]*):[\w./-]+", env or "")
     return match[1] if match else None
 
 

@@ -19,15 +19,18 @@ MAX_SEED = 2**31 - 1
 """Env runners add their index to the seed, and NumPy accepts only seeds below 2**32."""
 
 
-def check_early(request: TrainRequest) -> None:
-    """`UsageError` with one line per problem; if the run is not read yet, checks only numbers."""
+def check_early(request: TrainRequest) -> list[str]:
+    """What to warn of; `UsageError` with one line per problem. If the run is not read yet, checks
+    only numbers."""
+    warnings: list[str] = []
     problems = [*_stop_rules(request), *_numbers(request), *_seeds(request), *_workers(request)]
     if request.max_duration is not None and request.max_duration <= 0:
         problems.append(f"--max-duration {request.max_duration:g}: must be above 0 seconds.")
     if not request.unresolved:
-        problems += _world(request)
+        problems += _world(request, warnings)
     if problems:
         raise UsageError("\n".join(problems))
+    return warnings
 
 
 def check_fits(machine: Machine, env_runners: int, gpus: float, cpus_per_runner: float) -> None:
@@ -118,7 +121,7 @@ def _workers(request: TrainRequest) -> list[str]:
     return []
 
 
-def _world(request: TrainRequest) -> list[str]:
+def _world(request: TrainRequest, warnings: list[str]) -> list[str]:
     """Problems with the environment and with options that depend on it."""
     experiment = get_experiment(request.experiment, request.algorithm)
     env = request.env or experiment.env
@@ -127,7 +130,7 @@ def _world(request: TrainRequest) -> list[str]:
         problems.append("--film-every: only particle worlds can be filmed during training.")
     given = dict(request.settings.get("env_config", {})) | env_settings(request.overrides)
     try:
-        _check_env(experiment, env, given)
+        warnings += _check_env(experiment, env, given)
         problems += _searched_worlds(request, experiment, env, given)
     except UsageError as error:
         problems.append(str(error))
@@ -139,9 +142,17 @@ def _world(request: TrainRequest) -> list[str]:
 def _searched_worlds(
     request: TrainRequest, experiment: Experiment, env: str, given: Mapping[str, Any]
 ) -> list[str]:
-    """One line per search space with an invalid value, if checking creates no environment."""
+    """One line per search space with an invalid value; where a value would mean to create an
+    environment, with an unknown name."""
     problems: dict[str, str] = {}
-    searched = {} if experiment.family.own_keywords else env_settings(request.search)
+    searched = env_settings(request.search)
+    if experiment.family.own_keywords:
+        hints = {name: experiment.family(env, given).takes(name) for name in searched}
+        return [
+            f"--set env_config.{name}: unknown setting of {env}.{hint}"
+            for name, hint in hints.items()
+            if hint is not None
+        ]
     for name, text in searched.items():
         key = f"env_config.{name}"
         for value in values_of(key, text):
@@ -152,7 +163,7 @@ def _searched_worlds(
     return list(problems.values())
 
 
-def _check_env(experiment: Experiment, env: str, given: Mapping[str, Any]) -> None:
+def _check_env(experiment: Experiment, env: str, given: Mapping[str, Any]) -> list[str]:
     if not env:
         raise UsageError(
             f"the experiment {experiment.name!r} needs an environment: --env with a Gymnasium id "
@@ -163,9 +174,10 @@ def _check_env(experiment: Experiment, env: str, given: Mapping[str, Any]) -> No
         command = family(env, given).command
         raise UsageError(f"{env} is {family.what}: train it with `{command}`.")
     environment = experiment.family(env, given)
-    environment.check()
+    warnings = environment.check()
     if experiment.actions:
         _check_spaces(experiment, environment)
+    return warnings
 
 
 def _check_spaces(experiment: Experiment, environment: Environment) -> None:

@@ -22,6 +22,10 @@ def compact(value: float) -> str:
     return f"{value:.0f}"
 
 
+HUGE = 1e12
+"""From here on numbers are shown with a power of ten."""
+
+
 def clock(seconds: float) -> str:
     """Seconds as 0:07, 12:34 or 1:02:03."""
     if not math.isfinite(seconds):
@@ -32,9 +36,11 @@ def clock(seconds: float) -> str:
 
 
 def decimal(value: float, digits: int = 1) -> str:
-    """A fixed number of decimals; a missing value is a dash."""
+    """A fixed number of decimals; a missing value is a dash, and a huge one stays short."""
     if not math.isfinite(value):
         return MISSING
+    if abs(value) >= HUGE:
+        return f"{value:.3g}"
     text = f"{value:.{digits}f}"
     return text.removeprefix("-") if float(text) == 0 else text
 

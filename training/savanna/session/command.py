@@ -53,7 +53,7 @@ def dry_run(request: TrainRequest) -> dict[str, Any]:
         address = address_of(request.address)
         _prepare_for_own(request, resumption, address)
         request = with_saved_settings(request, resumption)
-        check_early(request)
+        _check(request)
         with quiet(Path(folder) / "log"):
             prepare(get_experiment(request.experiment, request.algorithm).algorithm, address)
             machine = this_machine() if address is None else machine_at(address)
@@ -70,6 +70,11 @@ def _prepare_for_own(
     origin = resumption.origin if resumption else None
     if is_own(request.experiment) or (origin is not None and "source" in origin.config):
         prepare("", address)
+
+
+def _check(request: TrainRequest) -> None:
+    for warning in check_early(request):
+        say(f"warning: {warning}")
 
 
 def _plan(request: TrainRequest, resumption: Resumption | None, machine: Machine) -> Plan:
@@ -121,7 +126,7 @@ def _train(request: TrainRequest, stop: Stop, startup: Startup) -> list[RunDirec
     address = address_of(request.address)
     _prepare_for_own(given, resumption, address)
     request = with_saved_settings(given, resumption)
-    check_early(request)
+    _check(request)
     if request.storage:
         check_storage(request.storage)
     if address is None:

@@ -203,7 +203,8 @@ class Stop:
 
     def _is_deaf(self, now: float) -> bool:
         """Whether the main thread has ignored a second signal, or one for too long."""
-        arrived = self._unheard.arrived()
+        ours = (*SIGNALS, signal.SIGALRM)  # environments and libraries have handlers of their own
+        arrived = [(at, number) for at, number in self._unheard.arrived() if number in ours]
         if not arrived:
             return False
         sent = [(at, number) for at, number in arrived if number in SIGNALS]

@@ -12,7 +12,7 @@ from ray.rllib.core.columns import Columns
 from savanna.algorithms.impala.fragment import Fragment
 from savanna.algorithms.impala.fragment_env_runner import FragmentEnvRunner
 from savanna.algorithms.sampling import refuse_not_finite
-from savanna.envs.atari import make_atari_vector_env
+from savanna.envs.atari import game_goes_on, make_atari_vector_env
 
 
 class AtariEnvRunner(FragmentEnvRunner):
@@ -35,7 +35,9 @@ class AtariEnvRunner(FragmentEnvRunner):
         # The next observation is copied twice: into the stack to act on, and into the history.
         self._frames = np.zeros((stack + steps, self.num_envs, height, width), np.uint8)
         self._ages = np.zeros((steps + 1, self.num_envs), np.uint8)
-        self._observations, _ = self.env.reset(seed=self.env_seeds())
+        self._observations, info = self.env.reset(seed=self.env_seeds())
+        lives_end = self.config.env_config.get("episodic_life", False)
+        self._lives = info["lives"].copy() if lives_end else None
         self._frames[-1] = self._observations[:, -1]
         self._begin_counting()
         seed = None if self.config.seed is None else [self.config.seed, self.worker_index or 0, 1]
@@ -64,14 +66,18 @@ class AtariEnvRunner(FragmentEnvRunner):
 
         for step in range(steps):
             actions[step], log_probs[step] = self._act(self._observations)
-            self._observations, rewards[step], terminated[step], truncated[step], _ = self.env.step(
-                actions[step]
+            self._observations, rewards[step], terminated[step], truncated[step], info = (
+                self.env.step(actions[step])
             )
             frames[history + step] = self._observations[:, -1]
             valid[step] = ~self._done
             # The observation after a resetting row is the first of its episode.
             ages[step + 1] = np.where(self._done, 0, np.minimum(ages[step] + 1, history - 1))
-            self._done = terminated[step] | truncated[step]
+            over = terminated[step]
+            if self._lives is not None:  # a lost life ends an episode for learning, not the game
+                over = over & ~game_goes_on(over, info["lives"], self._lives)
+                self._lives = info["lives"].copy()
+            self._done = over | truncated[step]
             self._count(rewards[step], valid[step])
 
         refuse_not_finite(self.config.env, "a reward", rewards)

@@ -44,11 +44,12 @@ class Particle(Environment):
 
         return name in SCENARIOS or name in MPE2_ONLY
 
-    def check(self) -> None:
+    def check(self) -> list[str]:
         from savanna.envs.particle.make import make_worlds
 
         known = {name: value for name, value in self.settings.items() if name in ENV_CONFIG}
         make_worlds(self.name, 1, **known)
+        return []
 
     @property
     def task(self) -> dict[str, Any]:
