@@ -138,7 +138,7 @@ def test_names_as_they_are_given(words, algorithm):
 def test_the_pages_commands_are_right():
     """What they do is tested above."""
     commands = commands_of("algorithms.md")
-    assert len(commands) == 4
+    assert len(commands) == 5
     found = [plan_of(*words[1:]).content["algorithm"] for words in commands]
     assert found == ["DQN", "SAC", "APPO", "DQN"]
 
