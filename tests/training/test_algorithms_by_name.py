@@ -140,7 +140,7 @@ def test_the_pages_commands_are_right():
     commands = commands_of("algorithms.md")
     assert len(commands) == 5
     found = [plan_of(*words[1:]).content["algorithm"] for words in commands]
-    assert found == ["DQN", "SAC", "APPO", "DQN"]
+    assert found == ["DQN", "SAC", "APPO", "IMPALA", "DQN"]
 
 
 def test_the_old_services_settings_of_dqn():
@@ -203,7 +203,8 @@ def test_every_algorithm_of_an_experiment_has_a_config_that_is_watched():
 @pytest.mark.parametrize("name", ["dqn", "appo"])
 def test_an_environment_that_fails_ends_the_run_with_its_cause(name, tmp_path):
     shutil.copy(Path(__file__).with_name("stuck_envs.py"), tmp_path)
-    words = ("gym", "--env", "stuck_envs:Lies", "--algorithm", name, *QUICK, *sets(*TINY[name]))
+    settings = sets("env_config.after=110", *TINY[name])
+    words = ("gym", "--env", "stuck_envs:Lies", "--algorithm", name, *QUICK, *settings)
     result = savanna("train", *words, "--stop", "agent_steps=1500", cwd=tmp_path)
     assert result.returncode == 1
     assert "stuck_envs:Lies gave a reward of nan in step" in result.stderr

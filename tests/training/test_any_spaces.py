@@ -13,7 +13,7 @@ from gymnasium.vector import SyncVectorEnv
 from hypothesis import HealthCheck, given, settings
 
 from savanna.envs.acting import Acting
-from savanna.envs.as_seen import as_seen, unsupported
+from savanna.envs.as_seen import as_seen, preprocessing, unsupported
 from savanna.envs.gymnasium_env import Gymnasium
 from savanna.envs.observing import Observing
 from savanna.envs.one_agent import first_episodes
@@ -230,4 +230,4 @@ def test_exported_it_acts_the_same(observations, actions, tmp_path, monkeypatch)
     [action] = session.run(["action"], few)
     chosen = policy.act({n: a[:3] for n, a in seen.items()} if isinstance(seen, dict) else seen[:3])
     np.testing.assert_allclose(action, chosen, atol=1e-3)
-    assert json.dumps(environment.preprocessing())
+    assert json.dumps(preprocessing(observations, actions, {}))

@@ -5,9 +5,9 @@ import numpy as np
 import onnxruntime
 import pytest
 import torch
+from learning import learned
 from ray.rllib.core import DEFAULT_MODULE_ID
 from test_impala_gym import CPU, config_of
-from test_learning_gym import learn
 
 from savanna.algorithms.impala.batch import GymBatch
 from savanna.algorithms.impala.gym_env_runner import GymEnvRunner
@@ -15,8 +15,6 @@ from savanna.algorithms.impala.recurrent_learner import RecurrentLearner
 from savanna.envs.gymnasium_env import Gymnasium
 from savanna.evaluation.onnx_export import check, write_graph
 from savanna.evaluation.policy import Policy
-from savanna.experiments.cartpole import build_config as build_ppo
-from savanna.experiments.gym_impala import build_impala
 from savanna.modules.network import Network
 
 LSTM = {"use_lstm": True, "lstm_cell_size": 8, "fcnet_hiddens": [16]}
@@ -136,11 +134,18 @@ def test_the_learner_sees_the_same(runner):
         torch.testing.assert_close(found, chosen.log_probs)
 
 
-@pytest.mark.parametrize(("build", "steps"), [(build_impala, 60_000), (build_ppo, 60_000)])
-def test_it_learns_to_remember(build, steps, monkeypatch):
-    monkeypatch.setattr(Gymnasium, "make", lambda self, render_mode=None: Recall())
+PREPARE = """
+from savanna.envs.gymnasium_env import Gymnasium
+from test_memory import Recall
+Gymnasium.make = lambda self, render_mode=None: Recall()
+"""
+
+
+@pytest.mark.parametrize("build", ["impala", "ppo"])
+def test_it_learns_to_remember(build, tmp_path):
     model = {"use_lstm": True, "lstm_cell_size": 32, "fcnet_hiddens": [32]}
-    assert learn(build, "CartPole-v1", steps, 0.7, model=model) > 0.7
+    arguments = (build, "CartPole-v1", 60_000, 0.7, model)
+    assert learned(tmp_path, *arguments, prepare=PREPARE) > 0.7
 
 
 def test_a_policy_remembers_until_new_episodes_begin():

@@ -129,7 +129,7 @@ def _parts(observations: Any) -> Iterable[NDArray[Any]]:
 def outputs_of(module: Any, observations: Any) -> torch.Tensor:
     """What a network says of its actions: of their distribution, or as DQN's do their values."""
     batch = {Columns.OBS: observations}
-    said = module._forward_inference(batch)
+    said = module.forward_inference(batch)
     if Columns.ACTION_DIST_INPUTS not in said and isinstance(module, QNetAPI):
         said = {Columns.ACTION_DIST_INPUTS: module.compute_q_values(batch)[QF_PREDS]}
     if Columns.ACTION_DIST_INPUTS not in said:
