@@ -33,6 +33,7 @@ class Vm:
     address: str
     identity: str  # client id
     events: list = field(default_factory=list)
+    tags: dict = field(default_factory=dict)
 
     @property
     def vm_id(self):
@@ -219,6 +220,7 @@ def _handler(azure):
                 return who, "token", query["resource"], 200, {"access_token": token}
             if path == "instance/compute":
                 compute = {"vmId": vm.vm_id, "name": vm.name, "resourceId": vm.resource_id}
+                compute["tagsList"] = [{"name": k, "value": v} for k, v in vm.tags.items()]
                 return "", "instance", vm.name, 200, compute
             if path == "scheduledevents" and self.command == "POST":
                 wanted = [one["EventId"] for one in json.loads(body)["StartRequests"]]

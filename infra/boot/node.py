@@ -25,9 +25,6 @@ class NodeBoot:
     gpus: int
     spot: bool
     shm_gib: int
-    join_minutes: int
-    idle_minutes: int  # head only; 0: never
-    max_hours: float  # head only; 0: never
     metadata_endpoint: str = "http://169.254.169.254"  # different in tests, like all below
     arm_endpoint: str = "https://management.azure.com"
     registry_endpoint: str = ""  # empty: https://REGISTRY
@@ -49,9 +46,6 @@ class NodeBoot:
                 ("storage", self.storage, "abfss://CONTAINER@ACCOUNT.dfs.DOMAIN/STACK", place),
                 ("gpus", self.gpus, "0 or more", self.gpus >= 0),
                 ("shm_gib", self.shm_gib, "1 or more", self.shm_gib >= 1),
-                ("join_minutes", self.join_minutes, "1 or more", self.join_minutes >= 1),
-                ("idle_minutes", self.idle_minutes, "0 or more", self.idle_minutes >= 0),
-                ("max_hours", self.max_hours, "0 or more", self.max_hours >= 0),
             )
             if not fine
         ]
@@ -71,9 +65,6 @@ class NodeBoot:
             "GPUS": str(self.gpus),
             "MARKET_TYPE": "spot" if self.spot else "on-demand",
             "SHM_GIB": str(self.shm_gib),
-            "JOIN_MINUTES": str(self.join_minutes),
-            "IDLE_MINUTES": str(self.idle_minutes),
-            "MAX_HOURS": f"{self.max_hours:g}",
         }
         problems += [
             f"{name.lower()} {value!r}: use only letters, digits and ._:/@+-, and at least one"

@@ -27,6 +27,8 @@ workers = Site("worker", *common)
 pools = {pool.name: Pool(pool.name, PoolArgs(s, pool, workers)) for pool in s.pools}
 
 pulumi.export("location", s.location)
+pulumi.export("subscription", group.subscription)
+pulumi.export("tenant", group.tenant)
 pulumi.export("resource_group", place.group)
 pulumi.export("head_vm", head.vm_name)
 pulumi.export("head_vm_id", head.vm_id)

@@ -11,6 +11,16 @@ from infra.components import machine
 from infra.config.os_images import disk_controller
 from infra.config.settings import ClusterSettings
 
+REPLACED = [
+    "osProfile.adminUsername",
+    "osProfile.computerName",
+    "osProfile.customData",
+    "osProfile.linuxConfiguration.disablePasswordAuthentication",
+    "osProfile.linuxConfiguration.ssh",
+    "storageProfile.diskControllerType",
+    "storageProfile.imageReference",
+]
+
 
 @dataclass(frozen=True)
 class HeadArgs:
@@ -52,6 +62,7 @@ class Head(pulumi.ComponentResource):
             tags=site.place.tags,
             opts=pulumi.ResourceOptions(parent=self),
         )
+        data = machine.custom_data(settings, head, site)
         vm = compute.VirtualMachine(
             f"{name}-machine",
             vm_name=f"{site.place.prefix}-head",
@@ -67,7 +78,7 @@ class Head(pulumi.ComponentResource):
                 computer_name="head",
                 admin_username=machine.ADMIN,
                 linux_configuration=machine.linux(settings.ssh_public_key),
-                custom_data=machine.custom_data(settings, head, site),
+                custom_data=data,
             ),
             storage_profile=compute.StorageProfileArgs(
                 image_reference=machine.image_reference(head.size),
@@ -93,12 +104,14 @@ class Head(pulumi.ComponentResource):
                 ]
             ),
             diagnostics_profile=machine.boot_diagnostics(),
-            tags=site.place.tags,
+            tags=machine.tags(settings, head, site, data),
             opts=pulumi.ResourceOptions(
                 parent=self,
                 depends_on=site.wait_for,
                 # Azure refuses to change these on an existing machine; the provider would try.
-                replace_on_changes=["osProfile", "storageProfile.imageReference"],
+                replace_on_changes=REPLACED,
+                # An Azure Policy may set these; they are no reason to touch a head.
+                ignore_changes=["osProfile.linuxConfiguration.patchSettings"],
                 delete_before_replace=True,  # two machines cannot have one address
                 custom_timeouts=pulumi.CustomTimeouts(create="30m", update="30m", delete="30m"),
             ),

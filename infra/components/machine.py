@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -13,6 +15,7 @@ from infra.boot.node import NodeBoot
 from infra.boot.render import cloud_init
 from infra.components.foundation import Foundation
 from infra.components.identities import Identities, NodeIdentity
+from infra.components.names import BOOT_TAG, LIMITS_TAG, POOL_TAG, limits_text
 from infra.components.network import Network
 from infra.components.place import Place
 from infra.components.ray_token import RayToken
@@ -77,9 +80,6 @@ def custom_data(settings: ClusterSettings, node: Head | Pool, site: Site) -> pul
                 gpus=node.size.gpus,
                 spot=isinstance(node, Pool) and node.spot,
                 shm_gib=node.shm_gib,
-                join_minutes=settings.limits.join_minutes,
-                idle_minutes=settings.limits.idle_minutes,
-                max_hours=settings.limits.max_hours,
             )
         )
         return base64.b64encode(text.encode()).decode()
@@ -90,6 +90,26 @@ def custom_data(settings: ClusterSettings, node: Head | Pool, site: Site) -> pul
         site.foundation.storage_uri,
         site.token.uri,
     ).apply(encode)
+
+
+def tags(
+    settings: ClusterSettings, node: Head | Pool, site: Site, data: pulumi.Output[str]
+) -> dict[str, pulumi.Input[str]]:
+    """Tags of a machine or scale set: limits that nodes read, and a fingerprint of what they start
+    with, by which machines that started with something else are found. `data`: their user data."""
+    others = [node.size.name, node.disk_gib, os_image(node.size).urn, settings.ssh_public_key]
+    pool = {POOL_TAG: node.name} if isinstance(node, Pool) else {}
+    return {
+        **site.place.tags,
+        **pool,
+        LIMITS_TAG: limits_text(settings.limits),
+        BOOT_TAG: data.apply(lambda known: fingerprint(known, *others)),
+    }
+
+
+def fingerprint(*parts: object) -> str:
+    """Twelve characters that differ if a part differs."""
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:12]
 
 
 def image_reference(size: VmSize) -> compute.ImageReferenceArgs:

@@ -13,6 +13,16 @@ from infra.config.os_images import disk_controller
 
 # The oldest version with which Azure creates interfaces for Flexible scale sets.
 NETWORK_API_VERSION = "2020-11-01"
+# Azure refuses to change these while the set has machines, or at all.
+REPLACED = [
+    f"virtualMachineProfile.{name}"
+    for name in (
+        "billingProfile",
+        "evictionPolicy",
+        "priority",
+        "storageProfile.diskControllerType",
+    )
+]
 
 
 @dataclass(frozen=True)
@@ -34,6 +44,7 @@ class Pool(pulumi.ComponentResource):
     ) -> None:
         super().__init__("savanna:infra:Pool", name, None, opts)
         pool, site = args.pool, args.site
+        data = machine.custom_data(args.settings, pool, site)
         scale_set = compute.VirtualMachineScaleSet(
             f"{name}-set",
             vm_scale_set_name=f"{site.place.prefix}-{pool.name}",
@@ -47,13 +58,15 @@ class Pool(pulumi.ComponentResource):
                 type=compute.ResourceIdentityType.USER_ASSIGNED,
                 user_assigned_identities=[site.identity.id],
             ),
-            virtual_machine_profile=_profile(args),
-            tags=site.place.tags,
+            virtual_machine_profile=_profile(args, data),
+            tags=machine.tags(args.settings, pool, site, data),
             opts=pulumi.ResourceOptions(
                 parent=self,
                 depends_on=site.wait_for,
                 # The number is set by scaling the pool; another `up` must not reset it.
                 ignore_changes=["sku.capacity"],
+                replace_on_changes=REPLACED,
+                delete_before_replace=True,  # the name stays
                 custom_timeouts=pulumi.CustomTimeouts(create="45m", update="45m", delete="45m"),
             ),
         )
@@ -61,20 +74,26 @@ class Pool(pulumi.ComponentResource):
         self.register_outputs({"scale_set": self.scale_set})
 
 
-def _profile(args: PoolArgs) -> compute.VirtualMachineScaleSetVMProfileArgs:
+def _profile(
+    args: PoolArgs, data: pulumi.Output[str]
+) -> compute.VirtualMachineScaleSetVMProfileArgs:
     pool, site, settings = args.pool, args.site, args.settings
     priorities = compute.VirtualMachinePriorityTypes
     return compute.VirtualMachineScaleSetVMProfileArgs(
         priority=priorities.SPOT if pool.spot else priorities.REGULAR,
         # A deallocated machine would keep its disk and its quota, and Ray would wait for it.
         eviction_policy=compute.VirtualMachineEvictionPolicyTypes.DELETE if pool.spot else None,
-        billing_profile=compute.BillingProfileArgs(max_price=pool.max_price) if pool.spot else None,
+        # Left out for -1, Azure's default: sent again with any other change, it is refused while
+        # machines run ("Max price change is not allowed").
+        billing_profile=compute.BillingProfileArgs(max_price=pool.max_price)
+        if pool.max_price >= 0
+        else None,
         scheduled_events_profile=None if pool.spot else _notice_of_removal(),
         os_profile=compute.VirtualMachineScaleSetOSProfileArgs(
             computer_name_prefix=f"{pool.name}-",
             admin_username=machine.ADMIN,
             linux_configuration=machine.linux(settings.ssh_public_key),
-            custom_data=machine.custom_data(settings, pool, site),
+            custom_data=data,
         ),
         storage_profile=compute.VirtualMachineScaleSetStorageProfileArgs(
             image_reference=machine.image_reference(pool.size),

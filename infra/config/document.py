@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from infra.config import project
+from infra.config import changes, project
 from infra.config.pools import POOL_KEYS
 from infra.facts import ROOT
 
@@ -19,35 +19,48 @@ Set them with `pulumi config set KEY VALUE`, or in `Pulumi.STACK.yaml` beside `P
 generate tokens and keep them in the key vault. All mistakes are reported together, before anything
 is created. For the reasons behind them, see
 [decisions/azure-settings.md](decisions/azure-settings.md).
+
+The last column says what changing a setting does to a cluster that lives, at the next `make up`.
+`make up` and `make preview` say it too, and `make up` asks before it replaces or restarts machines.
+What is not possible is refused before anything is touched: run `make down`, change it, `make up`.
 """
 
 
 def page() -> str:
     """The page as Markdown."""
-    pools = ((name, default, text) for name, (default, text) in POOL_KEYS.items())
+    pools = (
+        (name, default, text, changes.POOL[name].text)
+        for name, (default, text) in POOL_KEYS.items()
+    )
     return "\n".join(
         [
             INTRODUCTION,
-            *_section("The cluster", project.CLUSTER),
+            *_section("The cluster", project.CLUSTER, changes.CLUSTER),
             "## A worker pool",
             "",
             "An entry of `pools`, which may have any number of them.",
             "",
             *_table(pools),
-            *_section("The foundation", project.FOUNDATION),
+            *_section("The foundation", project.FOUNDATION, changes.FOUNDATION),
         ]
     )
 
 
-def _section(title: str, path: Path) -> list[str]:
+def _section(title: str, path: Path, table: Mapping[str, changes.Rule]) -> list[str]:
     keys = project.load(path).keys.values()
-    rows = ((key.name, key.default, f"{key.description} ({key.type})") for key in keys)
+    rows = (
+        (key.name, key.default, f"{key.description} ({key.type})", table[key.name].text)
+        for key in keys
+    )
     return [f"## {title}", "", f"`{path.relative_to(ROOT)}`", "", *_table(rows)]
 
 
-def _table(rows: Iterable[tuple[str, object, str]]) -> list[str]:
-    head = ["| key | default | meaning |", "| --- | --- | --- |"]
-    return [*head, *(f"| `{key}` | {_shown(value)} | {text} |" for key, value, text in rows), ""]
+def _table(rows: Iterable[tuple[str, object, str, str]]) -> list[str]:
+    head = ["| key | default | meaning | changing it |", "| --- | --- | --- | --- |"]
+    lines = (
+        f"| `{key}` | {_shown(default)} | {text} | {does} |" for key, default, text, does in rows
+    )
+    return [*head, *lines, ""]
 
 
 def _shown(default: object) -> str:

@@ -14,6 +14,7 @@ from pulumi.runtime.config import (
     is_config_secret,
 )
 
+from infra.config import plain
 from infra.config.problems import SettingsError
 from infra.config.project import own_values
 from infra.config.read import read_cluster, read_foundation, warnings
@@ -47,16 +48,24 @@ def values() -> dict[str, object]:
 
 
 def cluster_settings() -> ClusterSettings:
-    """The cluster's settings, or `SettingsError`; warnings go to Pulumi's log."""
+    """The cluster's settings, or `SettingsError`; warnings go to Pulumi's log.
+
+    Their values are exported, for `make up` to say what a change of them does.
+    """
     now = datetime.now(UTC)
     with _shown_by_pulumi():
-        settings = read_cluster(values(), pulumi.get_stack(), pulumi.get_organization(), now)
+        given = values()
+        settings = read_cluster(given, pulumi.get_stack(), pulumi.get_organization(), now)
     for line in warnings(settings, now):
         pulumi.log.warn(line)
+    pulumi.export("settings", plain.cluster(given, settings))
     return settings
 
 
 def foundation_settings() -> FoundationSettings:
-    """The foundation's settings, or `SettingsError`."""
+    """The foundation's settings, or `SettingsError`; their values are exported."""
     with _shown_by_pulumi():
-        return read_foundation(values(), pulumi.get_stack(), datetime.now(UTC))
+        given = values()
+        settings = read_foundation(given, pulumi.get_stack(), datetime.now(UTC))
+    pulumi.export("settings", plain.foundation(given, settings))
+    return settings

@@ -22,6 +22,8 @@ push = Grant("push", built_in("AcrPush", group.subscription), registry.id)
 publisher = s.repository and Publisher("image-ci", PublisherArgs(place, s, push))
 
 pulumi.export("location", s.location)
+pulumi.export("subscription", group.subscription)
+pulumi.export("tenant", group.tenant)
 pulumi.export("resource_group", place.group)
 pulumi.export("registry_id", registry.id)
 pulumi.export("registry_login_server", registry.login_server)

@@ -10,6 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from infra.config.changes import changes, foundation_changes
 from infra.plan.cost import Line, monthly
 from infra.plan.engine import Resource, walk
 from infra.plan.plan import Plan
@@ -35,6 +36,7 @@ def as_json(plan: Plan, now: datetime) -> dict[str, Any]:
         "stack": settings.stack,
         "location": settings.location,
         "expires": settings.expires,
+        "settings": {name: run.outputs["settings"] for name, run in plan.runs.items()},
         "resources": [
             _resource(program, resource)
             for program, run in plan.runs.items()
@@ -122,7 +124,10 @@ def difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]
         for key in before.keys() & after.keys()
         if (values := dict(_changes(before[key], after[key])))
     }
+    settings = [*changes(*_settings("cluster", old, new))]
+    settings += foundation_changes(*_settings("foundation", old, new))
     return {
+        "settings": [one.line for one in settings],
         "added": sorted(after.keys() - before.keys()),
         "removed": sorted(before.keys() - after.keys()),
         "changed": dict(sorted(changed.items())),
@@ -132,6 +137,13 @@ def difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]
         },
         "violations": [v for v in new["violations"] if v not in old["violations"]],
     }
+
+
+def _settings(
+    program: str, old: Mapping[str, Any], new: Mapping[str, Any]
+) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+    before, after = (one.get("settings", {}).get(program, {}) for one in (old, new))
+    return before, after
 
 
 def _by_key(plan: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
@@ -155,11 +167,13 @@ def difference_text(found: Mapping[str, Any], style: Style) -> str:
     """The difference as a page of text."""
     lines = [style(f"+ {key}", "green") for key in found["added"]]
     lines += [style(f"- {key}", "red") for key in found["removed"]]
-    for key, changes in found["changed"].items():
+    for key, paths in found["changed"].items():
         lines.append(style(f"~ {key}", "yellow"))
-        lines += [f"    {path}: {_show(a)} -> {_show(b)}" for path, (a, b) in changes.items()]
+        lines += [f"    {path}: {_show(a)} -> {_show(b)}" for path, (a, b) in paths.items()]
     if not lines:
         lines.append("no resource differs")
+    if found["settings"]:
+        lines = ["on a cluster that lives:", *(f"  {one}" for one in found["settings"]), *lines]
     for end, price in found["hourly"].items():
         delta = price["new"] - price["old"]
         lines.append(

@@ -114,8 +114,11 @@ def spot(_type: str, inputs: Mapping[str, Any], _options: object) -> list[str]:
             "evictionPolicy: the disk of a spot machine that is only deallocated is still billed; "
             "set Delete"
         )
-    if (profile.get("billingProfile") or {}).get("maxPrice") is None:
-        wrong.append("billingProfile.maxPrice: must be set (-1: up to the on-demand price)")
+    if (profile.get("billingProfile") or {}).get("maxPrice", 0) < 0:
+        wrong.append(
+            "billingProfile.maxPrice: leave out -1, the default: Azure refuses it with any later "
+            "change while machines run"
+        )
     return wrong
 
 

@@ -112,7 +112,7 @@ RULES: tuple[Rule, ...] = (
     Rule("no-password", "Machines accept logins only by SSH key.", checks.password, MACHINES),
     Rule(
         "spot-is-deleted",
-        "An evicted spot machine is deleted, and it has a price limit.",
+        "An evicted spot machine is deleted; its price limit does not block later changes.",
         checks.spot,
         MACHINES,
     ),
@@ -124,7 +124,7 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         "capacity-is-not-ours",
-        "A deployment never resets the number of workers.",
+        "A deployment keeps the number of workers, given the refresh that Pulumi.yaml asks for.",
         checks.capacity,
         ("compute:VirtualMachineScaleSet",),
     ),

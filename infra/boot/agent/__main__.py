@@ -5,13 +5,14 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 
-from . import cloud, events, limits
+from . import cloud, events, limits, tagged
 from .stop import say, stop_machine
 
 SHOW: dict[str, Callable[[], str]] = {
     "vm-id": lambda: cloud.instance().vm_id,
     "ray-token": cloud.ray_token,
     "registry-token": cloud.registry_token,
+    "join-minutes": tagged.join_minutes,
 }
 
 

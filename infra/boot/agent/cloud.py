@@ -19,6 +19,7 @@ REGISTRY = "https://containerregistry.azure.net"
 VAULT = "https://vault.azure.net"
 STORAGE = "https://storage.azure.com/"
 ARM = "https://management.azure.com/"
+INSTANCE = "instance/compute?api-version=2021-02-01&format=json"
 
 
 class CloudError(Exception):
@@ -84,8 +85,16 @@ def bearer(resource: str) -> dict[str, str]:
 
 
 def instance() -> Instance:
-    text = metadata("instance/compute?api-version=2021-02-01&format=json")
-    return Instance(*fields(text, "vmId", "name", "resourceId"))
+    return Instance(*fields(metadata(INSTANCE), "vmId", "name", "resourceId"))
+
+
+def tags() -> dict[str, str]:
+    """This machine's tags, as they are now."""
+    try:
+        found = json.loads(metadata(INSTANCE))["tagsList"]
+        return {str(one["name"]): str(one["value"]) for one in found}
+    except (ValueError, KeyError, TypeError) as error:
+        raise CloudError("an answer without tagsList") from error
 
 
 def registry_token() -> str:

@@ -1,4 +1,7 @@
-"""The head's limits: it stops after `MAX_HOURS`, or after `IDLE_MINUTES` without a Ray job."""
+"""The head's limits: it stops after `MAX_HOURS`, or after `IDLE_MINUTES` without a Ray job.
+
+Both may change while it runs.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from . import cloud
-from .stop import stop_machine, warn_users
+from . import cloud, tagged
+from .stop import say, stop_machine, warn_users
 
 POLL_SECONDS = 15.0
 WARN_SECONDS = 300.0
@@ -75,6 +78,22 @@ def started(mark: Path) -> float:
     return float(mark.read_text())
 
 
+def refresh(limits: Limits, *, quiet: bool = False) -> bool:
+    """Whether the machine's tag could be read; if not, the limits stay as they are."""
+    try:
+        now = tagged.limits()
+    except cloud.CloudError as error:
+        if not quiet:
+            say(f"limits: {error}")
+        return False
+    before = (limits.idle_limit, limits.life_limit)
+    limits.idle_limit, limits.life_limit = 60 * now["IDLE_MINUTES"], 3600 * now["MAX_HOURS"]
+    if before != (limits.idle_limit, limits.life_limit):
+        idle, life = (f"{now[name]:g}" for name in ("IDLE_MINUTES", "MAX_HOURS"))
+        say(f"limits: {idle} minutes without a Ray job, {life} hours in all; 0 means never")
+    return True
+
+
 def watch() -> int:
     """Runs until a limit is reached; then stops the machine."""
     folder = Path(cloud.setting("RUNTIME_DIRECTORY"))
@@ -84,8 +103,9 @@ def watch() -> int:
         idle_limit=60 * float(cloud.setting("IDLE_MINUTES")),
         life_limit=3600 * float(cloud.setting("MAX_HOURS")),
     )
-    warned = False
+    warned = failed = False
     while True:
+        failed = not refresh(limits, quiet=failed)
         limits.see(ray_jobs(folder / "ray-token"), time.monotonic(), time.time())
         stop = limits.next(time.monotonic())
         if stop and stop.left <= 0:

@@ -4,13 +4,16 @@
 set -uo pipefail
 
 readonly run=$RUNTIME_DIRECTORY logs=$LOGS_DIRECTORY state=$STATE_DIRECTORY
-limit=$(awk "BEGIN {print int($JOIN_MINUTES * 60)}")
-readonly limit longest_pause=30
-outside_since=$SECONDS step=start
+readonly longest_pause=30
+outside_since=$SECONDS step=start minutes=$JOIN_MINUTES limit=0
 
 say() { echo "savanna: $*" >&2; }
 left() { local s=$((limit - SECONDS + outside_since)); echo $((s > 1 ? s : 1)); }
 agent() { timeout 60 python3 -m agent "$@"; }
+know_limit() { # a tag of this machine, which may change while it runs
+  minutes=$(agent join-minutes 2>/dev/null || echo "$minutes")
+  limit=$(awk "BEGIN {print int($minutes * 60)}")
+}
 leaving() { [[ -e $run/evicted || -e $run/stopping ]]; }
 
 have_docker() {
@@ -65,6 +68,7 @@ attempt() { # one step; its output is kept for the report
 }
 
 come_up() {
+  know_limit
   attempt have_docker && attempt know_myself && attempt fetch_token && attempt pull &&
     attempt start && step="join" && say "container started, $(left) s left to join"
 }
@@ -77,14 +81,14 @@ condition() { # healthy, starting, unhealthy, missing, or how the container ende
 
 give_up() {
   {
-    echo "$(hostname), $NODE_TYPE node: not in the cluster for $JOIN_MINUTES minutes"
+    echo "$(hostname), $NODE_TYPE node: not in the cluster for $minutes minutes"
     echo "last step: $step; container: $(condition)"
     [[ $step == join ]] || tail -n 20 "$run/step.log"
     echo "last lines of the container:"
     timeout 20 docker logs --tail 30 savanna 2>&1
   } > "$logs/report.txt"
   cat "$logs/report.txt" >&2
-  exec python3 -m agent stop "it did not join the cluster within $JOIN_MINUTES minutes: step $step failed"
+  exec python3 -m agent stop "it did not join the cluster within $minutes minutes: step $step failed"
 }
 
 quit() { # also when the machine shuts down: systemd stops this service before Docker
@@ -94,6 +98,7 @@ quit() { # also when the machine shuts down: systemd stops this service before D
 }
 trap quit TERM INT
 
+know_limit
 joined='' pause=2
 while true; do
   now=$(condition)
@@ -102,7 +107,7 @@ while true; do
   elif [[ $now == healthy ]]; then
     [[ -n $joined ]] || say "joined the cluster as $ROLE after $((SECONDS - outside_since)) s"
     outside_since=$SECONDS joined=yes pause=2
-  elif ((SECONDS - outside_since >= limit)); then
+  elif ((SECONDS - outside_since >= limit)) && know_limit && ((SECONDS - outside_since >= limit)); then
     give_up
   elif [[ $now != starting && $now != unhealthy ]]; then
     [[ $now == missing ]] || say "the container $now: $(timeout 20 docker logs --tail 1 savanna 2>&1)"

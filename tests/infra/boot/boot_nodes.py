@@ -16,9 +16,6 @@ HEAD = NodeBoot(
     gpus=1,
     spot=False,
     shm_gib=20,
-    join_minutes=15,
-    idle_minutes=30,
-    max_hours=12.0,
 )
 WORKER = replace(
     HEAD,

@@ -8,7 +8,7 @@ import pytest
 from azure_stub import AzureStub, Vm
 
 from infra.boot.agent import __main__ as command
-from infra.boot.agent import cloud, events, limits, stop
+from infra.boot.agent import cloud, events, limits, stop, tagged
 from infra.facts import facts
 
 TOKEN = "f" * 64
@@ -251,3 +251,48 @@ def test_the_watch_warns_then_stops(azure, node, commands, monkeypatch, capsys):
     said = capsys.readouterr().err
     assert said.index("this machine stops in") < said.index("this machine stops: no Ray job for")
     assert azure.made("deallocate", "head-id")
+
+
+def tag(azure, text):
+    azure.vms[0].tags = {tagged.TAG: text}
+
+
+def test_limits_that_change_reach_a_machine_that_runs(azure, node, capsys):
+    one = made()
+    assert limits.refresh(one)
+    assert (one.idle_limit, one.life_limit) == (30 * 60, 12 * 3600)
+    tag(azure, "JOIN_MINUTES=5 IDLE_MINUTES=90 MAX_HOURS=16")
+    assert limits.refresh(one)
+    assert (one.idle_limit, one.life_limit) == (90 * 60, 16 * 3600)
+    assert "90 minutes without a Ray job, 16 hours in all" in capsys.readouterr().err
+    assert command.main(["join-minutes"]) == 0
+    assert capsys.readouterr().out.strip() == "5"
+    # Azure does not answer for a moment: what is known goes on to hold.
+    azure.failures = {"instance": 500}
+    assert not limits.refresh(one, quiet=True)
+    assert (one.idle_limit, one.life_limit) == (90 * 60, 16 * 3600)
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("text", ["", "nonsense", "MAX_HOURS=nan", "MAX_HOURS=-1", "MAX_HOURS="])
+def test_a_tag_without_sense_changes_nothing(azure, node, text):
+    tag(azure, text)
+    assert tagged.limits()["MAX_HOURS"] == 12
+
+
+def test_a_running_job_gets_more_hours(azure, node, commands, monkeypatch):
+    """The head was to stop at once; the tag arrives first."""
+    monkeypatch.setenv("MAX_HOURS", "0.0001")
+    tag(azure, "MAX_HOURS=24")
+    ran = []
+
+    def jobs(_):
+        ran.append(1)
+        if len(ran) == 3:
+            tag(azure, "MAX_HOURS=0.0001")
+        return [{"status": "RUNNING"}]
+
+    monkeypatch.setattr(limits, "POLL_SECONDS", 0.2)
+    monkeypatch.setattr(limits, "ray_jobs", jobs)
+    assert limits.watch() == 0
+    assert len(ran) > 3

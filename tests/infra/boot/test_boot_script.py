@@ -233,3 +233,18 @@ def test_who_cannot_join_says_why_and_stops(node, azure, break_it, step, says):
         node.wait_for(lambda: "could not deallocate" in node.said())
     assert says in node.said() and f"step {step} failed" in node.said()
     assert "cpu-spot node: not in the cluster for 0.05 minutes" in node.said()
+
+
+def test_whoever_waits_for_the_head_may_be_given_longer(node, azure):
+    identity = WORKER.identity_client_id
+    (node.fake / "image").touch()
+    (node.fake / "fate").write_text("starting")
+    azure.vms[0].tags = {"savanna-limits": "JOIN_MINUTES=30"}
+    node.start(JOIN_MINUTES="0.01")  # the boot data's default
+    node.wait_for(lambda: node.calls().count("docker inspect") >= 8)
+    assert not azure.made("deallocate", identity)
+    assert "container started, " in node.said()
+    azure.vms[0].tags = {"savanna-limits": "JOIN_MINUTES=0.01"}
+    (node.fake / "condition").write_text("exited with exit code 1")  # it looks again
+    node.wait_for(lambda: azure.made("deallocate", identity))
+    assert "not in the cluster for 0.01 minutes" in node.said()

@@ -74,6 +74,8 @@ def site(image, tmp_path_factory):
             Vm(f"{n}-vm", f"{SUBNET}.{i}", f"{n}-identity")
             for n, i in (("head", 10), ("worker", 11), ("stranger", 12))
         ]
+        for vm, minutes in zip(azure.vms, (10, 10, 1), strict=True):
+            vm.tags = {"savanna-limits": f"JOIN_MINUTES={minutes} IDLE_MINUTES=1"}
         azure.pullers = {"head-identity", "worker-identity"}  # AcrPull
         azure.secrets = {(vm.identity, "ray-token-test"): TOKEN for vm in azure.vms}
         memory = int(Path("/proc/meminfo").read_text().split()[1]) / 2**20  # GiB
@@ -82,8 +84,6 @@ def site(image, tmp_path_factory):
             image=reference,
             registry=registry.name,
             gpus=0,
-            join_minutes=10,
-            idle_minutes=1,
             shm_gib=ceil(memory * int(facts()["SHM_PERCENT"]) / 100),
             head_address=f"{SUBNET}.10",
             identity_client_id="head-identity",
@@ -100,7 +100,7 @@ def site(image, tmp_path_factory):
             spot=True,
             identity_client_id="worker-identity",
         )
-        stranger = replace(worker, identity_client_id="stranger-identity", join_minutes=1)
+        stranger = replace(worker, identity_client_id="stranger-identity")
         with_docker, without_docker = build("machine"), build("bare")
 
         def boot(role, number, node, image):
@@ -218,7 +218,7 @@ def test_an_eviction_drains_the_worker_then_acknowledges(site):
     assert not azure.made("deallocate", "head-identity"), "its job was still running"
     head.inside("touch", "/tmp/finish")  # now it is idle
     # The eviction is cancelled after all, so it joins again. From here on it waits only a minute.
-    worker.run("sed", "-i", "s/^JOIN_MINUTES=.*/JOIN_MINUTES=1/", "/etc/savanna/node.env")
+    vm.tags = {"savanna-limits": "JOIN_MINUTES=1"}
     worker.run("systemctl", "restart", "savanna-node")
     vm.events.clear()
     wait_for(

@@ -187,7 +187,10 @@ def test_the_command_saves_and_compares(tmp_path, capsys):
     file = tmp_path / "plan.json"
     file.write_text(out)
     code, out, _ = run("--example", "--diff", str(file), "--set", "maxHours=2", capsys=capsys)
-    assert code == 0 and "osProfile.customData" in out and "+0.000" in out
+    assert code == 0 and "tags.savanna-limits" in out and "+0.000" in out
+    assert "maxHours 24 -> 2: in place: the running head reads it" in out
+    code, out, _ = run("--example", "--diff", str(file), "--set", "name=x1", capsys=capsys)
+    assert "name savanna -> x1: not possible" in out
     code, out, _ = run("--example", "--diff", str(file), capsys=capsys)
     assert "no resource differs" in out
 

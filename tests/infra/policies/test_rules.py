@@ -111,7 +111,7 @@ GOOD = {
                 **machine(),
                 "priority": "Spot",
                 "evictionPolicy": "Delete",
-                "billingProfile": {"maxPrice": -1},
+                "billingProfile": {"maxPrice": 0.25},
                 "networkProfile": {
                     "networkInterfaceConfigurations": [{"name": "nic", "deleteOption": "Delete"}]
                 },
@@ -199,7 +199,7 @@ PLANTED = [
     ("no-password", "head", "osProfile", LINUX, "ssh", {}),
     ("no-password", "pool", VM_PROFILE, "osProfile", "adminPassword", "hunter2"),
     ("spot-is-deleted", "pool", VM_PROFILE, "evictionPolicy", "Deallocate"),
-    ("spot-is-deleted", "pool", VM_PROFILE, "billingProfile", None),
+    ("spot-is-deleted", "pool", VM_PROFILE, "billingProfile", {"maxPrice": -1}),
     ("disks-go-along", "head", "storageProfile", "osDisk", "deleteOption", "Detach"),
     ("disks-go-along", "head", "storageProfile", "dataDisks", [{"lun": 0}]),
     (

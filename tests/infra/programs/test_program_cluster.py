@@ -91,7 +91,13 @@ def test_outputs(known):
         "storage_uri": foundation_outputs()["storage_uri"] + "/test",
         "ray_token_uri": known.outputs["ray_token_uri"],
         "expires": known.outputs["expires"],
+        "subscription": "00000000-0000-0000-0000-00000000abcd",
+        "tenant": "00000000-0000-0000-0000-00000000ef01",
+        "settings": known.outputs["settings"],
     }
+    # With defaults, so that a changed default is seen as well.
+    assert known.outputs["settings"]["idleMinutes"] == 30
+    assert known.outputs["settings"]["pools"]["steady"]["diskGib"] == 64
     assert len(known.outputs["head_unique_id"]) == 36
     vault = foundation_outputs()["vault_uri"]
     assert known.outputs["ray_token_uri"].startswith(f"{vault}secrets/ray-token-secret")
@@ -234,7 +240,15 @@ def test_capacity_belongs_to_who_scales(known):
 def test_a_head_that_must_change_is_replaced_and_the_old_one_goes_first(known):
     options = known.one("VirtualMachine").options
     assert options.delete_before_replace
-    assert set(options.replace_on_changes) == {"osProfile", "storageProfile.imageReference"}
+    # All that Azure refuses to change, and nothing that an Azure Policy sets.
+    replaced = set(options.replace_on_changes)
+    assert {
+        "osProfile.customData",
+        "osProfile.linuxConfiguration.ssh",
+        "storageProfile.imageReference",
+    } <= replaced
+    assert not {"osProfile", "osProfile.linuxConfiguration", "tags"} & replaced
+    assert options.ignore_changes == ("osProfile.linuxConfiguration.patchSettings",)
     # The address stays: the interface is not deleted with the machine.
     (interface,) = known.one("VirtualMachine").inputs["networkProfile"]["networkInterfaces"]
     assert interface["deleteOption"] == "Detach"
