@@ -30,9 +30,12 @@ YES ?=
 CONFIRM ?=
 POOL ?= cpu
 N ?=
+HOURS ?=
 REGION ?=
+HOURS ?=
 OWNER ?=
 LOCATION ?=
+HOURS ?=
 AZURE := $(BIN)/python -m infra.operate
 ON_STACK = --stack $(STACK) $(if $(YES),--yes)
 export MLFLOW_DISABLE_TELEMETRY = true
@@ -129,6 +132,9 @@ tunnel: ## Forward dashboard and Jobs API to 127.0.0.1, where `savanna submit` f
 workers: setup ## Set the number of machines in POOL=cpu to N=
 	@$(AZURE) workers --stack $(STACK) --pool $(POOL) -n "$(N)" $(ARGS)
 
+extend: setup ## Let the cluster run HOURS= longer, without touching anything else
+	@$(AZURE) extend --stack $(STACK) --hours "$(HOURS)" $(ARGS)
+
 down: setup ## Destroy the cluster, keep results and images, check that nothing else is left
 	@$(AZURE) down $(ON_STACK) $(ARGS)
 
@@ -207,5 +213,5 @@ $(VENV)/.installed: requirements-dev.txt pyproject.toml
 .PHONY: train evaluate video report export runs ui tensorboard images cluster-up cluster-status \
   cluster-logs cluster-scale test-images image-sbom image-provenance image-scan image-push \
   image-sign torch-wheel cluster-down plan prices doctor preview up foundation status ssh tunnel \
-  workers down purge e2e setup test test-quick soak drills mutants lint format bench bench-peers \
+  workers extend down purge e2e setup test test-quick soak drills mutants lint format bench bench-peers \
   bench-seeds bench-algorithms bench-containers lock clean help

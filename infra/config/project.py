@@ -54,6 +54,13 @@ def stack_values(project: Project, path: Path) -> dict[str, object]:
     return own_values(project.name, content.get("config") or {})
 
 
+def provider_values(path: Path) -> dict[str, str]:
+    """The Azure provider's values in a `Pulumi.<stack>.yaml`; none without the file."""
+    content = (yaml.safe_load(path.read_text()) or {}) if path.exists() else {}
+    config = content.get("config") or {}
+    return {key: str(value) for key, value in config.items() if key.startswith("azure-native:")}
+
+
 def own_values(project: str, config: Mapping[str, object]) -> dict[str, object]:
     """Turn `project:key` into `key`; other projects' and providers' keys are left out."""
     prefix = f"{project}:"

@@ -12,9 +12,11 @@ from pathlib import Path
 
 from infra.config.problems import SettingsError
 from infra.facts import ROOT, number
-from infra.operate import down, e2e, status, tunnel, up
+from infra.operate import down, e2e, status, subscription, tunnel, up
 from infra.operate.ask import Declined, confirm
 from infra.operate.doctor import Finding, examine, examine_tools, report
+from infra.operate.extend import extend
+from infra.operate.review import changed
 from infra.operate.stack import FOUNDATION, deploy, outputs_of, preview, read_stack
 from infra.operate.tools import CommandError, OperateError, UsageError, need, say
 from infra.plan.prices import PricesError, load
@@ -28,6 +30,7 @@ VERBS = {
     "ssh": "open a shell on the head, or run one command there",
     "tunnel": "forward dashboard and Jobs API to 127.0.0.1, where `savanna submit` finds them",
     "workers": "set the number of machines in a pool",
+    "extend": "let the cluster run some hours longer",
     "down": "destroy the cluster, keep the foundation; checks that nothing else is left",
     "purge": "also destroy the foundation, with all results",
     "e2e": "small end-to-end test in a real subscription; always destroys what it created",
@@ -81,9 +84,11 @@ def parser() -> argparse.ArgumentParser:
             )
         if verb == "ssh":
             one.add_argument("command", nargs="*", help="command to run there (default: a shell)")
+        if verb == "extend":
+            one.add_argument("--hours", default="", metavar="HOURS", help="how many")
         if verb == "workers":
             one.add_argument("--pool", required=True, metavar="NAME")
-            one.add_argument("-n", type=int, required=True, metavar="N", help="number of machines")
+            one.add_argument("-n", default="", metavar="N", help="number of machines")
         if verb == "e2e":
             one.add_argument(
                 "--owner", default="", metavar="MAIL", help="who is responsible for the bill"
@@ -123,8 +128,13 @@ def run(options: argparse.Namespace) -> int:
     if options.verb == "doctor":
         return look_for_problems(options.stack, now)
     stack = read_stack(options.stack, now)
+    account = subscription.choose(stack)
+    if options.verb in ("down", "purge", "extend"):
+        say(f"in {subscription.named(account)}")
     match options.verb:
         case "preview":
+            for one in changed(stack):
+                say(one.line)
             preview(stack.foundation_name, FOUNDATION)
             if stack.foundation_outputs:
                 preview(stack.name, ROOT)
@@ -153,12 +163,21 @@ def run(options: argparse.Namespace) -> int:
         case "tunnel":
             tunnel.hold(stack, options.port)
         case "workers":
-            status.scale(stack, options.pool, options.n)
+            status.scale(stack, options.pool, whole("N", options.n, "make workers POOL=cpu N=4"))
+        case "extend":
+            extend(stack, whole("HOURS", options.hours, "make extend HOURS=4"), now)
         case "down":
             down.down(stack, yes=options.yes, at_once=options.now)
         case "purge":
             down.purge(stack, yes=options.yes, name=options.confirm)
     return 0
+
+
+def whole(name: str, text: str, example: str) -> int:
+    """A whole number that `make` passes on, or `UsageError`."""
+    if not text.removeprefix("-").isdecimal():
+        raise UsageError(f"{name}={text}: must be a whole number, as in {example}")
+    return int(text)
 
 
 def look_for_problems(name: str, now: datetime) -> int:

@@ -147,7 +147,7 @@ def machines(stack: Stack) -> list[dict[str, Any]]:
     if not az("group", "exists", "--name", stack.group):
         return []
     found = az("vm", "list", "--resource-group", stack.group, "--show-details") or []
-    return [machine for machine in found if _in_group(machine, stack)]
+    return [machine for machine in found if in_group(machine, stack)]
 
 
 def leftovers(stack: Stack) -> list[dict[str, Any]]:
@@ -158,12 +158,12 @@ def leftovers(stack: Stack) -> list[dict[str, Any]]:
             found[resource["id"].lower()] = resource
     if az("group", "exists", "--name", stack.group):
         for resource in az("resource", "list", "--resource-group", stack.group) or []:
-            if _in_group(resource, stack):
+            if in_group(resource, stack):
                 found[resource["id"].lower()] = resource
     return [found[key] for key in sorted(found)]
 
 
-def _in_group(resource: Mapping[str, Any], stack: Stack) -> bool:
+def in_group(resource: Mapping[str, Any], stack: Stack) -> bool:
     """Whether something in the cluster's resource group belongs to the cluster."""
     if not stack.cluster.resource_group:  # its own group: everything does
         return True

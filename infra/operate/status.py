@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from infra.operate import workers
+from infra.operate.roll import behind
 from infra.operate.stack import Stack, machines
-from infra.operate.tools import OperateError, UsageError, az, say
+from infra.operate.tools import OperateError, UsageError, say
 from infra.plan.prices import PriceTable
 
 RUNNING = "VM running"
@@ -17,7 +19,14 @@ FREE = ("VM deallocated", "VM deallocating")
 
 def status(stack: Stack, prices: PriceTable, now: datetime) -> dict[str, Any]:
     """Machines and the cost of the billed ones: per hour, and at most since creation."""
+    sets = workers.scale_sets(stack)
     nodes = [_node(machine, stack, prices, now) for machine in machines(stack)]
+    old = [
+        one["name"]
+        for pool, some in workers.workers(stack).items()
+        for one in some
+        if behind(one, sets.get(pool))
+    ]
     expires = str(stack.outputs.get("expires") or "")
     known = [node["hourly"] for node in nodes if node["billed"] and node["hourly"]]
     return {
@@ -31,6 +40,7 @@ def status(stack: Stack, prices: PriceTable, now: datetime) -> dict[str, Any]:
             for node in nodes
         ),
         "nodes": nodes,
+        "behind": sorted(old),
         "machines_hourly": sum(known),
         "machines_so_far": sum(node["so_far"] or 0 for node in nodes),
     }
@@ -84,6 +94,10 @@ def text(found: Mapping[str, Any]) -> str:
                 f"{node['node']} has switched itself off but is still billed: make up starts it; "
                 f"az vm deallocate --name {node['node']} --resource-group {found['group']}"
             )
+    if found["behind"]:
+        lines.append(
+            f"started with older settings, make up replaces them: {', '.join(found['behind'])}"
+        )
     expired = "expired" if found["expired"] else "expires"
     lines.append(f"{found['name']} in {found['location']} {expired} {found['expires']}")
     if found["nodes"] and not found["head_runs"]:
@@ -109,16 +123,7 @@ def scale(stack: Stack, pool_name: str, count: int) -> None:
     sets = stack.outputs.get("scale_sets")
     if not isinstance(sets, dict) or pool_name not in sets:
         raise OperateError(f"there is no cluster {stack.label}: make up STACK={stack.name}")
-    az(
-        "vmss",
-        "scale",
-        "--name",
-        str(sets[pool_name]),
-        "--resource-group",
-        stack.output("resource_group"),
-        "--new-capacity",
-        str(count),
-    )
+    workers.scale_to(stack, str(sets[pool_name]), count)
     leave = (
         "Azure removes spot machines at once, and their latest samples are lost"
         if pool.spot

@@ -9,7 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Thread
@@ -24,6 +24,10 @@ INSTALL = {
     "docker": "a Docker Engine: docs.docker.com/engine/install",
 }
 
+SUBSCRIPTION = ""
+"""What every `az` command uses; empty: what `az account set` chose."""
+ANY_SUBSCRIPTION = ("version", "extension")
+"""Commands that have no subscription."""
 _INTERRUPTS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -69,8 +73,17 @@ def need(*names: str) -> None:
 
 def az(*arguments: str) -> Any:
     """What `az` answers, parsed from JSON; None if it prints nothing. Raises `CommandError`."""
-    text = _captured(["az", *arguments, "--output", "json", "--only-show-errors"])
+    text = _captured(
+        ["az", *arguments, *subscription_of(arguments), "--output", "json", "--only-show-errors"]
+    )
     return json.loads(text) if text.strip() else None
+
+
+def subscription_of(arguments: Sequence[str]) -> tuple[str, ...]:
+    """The option that names the subscription, for an `az` command with these arguments."""
+    if not SUBSCRIPTION or arguments[0] in ANY_SUBSCRIPTION:
+        return ()
+    return ("--subscription", SUBSCRIPTION)
 
 
 def pulumi(*arguments: str, cwd: Path = ROOT) -> str:

@@ -19,7 +19,15 @@ from pathlib import Path
 from infra.facts import facts, number
 from infra.local import context
 from infra.operate.stack import Stack
-from infra.operate.tools import CommandError, OperateError, UsageError, az, need, say
+from infra.operate.tools import (
+    CommandError,
+    OperateError,
+    UsageError,
+    az,
+    need,
+    say,
+    subscription_of,
+)
 
 ADMIN = "savanna"
 WAIT = 60.0
@@ -81,6 +89,7 @@ def ssh_port(stack: Stack) -> Iterator[tuple[str, int]]:
         "--port",
         str(port),
         "--only-show-errors",
+        *subscription_of(["network"]),
     ]
     with _running(command, port):
         yield "127.0.0.1", port

@@ -12,7 +12,10 @@ from infra.operate.doctor import examine, report
 from infra.operate.expiry import new_expiry, set_expiry
 from infra.operate.publish import publish_images
 from infra.operate.replace import leave_before
+from infra.operate.review import review
+from infra.operate.roll import settle
 from infra.operate.stack import FOUNDATION, Stack, deploy, machines, read_stack
+from infra.operate.subscription import choose, named, remember
 from infra.operate.tools import CommandError, OperateError, az, say
 from infra.operate.wait import wait_for_nodes
 from infra.plan.plan import Plan, make
@@ -47,13 +50,18 @@ def up(name: str, now: datetime, *, yes: bool, minutes: float, extend: bool = Fa
     stack = read_stack(name, now)
     exists = _existing(stack)
     expires = new_expiry(stack, now, extend=extend, exists=exists)
+    account = choose(stack) if exists else {}
+    if exists:
+        review(stack)
     plan = check(stack, now, exists=exists)
+    account = account or choose(stack)
     low, high = plan.bill.hourly()
     confirm(
-        f"{stack.label} in {stack.cluster.location} costs about ${low:.2f} per hour, ${high:.2f} "
-        "with all workers (make plan itemizes this). Build it?",
+        f"{stack.label} in {stack.cluster.location}, {named(account)}, costs about ${low:.2f} per "
+        f"hour, ${high:.2f} with all workers (make plan itemizes this). Build it?",
         yes=yes,
     )
+    remember(stack, account)
     if stack.foundation_name == stack.name or not stack.foundation_outputs:
         deploy(stack.foundation_name, FOUNDATION)
         stack.forget_outputs()
@@ -67,10 +75,14 @@ def up(name: str, now: datetime, *, yes: bool, minutes: float, extend: bool = Fa
         set_expiry(stack, expires)
     if publish_images(stack):
         stack = read_stack(name, now)
-    leave_before(stack, yes=yes)
+    prepared = leave_before(stack, yes=yes)
+    if stack.outputs and not prepared.head_goes:
+        # Azure does not say which disk a stopped machine has, and Pulumi would "add" it.
+        start_stopped(stack)
     deploy(stack.name, ROOT)
     stack.forget_outputs()
     start_stopped(stack)
+    settle(stack, prepared.counts, lambda: wait_for_nodes(stack, minutes))
     wait_for_nodes(stack, minutes)
     say(
         f"ready. Next:\n"

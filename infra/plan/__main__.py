@@ -72,7 +72,7 @@ def changed(given: Given, changes: list[str]) -> Given:
             foundation[key.removeprefix("foundation:")] = value
         else:
             cluster[key] = value
-    return Given(given.stack, cluster, foundation)
+    return Given(given.stack, cluster, foundation, given.azure)
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -41,6 +41,7 @@ class Given:
     stack: str
     cluster: Mapping[str, object]
     foundation: Mapping[str, object]
+    azure: Mapping[str, str] = field(default_factory=dict)  # the provider's, "azure-native:KEY"
 
     @property
     def foundation_stack(self) -> str:
@@ -106,7 +107,8 @@ def read_given(stack: str, *, example: bool = False, root: Path = ROOT) -> Given
     foundation = read(root / "infra" / "foundation" / f"Pulumi.{home}.yaml", EXAMPLE_FOUNDATION)
     if missing:
         raise SettingsError([*missing, "to try it without such a file: make plan ARGS=--example"])
-    return Given(stack, cluster, foundation)
+    provider = project.provider_values(root / f"Pulumi.{stack}.yaml")
+    return Given(stack, cluster, foundation, provider)
 
 
 def settings_of(given: Given, now: datetime) -> tuple[ClusterSettings, FoundationSettings]:

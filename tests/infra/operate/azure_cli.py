@@ -69,8 +69,27 @@ def sku(name: str, vcpus: int, memory: float, gpus: int = 0, **more: object) -> 
 
 HEAD = machine("savanna-dev-head", "Standard_NC8as_T4_v3", "10.0.0.4")
 WORKER = machine("savanna-dev-cpu_1", "Standard_D16as_v6", "10.0.0.132", priority="Spot")
+LIMITS = "JOIN_MINUTES=20 IDLE_MINUTES=30 MAX_HOURS=24"
+SET_TAGS = {**TAGS, "savanna-pool": "cpu", "savanna-boot": "b1", "savanna-limits": LIMITS}
+HEAD["tags"] = {**TAGS, "savanna-boot": "h1", "savanna-limits": LIMITS}
+HEAD["storageProfile"] = {
+    "osDisk": {"managedDisk": {"id": f"{GROUP}/Microsoft.Compute/disks/savanna-dev-head_OsDisk_1"}}
+}
+WORKER["tags"] = dict(SET_TAGS)
+
+
+def scale_set(pool: str, capacity: int, size: str = "Standard_D16as_v6", **tags: str) -> dict:
+    """As in `az vmss list`."""
+    return {
+        **resource("Microsoft.Compute/virtualMachineScaleSets", f"savanna-dev-{pool}"),
+        "sku": {"name": size, "tier": "Standard", "capacity": capacity},
+        "tags": {**SET_TAGS, "savanna-pool": pool, **tags},
+    }
+
+
 RUNNING = {
     "groups": ["savanna-dev"],
+    "scale_sets": [scale_set("cpu", 1)],
     "machines": [HEAD, WORKER],
     "ray_nodes": [ray_node("10.0.0.4", head=True), ray_node("10.0.0.132")],
     "resources": [
@@ -79,7 +98,7 @@ RUNNING = {
         resource("Microsoft.Network/natGateways", "savanna-dev-nat"),
     ],
 }
-GONE = {"groups": [], "machines": [], "ray_nodes": [], "resources": []}
+GONE = {"groups": [], "scale_sets": [], "machines": [], "ray_nodes": [], "resources": []}
 GOOD = {
     "logged_in": True,
     "pulumi_login": True,
@@ -92,6 +111,8 @@ GOOD = {
         "state": "Enabled",
         "user": {"name": "me@example.org", "type": "user"},
     },
+    "removed_running": [],  # machines that were deleted while they worked
+    "accounts": [],  # others that this login sees
     "locations": ["westeurope", "eastus"],
     "extensions": ["bastion"],
     "skus": [
@@ -216,6 +237,10 @@ class Cloud:
     def save(self, **changes: object) -> None:
         self.state.update(changes)
         (self.folder / "state.json").write_text(json.dumps(self.state))
+
+    def read(self) -> dict:
+        """The state as the stand-ins have left it."""
+        return json.loads((self.folder / "state.json").read_text())
 
     def running(self, **changes: object) -> None:
         """The state after `make up`."""

@@ -4,7 +4,7 @@ import pytest
 from azure_cli import Cloud
 
 from infra.config.os_images import load as os_images
-from infra.operate import doctor, down, leave, publish, stack, tunnel, up, wait
+from infra.operate import doctor, down, leave, publish, stack, tools, tunnel, up, wait, workers
 from infra.plan import plan
 from infra.plan.plan import EXAMPLE_CLUSTER, EXAMPLE_FOUNDATION, Given
 
@@ -28,6 +28,10 @@ def cloud(tmp_path, monkeypatch) -> Cloud:
     monkeypatch.setattr(publish, "IMAGES", tmp_path / "images")
     monkeypatch.setattr(publish, "RECIPES", fake.recipes)
     monkeypatch.setattr(stack, "PROPAGATION", 0.0)
+    monkeypatch.setattr(workers, "POLL", 0.02)
+    monkeypatch.setattr(tools, "SUBSCRIPTION", "")
+    monkeypatch.setenv("ARM_SUBSCRIPTION_ID", "")  # is put back as it was
+    monkeypatch.delenv("ARM_SUBSCRIPTION_ID")
     monkeypatch.setattr(down, "SETTLE", (0.0, 0.0))
     monkeypatch.setattr(tunnel, "POLL", 0.02)
     monkeypatch.setattr(wait, "POLL", 0.05)

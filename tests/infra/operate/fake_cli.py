@@ -38,7 +38,11 @@ def az() -> object:
         case ["version", *_]:
             return {"azure-cli": STATE["az_version"]}
         case ["account", "show", *_]:
-            return STATE["account"]
+            wanted = option("--subscription")
+            known = {one["id"]: one for one in [STATE["account"], *STATE["accounts"]]}
+            if wanted and wanted not in known:
+                fail(f"ERROR: The subscription of '{wanted}' doesn't exist in cloud 'AzureCloud'.")
+            return known[wanted] if wanted else STATE["account"]
         case ["account", "list-locations", *_]:
             return [{"name": name} for name in STATE["locations"]]
         case ["extension", "list", *_]:
@@ -81,11 +85,45 @@ def az() -> object:
             return {"digest": option("--image")}
         case ["vm", "start", *_]:
             for one in STATE["machines"]:
-                if one["id"] in ARGUMENTS:
+                if one["id"] in ARGUMENTS or one["name"] == option("--name"):
                     one["powerState"] = "VM running"
             save()
             return None
+        case ["vmss", "list", *_]:
+            return STATE["scale_sets"]
         case ["vmss", "scale", *_]:
+            scale(option("--name"), int(option("--new-capacity")))
+            save()
+            return {}
+        case ["vmss", "delete-instances", *_]:
+            gone = ARGUMENTS[ARGUMENTS.index("--instance-ids") + 1 :]
+            for name in gone[: next(i for i, text in enumerate(gone) if text.startswith("--"))]:
+                if find(name)["powerState"] == "VM running":
+                    STATE["removed_running"].append(name)
+            left = [one for one in STATE["machines"] if one["name"] not in gone]
+            addresses = {one["privateIps"] for one in left}
+            STATE["machines"] = left
+            STATE["ray_nodes"] = [n for n in STATE["ray_nodes"] if n["node_ip"] in addresses]
+            save()
+            return None
+        case ["vm", "run-command", "invoke", *_] | ["vm", "deallocate", *_]:
+            find(option("--name"))["powerState"] = "VM deallocated"
+            save()
+            return None
+        case ["vm", "resize", *_]:
+            find(option("--name"))["hardwareProfile"]["vmSize"] = option("--size")
+            save()
+            return None
+        case ["disk", "update", *_]:
+            return None
+        case ["tag", "update", *_]:
+            given = ARGUMENTS[ARGUMENTS.index("--tags") + 1 :]
+            ends = next(i for i, text in enumerate(given) if text.startswith("--"))
+            tags = dict(text.split("=", 1) for text in given[:ends])
+            for one in [*STATE["machines"], *STATE["scale_sets"], *STATE["resources"]]:
+                if one["id"].lower() == option("--resource-id").lower():
+                    one["tags"] = {**one["tags"], **tags}
+            save()
             return {}
         case ["network", "bastion", "tunnel", *_]:
             if STATE["bastion_fails"]:
@@ -93,6 +131,32 @@ def az() -> object:
             listen(int(option("--port")))
     fail(f"ERROR: the stand-in does not know: az {' '.join(ARGUMENTS)}")
     return None
+
+
+def find(name: str) -> dict:
+    return next(one for one in STATE["machines"] if one["name"] == name)
+
+
+def scale(name: str, count: int) -> None:
+    """Azure makes what is missing, from the set as it is now."""
+    of = next(one for one in STATE["scale_sets"] if one["name"] == name)
+    of["sku"]["capacity"] = count
+    have = sum(one["name"].startswith(f"{name}_") for one in STATE["machines"])
+    for _ in range(have, count):
+        number = STATE["made"] = STATE.get("made", 0) + 1
+        address = f"10.0.0.{150 + number}"
+        machine = {
+            "id": f"{of['id'].rsplit('/', 2)[0]}/virtualMachines/{name}_new{number}",
+            "name": f"{name}_new{number}",
+            "hardwareProfile": {"vmSize": of["sku"]["name"]},
+            "powerState": "VM running",
+            "privateIps": address,
+            "priority": "Spot",
+            "tags": of["tags"],
+            "timeCreated": "2026-11-22T08:00:00.123456+00:00",
+        }
+        STATE["machines"].append(machine)
+        STATE["ray_nodes"].append({"node_ip": address, "state": "ALIVE", "is_head_node": False})
 
 
 def project() -> str:
