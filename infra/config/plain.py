@@ -22,7 +22,7 @@ def cluster(given: Mapping[str, object], settings: ClusterSettings) -> dict[str,
     return {
         **_plain(values),
         # As they count, not as they are written.
-        "foundation": settings.foundation,
+        "foundation": settings.foundation.rsplit("/", 1)[-1],  # organisations may be implied
         "headSize": settings.head.size.name,
         "headAddress": str(settings.network.head_address),
         "headGpu": bool(settings.head.size.gpus),

@@ -126,6 +126,12 @@ def test_what_is_written_otherwise_but_means_the_same_is_no_change():
     assert changes(values({}), values(pools(f"{CPU}, maxPrice: -1, diskGib: 64"))) == []
 
 
+def test_another_foundation_is_not_possible_but_may_be_written_in_full():
+    assert changes(values({}), values({"foundation": "acme/savanna-foundation/test"})) == []
+    [one] = changes(values({}), values({"foundation": "shared"}))
+    assert one.rule.effect == Effect.IMPOSSIBLE
+
+
 def test_an_image_that_no_machine_runs_changes_nothing():
     no_gpu = {"headSize": "Standard_D8as_v6"}
     other = {"gpuImage": f"savanna-gpu{OTHER_DIGEST}"}
