@@ -24,6 +24,7 @@ def tags(settings: ClusterSettings | FoundationSettings) -> dict[str, str]:
     """Tags for everything that accepts tags. The foundation does not expire."""
     expires = settings.expires if isinstance(settings, ClusterSettings) else "never"
     return {
+        **settings.tags,
         PROJECT_TAG: settings.name,
         "savanna-stack": settings.stack,
         "savanna-owner": settings.owner,

@@ -50,6 +50,7 @@ CLUSTER: dict[str, Rule] = {
         head=True,
         workers=True,
     ),
+    "tags": _in_place("changes tags"),
     "name": _impossible("it is in the name of everything"),
     "location": _impossible("nothing can move"),
     "foundation": _impossible("results, images and the token come from it"),
@@ -99,6 +100,7 @@ POOL: dict[str, Rule] = {
 }
 FOUNDATION: dict[str, Rule] = {
     "owner": _in_place("changes tags"),
+    "tags": _in_place("changes tags"),
     "budgetEmails": _in_place("changes the budget"),
     "name": _impossible("it is in the name of everything"),
     "location": _impossible("results cannot move"),

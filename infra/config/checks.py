@@ -13,6 +13,7 @@ from infra.config.addresses import PRIVATE, parse_range
 from infra.config.problems import Problems
 from infra.config.settings import Image
 
+MOST_TAGS = 40  # beside ours
 WIDEST_PUBLIC = 24  # prefix of a public range that may reach SSH: one site, not a whole provider
 SSH_FIELDS = {
     "ssh-ed25519": 2,
@@ -62,6 +63,22 @@ def check_owner(value: str, problems: Problems) -> str:
     if len(value) > 100 or not value.isprintable():
         problems.add("owner", value, "use at most 100 characters on one line")
     return value
+
+
+def check_tags(tags: dict[str, str], problems: Problems) -> dict[str, str]:
+    """Tags that Azure accepts on every resource, and that are not ours."""
+    for name, value in tags.items():
+        if name.lower().startswith("savanna-"):
+            problems.add("tags", name, "is ours; tags of your own must not start with savanna-")
+        elif not 1 <= len(name) <= 128 or set(name) & set("<>%&\\?/") or not name.isprintable():
+            problems.add("tags", name, "use 1-128 characters other than <>%&\\?/")
+        elif len(value) > 256 or not value.isprintable():
+            problems.add("tags", value, f"{name}: use at most 256 characters on one line")
+    if len(tags) > MOST_TAGS:
+        problems.add(
+            "tags", f"{len(tags)} tags", f"use at most {MOST_TAGS}; Azure allows 50 in all"
+        )
+    return tags
 
 
 def check_arm_id(key: str, value: str, kind: str, problems: Problems) -> str:

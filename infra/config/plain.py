@@ -51,6 +51,9 @@ def _plain(values: Values) -> dict[str, Any]:
     for name, key in values.keys.items():
         if name in CLOCK or name == "pools":
             continue
+        if name == "tags":
+            found[name] = values.mapping(name)
+            continue
         if key.type == "integer":
             found[name] = values.whole(name, -(10**9), 10**9)
         else:

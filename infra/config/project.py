@@ -146,6 +146,19 @@ class Values:
             return []
         return value
 
+    def mapping(self, name: str) -> dict[str, str]:
+        """Text by name, given as such or as YAML (which includes JSON)."""
+        value = self._raw(name)
+        if isinstance(value, str):
+            try:
+                value = yaml.safe_load(value) or {}
+            except yaml.YAMLError:
+                value = None
+        if not isinstance(value, dict) or any(isinstance(v, dict | list) for v in value.values()):
+            self.problems.add(name, self.given.get(name), "must be YAML like {team: rl, site: a1}")
+            return {}
+        return {str(key): "" if one is None else str(one) for key, one in value.items()}
+
 
 def whole(name: str, value: object, least: int, most: int, problems: Problems) -> int:
     """`value` as a whole number between `least` and `most`; `least` and a problem otherwise."""

@@ -16,6 +16,7 @@ from infra.config.checks import (
     check_owner,
     check_resource_group,
     check_ssh_key,
+    check_tags,
     expiry,
     first_of_month,
 )
@@ -56,6 +57,7 @@ def read_cluster(
 
     name, stack = _names(values, stack, problems)
     owner = check_owner(values.text("owner"), problems)
+    tags = check_tags(values.mapping("tags"), problems)
     location = check_location(values.text("location"), problems)
     group = check_resource_group(values.text("resourceGroup"), problems)
     foundation = _foundation(values.text("foundation"), stack, organization, problems)
@@ -88,6 +90,7 @@ def read_cluster(
         name=name,
         stack=stack,
         owner=owner,
+        tags=tags,
         location=location,
         foundation=foundation,
         resource_group=group,
@@ -120,6 +123,7 @@ def read_foundation(given: Mapping[str, object], stack: str, now: datetime) -> F
         name=name,
         stack=stack,
         owner=check_owner(values.text("owner"), problems),
+        tags=check_tags(values.mapping("tags"), problems),
         location=check_location(values.text("location"), problems),
         resource_group=check_resource_group(values.text("resourceGroup"), problems),
         registry=check_arm_id("registry", values.text("registry"), "registry", problems),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 
@@ -82,6 +83,7 @@ class ClusterSettings:
     name: str  # prefix of resource names, 2-20 characters [a-z0-9-]
     stack: str  # Pulumi's stack, e.g. "dev"
     owner: str  # who is responsible for the bill; an e-mail address or a team
+    tags: Mapping[str, str]  # of one's own
     location: str
     foundation: str  # stack reference: "ORGANISATION/savanna-foundation/STACK"
     resource_group: str  # an existing one; empty: create one
@@ -109,6 +111,7 @@ class FoundationSettings:
     name: str
     stack: str
     owner: str
+    tags: Mapping[str, str]  # of one's own
     location: str
     resource_group: str  # an existing one; empty: create one
     registry: str  # ARM id of an existing container registry; empty: create one

@@ -1,22 +1,36 @@
-"""Lets whoever builds a cluster read its token; without it, nobody could use the cluster."""
+"""Lets whoever builds a cluster use it: read its token, and the results that its jobs write."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import base64
+import json
+import time
 from typing import Any
 
 from infra.operate.stack import Stack
-from infra.operate.tools import OperateError, az, say
+from infra.operate.tools import CommandError, OperateError, az, say
 
-ROLE = "Key Vault Secrets User"
-ENOUGH = {ROLE, "Key Vault Secrets Officer", "Key Vault Administrator"}
+TOKEN_ROLE = "Key Vault Secrets User"
+RESULTS_ROLE = "Storage Blob Data Reader"
+ENOUGH = {
+    TOKEN_ROLE: {TOKEN_ROLE, "Key Vault Secrets Officer", "Key Vault Administrator"},
+    RESULTS_ROLE: {RESULTS_ROLE, "Storage Blob Data Contributor", "Storage Blob Data Owner"},
+}
+"""Role -> roles that include it. Owner does not: it grants permissions on data, and has none."""
+WAIT, POLL = 300.0, 10.0
+"""Seconds in which Azure makes an assignment count, and between two looks."""
 
 
-def who(user: Mapping[str, Any]) -> tuple[str, str]:
-    """Object id and type of the `user` in `az account show`."""
-    if user.get("type") == "servicePrincipal":
-        return az("ad", "sp", "show", "--id", user["name"])["id"], "ServicePrincipal"
-    return az("ad", "signed-in-user", "show")["id"], "User"
+def who() -> tuple[str, str]:
+    """Object id and type of this login, from its own token: identities in CI may not ask Entra."""
+    token = str(az("account", "get-access-token")["accessToken"])
+    claims: dict[str, Any] = json.loads(_decoded(token.split(".")[1]))
+    # Only a token of a person has the scopes that were delegated to the application.
+    return str(claims["oid"]), "User" if claims.get("scp") else "ServicePrincipal"
+
+
+def _decoded(part: str) -> bytes:
+    return base64.urlsafe_b64decode(part + "=" * (-len(part) % 4))
 
 
 def roles_at(scope: str, principal: str) -> set[str]:
@@ -35,25 +49,51 @@ def roles_at(scope: str, principal: str) -> set[str]:
     return {one["roleDefinitionName"] for one in found or []}
 
 
-def allow_me_tokens(stack: Stack) -> None:
-    """Let the logged-in user read secrets in the foundation's vault."""
-    vault = str(stack.foundation_outputs.get("vault_id", ""))
+def allow_me(stack: Stack) -> None:
+    """Let this login read the cluster's token, and no other secret, and the results; wait until
+    the token can be read."""
+    home = stack.foundation_outputs
+    vault, uri = str(home.get("vault_id", "")), stack.output("ray_token_uri")
     if not vault:
         raise OperateError("the foundation has no key vault; run make foundation to create one")
-    me, kind = who(az("account", "show")["user"])
-    if ENOUGH & roles_at(vault, me):
-        return
-    say(f"giving you the role {ROLE} on the key vault, so that you can read clusters' tokens")
+    me, kind = who()
+    # An existing vault access may be wider, at the vault itself.
+    secret = f"{vault}/secrets/{uri.rsplit('/', 1)[-1]}"
+    if _give(TOKEN_ROLE, secret, me, kind, "this cluster's token"):
+        _wait_for(uri)
+    if results := str(home.get("results_container_id", "")):
+        _give(RESULTS_ROLE, results, me, kind, "the results")
+
+
+def _give(role: str, scope: str, me: str, kind: str, what: str) -> bool:
+    """Whether the role was missing."""
+    if ENOUGH[role] & roles_at(scope, me):
+        return False
+    say(f"giving you the role {role}, so that you can read {what}")
     az(
         "role",
         "assignment",
         "create",
         "--role",
-        ROLE,
+        role,
         "--assignee-object-id",
         me,
         "--assignee-principal-type",
         kind,
         "--scope",
-        vault,
+        scope,
     )
+    return True
+
+
+def _wait_for(uri: str) -> None:
+    """An assignment takes minutes to count. Whatever else is wrong shows when the token is used."""
+    until = time.monotonic() + WAIT
+    while time.monotonic() < until:
+        try:
+            az("keyvault", "secret", "show", "--id", uri, "--query", "id")
+            return
+        except CommandError as error:
+            if "Forbidden" not in error.output:
+                return
+        time.sleep(POLL)

@@ -156,7 +156,7 @@ def _rights(account: dict[str, Any]) -> Iterator[Finding]:
     """The programs create resources, define a role and assign roles. Custom roles may also allow
     that, so this is never a problem."""
     scope = f"/subscriptions/{account['id']}"
-    roles = _ask(lambda: roles_at(scope, who(account["user"])[0]))
+    roles = _ask(lambda: roles_at(scope, who()[0]))
     if isinstance(roles, str):
         yield Finding(
             "warning",

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from infra.config import plain
 from infra.config.changes import DOWN_FIRST, Changed, Effect, changes, foundation_changes
-from infra.operate.stack import Stack
-from infra.operate.tools import UsageError, say
+from infra.operate.stack import Stack, in_group
+from infra.operate.tools import UsageError, az, say
 
 
 def changed(stack: Stack) -> list[Changed]:
@@ -19,6 +19,21 @@ def changed(stack: Stack) -> list[Changed]:
         now = plain.foundation(stack.given.foundation, stack.foundation)
         found += foundation_changes(built, now)
     return found
+
+
+def refuse_strangers(stack: Stack) -> None:
+    """`UsageError` if an existing resource group holds machines of others: the cluster's nodes may
+    stop every machine in their group."""
+    group = stack.cluster.resource_group
+    if not group or not az("group", "exists", "--name", group):
+        return
+    found = az("vm", "list", "--resource-group", group) or []
+    others = sorted(one["name"] for one in found if not in_group(one, stack))
+    if others:
+        raise UsageError(
+            f"resourceGroup {group} holds machines of others, which this cluster's nodes could "
+            f"stop: {', '.join(others)}. Use a group without machines, or leave resourceGroup empty"
+        )
 
 
 def review(stack: Stack) -> None:

@@ -6,13 +6,13 @@ import shutil
 from datetime import datetime
 
 from infra.facts import ROOT
-from infra.operate.access import allow_me_tokens
+from infra.operate.access import allow_me
 from infra.operate.ask import confirm
 from infra.operate.doctor import examine, report
 from infra.operate.expiry import new_expiry, set_expiry
 from infra.operate.publish import publish_images
 from infra.operate.replace import leave_before
-from infra.operate.review import review
+from infra.operate.review import refuse_strangers, review
 from infra.operate.roll import settle
 from infra.operate.stack import FOUNDATION, Stack, deploy, machines, read_stack
 from infra.operate.subscription import choose, named, remember
@@ -55,6 +55,7 @@ def up(name: str, now: datetime, *, yes: bool, minutes: float, extend: bool = Fa
         review(stack)
     plan = check(stack, now, exists=exists)
     account = account or choose(stack)
+    refuse_strangers(stack)
     low, high = plan.bill.hourly()
     confirm(
         f"{stack.label} in {stack.cluster.location}, {named(account)}, costs about ${low:.2f} per "
@@ -70,7 +71,6 @@ def up(name: str, now: datetime, *, yes: bool, minutes: float, extend: bool = Fa
             f"using the foundation {stack.foundation_name} as it is; make foundation "
             f"STACK={stack.foundation_name} updates it"
         )
-    allow_me_tokens(stack)
     if expires:
         set_expiry(stack, expires)
     if publish_images(stack):
@@ -81,6 +81,7 @@ def up(name: str, now: datetime, *, yes: bool, minutes: float, extend: bool = Fa
         start_stopped(stack)
     deploy(stack.name, ROOT)
     stack.forget_outputs()
+    allow_me(stack)
     start_stopped(stack)
     settle(stack, prepared.counts, lambda: wait_for_nodes(stack, minutes))
     wait_for_nodes(stack, minutes)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
+from infra.components.names import POOL_TAG
 from infra.config.settings import ClusterSettings, Pool
 from infra.plan.engine import Resource, Run
 from infra.plan.prices import HOURS_PER_MONTH, Price, PriceTable
@@ -130,18 +131,12 @@ def _lines(
 
 
 def pool_of(resource: Resource, settings: ClusterSettings) -> Pool:
-    """The pool of a scale set; `LookupError` if there is none."""
-    name = str(resource.inputs.get("vmScaleSetName", ""))
-    return _longest(
-        pool for pool in settings.pools if name == pool.name or name.endswith(f"-{pool.name}")
-    )
-
-
-def _longest(pools: Iterable[Pool]) -> Pool:
-    found = sorted(pools, key=lambda pool: len(pool.name))
-    if not found:
-        raise LookupError("a scale set belongs to no pool of the settings")
-    return found[-1]
+    """The pool of a scale set, by its tag; `LookupError` if there is none."""
+    name = (resource.inputs.get("tags") or {}).get(POOL_TAG)
+    for pool in settings.pools:
+        if pool.name == name:
+            return pool
+    raise LookupError(f"the scale set {resource.name} belongs to no pool of the settings")
 
 
 def _disk(machine: dict[str, object]) -> str:

@@ -118,6 +118,6 @@ def _price(region: str, key: str, entry: Any, as_of: str) -> Price | None:
 if __name__ == "__main__":
     import sys
 
-    from infra.plan.refresh import main
+    from infra.plan.fetch_prices import main
 
     sys.exit(main())

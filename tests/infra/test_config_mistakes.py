@@ -19,6 +19,12 @@ def pool(**changed) -> dict:
 MISTAKES = [
     ({"owner": ""}, "owner ''", "must be set"),
     ({"owner": "a\nb"}, r"owner 'a\nb'", "on one line"),
+    ({"tags": "team"}, "tags 'team'", "must be YAML like {team: rl, site: a1}"),
+    ({"tags": "{a: [b]}"}, "tags '{a: [b]}'", "must be YAML like"),
+    ({"tags": "{Savanna-stack: x}"}, "tags 'Savanna-stack'", "must not start with savanna-"),
+    ({"tags": "{a/b: x}"}, "tags 'a/b'", "use 1-128 characters other than"),
+    ({"tags": f"{{a: {'x' * 257}}}"}, "tags 'xxx", "at most 256 characters"),
+    ({"tags": {f"t{n}": "x" for n in range(41)}}, "tags '41 tags'", "use at most 40"),
     ({"owner": True}, "owner True", "must be text"),
     ({"hedSize": 1}, "hedSize 1", "did you mean headSize?"),
     ({"zzz": 1}, "zzz 1", "remove zzz"),

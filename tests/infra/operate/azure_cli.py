@@ -131,6 +131,7 @@ GOOD = {
     "head_token": TOKEN,
     "roles": ["Owner"],
     "vault_forbidden": False,
+    "vault_lags": 0,  # refusals until a new assignment counts
     "bastion_fails": False,
     "ssh_refuses": False,
     "ssh_code": 0,
@@ -151,6 +152,7 @@ GOOD = {
             "resource_group": "savanna-dev-foundation",
             "storage_uri": "abfss://results@acc.dfs.core.windows.net",
             "vault_id": "/subscriptions/s/vaults/v",
+            "results_container_id": "/subscriptions/s/containers/results",
             "vault_uri": "https://v.vault.azure.net/",
         },
         "cluster": {

@@ -4,7 +4,19 @@ import pytest
 from azure_cli import Cloud
 
 from infra.config.os_images import load as os_images
-from infra.operate import doctor, down, leave, publish, stack, tools, tunnel, up, wait, workers
+from infra.operate import (
+    access,
+    doctor,
+    down,
+    leave,
+    publish,
+    stack,
+    tools,
+    tunnel,
+    up,
+    wait,
+    workers,
+)
 from infra.plan import plan
 from infra.plan.plan import EXAMPLE_CLUSTER, EXAMPLE_FOUNDATION, Given
 
@@ -29,6 +41,8 @@ def cloud(tmp_path, monkeypatch) -> Cloud:
     monkeypatch.setattr(publish, "RECIPES", fake.recipes)
     monkeypatch.setattr(stack, "PROPAGATION", 0.0)
     monkeypatch.setattr(workers, "POLL", 0.02)
+    monkeypatch.setattr(access, "POLL", 0.02)
+    monkeypatch.setattr(access, "WAIT", 0.5)
     monkeypatch.setattr(tools, "SUBSCRIPTION", "")
     monkeypatch.setenv("ARM_SUBSCRIPTION_ID", "")  # is put back as it was
     monkeypatch.delenv("ARM_SUBSCRIPTION_ID")

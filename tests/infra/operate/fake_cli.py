@@ -5,6 +5,7 @@ Answers have the format in the commands' documentation. `FAKE` is the folder wit
 imports little: no pathlib and no http.server.
 """
 
+import base64
 import json
 import os
 import sys
@@ -68,13 +69,21 @@ def az() -> object:
             key, _, value = option("--tag").partition("=")
             return [one for one in STATE["resources"] if (one["tags"] or {}).get(key) == value]
         case ["keyvault", "secret", "show", *_]:
-            if STATE["vault_forbidden"]:
+            if STATE["vault_lags"]:
+                STATE["vault_lags"] -= 1
+                save()
+            if STATE["vault_forbidden"] or STATE["vault_lags"]:
                 fail("ERROR: (Forbidden) Caller is not authorized to perform action on resource.")
             return STATE["token"]
-        case ["ad", "signed-in-user", "show", *_]:
-            return {"id": "object-of-me"}
-        case ["ad", "sp", "show", *_]:
-            return {"id": f"object-of-{option('--id')}"}
+        case ["account", "get-access-token", *_]:
+            user = STATE["account"]["user"]
+            claims = {"oid": f"object-of-{user['name']}"}
+            if user["type"] == "user":
+                claims["scp"] = "user_impersonation"
+            part = base64.urlsafe_b64encode(json.dumps(claims).encode()).decode().rstrip("=")
+            return {"accessToken": f"e30.{part}.c2ln"}
+        case ["ad", *_]:
+            fail("ERROR: Insufficient privileges to complete the operation.")
         case ["role", "assignment", "list", *_]:
             return [{"roleDefinitionName": name} for name in STATE["roles"]]
         case ["role", "assignment", "create", *_]:

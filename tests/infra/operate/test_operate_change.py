@@ -48,6 +48,15 @@ def order(cloud, *parts: str) -> list[int]:
 UP = '["pulumi", "cluster", "up"'
 
 
+def test_a_group_with_machines_of_others_is_refused(operate, cloud, settings):
+    settings.update(DIGESTS, resourceGroup="theirs")
+    stranger = machine("their-server", "Standard_D2as_v6", "10.9.0.4", tags=None)
+    cloud.save(groups=["theirs"], machines=[stranger])
+    code, _, err = operate("up", "--yes")
+    assert code == 2 and "could stop: their-server. Use a group without machines" in err
+    assert not cloud.calls("pulumi", "up")
+
+
 # What is not possible
 
 

@@ -51,6 +51,12 @@ def test_a_target_says_what_the_command_understands(target):
         assert options.confirm == "x"
 
 
+def test_help_shows_targets_that_share_a_recipe():
+    text = run(["make", "help"], cwd=ROOT, check=True).stdout
+    for name in ("image-sbom", "image-provenance", "image-push", "image-sign", "extend"):
+        assert f" {name} " in text
+
+
 def test_questions_are_asked_unless_yes_is_said():
     for target in ("up", "down", "purge", "foundation"):
         assert "--yes" not in command(target)

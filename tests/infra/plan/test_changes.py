@@ -29,6 +29,7 @@ WITHOUT_BASTION = {"bastion": False, "adminRanges": ["10.200.0.0/24"]}
 EXAMPLES = {
     "owner": ({}, {"owner": "another-team"}),
     "sshPublicKey": ({}, {"sshPublicKey": rsa_key(2048)}),
+    "tags": ({}, {"tags": "{team: rl}"}),
     "name": ({}, {"name": "other"}),
     "location": ({}, {"location": "eastus"}),
     "resourceGroup": ({}, {"resourceGroup": "theirs"}),
@@ -150,6 +151,7 @@ def test_limits_are_no_boot_data():
 
 FOUNDATION_EXAMPLES = {
     "owner": "another-team",
+    "tags": "{team: rl}",
     "budgetEmails": ["someone@example.com"],
     "name": "other",
     "location": "eastus",

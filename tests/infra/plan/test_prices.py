@@ -9,8 +9,8 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from infra.plan.fetch_prices import fetch, main
 from infra.plan.prices import FILE, HOURS_PER_MONTH, PricesError, load
-from infra.plan.refresh import fetch, main
 
 
 @pytest.fixture(autouse=True)

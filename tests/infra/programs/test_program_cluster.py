@@ -227,6 +227,16 @@ def test_a_virtual_network_gets_one_change_at_a_time(known):
         assert earlier.urn in all_needs(known, later.urn)
 
 
+def test_tags_of_one_s_own_are_on_everything_that_has_tags(known):
+    run = cluster(tags="{team: rl, number: 4711}")
+    tagged = [r for r in run.created() if "tags" in r.inputs]
+    assert len(tagged) == len([r for r in known.created() if "tags" in r.inputs]) > 8
+    for resource in tagged:
+        assert resource.inputs["tags"]["team"] == "rl"
+        assert resource.inputs["tags"]["number"] == "4711"
+        assert resource.inputs["tags"]["savanna-project"] == "savanna"
+
+
 # Machines
 
 
