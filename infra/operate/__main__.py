@@ -51,6 +51,8 @@ def parser() -> argparse.ArgumentParser:
             one.add_argument("--stack", default="dev", help="default: %(default)s")
         if verb in ("foundation", "up", "down", "purge"):
             one.add_argument("--yes", action="store_true", help="do not ask for confirmation")
+        if verb in ("foundation", "up", "down", "purge"):
+            one.add_argument("--verbose", action="store_true", help="show all that Pulumi says")
         if verb in ("up", "e2e"):
             one.add_argument(
                 "--minutes",
@@ -113,11 +115,18 @@ def run(options: argparse.Namespace) -> int:
         )
         return 0
     if options.verb == "up":
-        up.up(options.stack, now, yes=options.yes, minutes=options.minutes, extend=options.extend)
+        up.up(
+            options.stack,
+            now,
+            yes=options.yes,
+            minutes=options.minutes,
+            extend=options.extend,
+            verbose=options.verbose,
+        )
         return 0
     if options.verb == "foundation":
         confirm(f"Build or update the foundation {options.stack}?", yes=options.yes)
-        deploy(options.stack, FOUNDATION)
+        deploy(options.stack, FOUNDATION, yes=options.yes, verbose=options.verbose)
         print(json.dumps(dict(outputs_of(FOUNDATION, options.stack)), indent=2))
         return 0
     if options.verb == "doctor":
@@ -139,15 +148,7 @@ def run(options: argparse.Namespace) -> int:
                 json.dumps(found_status, indent=2) if options.json else status.text(found_status)
             )
             print(as_text)
-            head = stack.outputs.get("head_vm")
-            return (
-                0
-                if any(
-                    node["node"] == head and node["state"] == status.RUNNING
-                    for node in found_status["nodes"]
-                )
-                else 1
-            )
+            return 0 if found_status["head_runs"] else 1
         case "ssh":
             return tunnel.shell(stack, options.command)
         case "tunnel":
@@ -155,9 +156,9 @@ def run(options: argparse.Namespace) -> int:
         case "workers":
             status.scale(stack, options.pool, options.n)
         case "down":
-            down.down(stack, yes=options.yes, at_once=options.now)
+            down.down(stack, yes=options.yes, at_once=options.now, verbose=options.verbose)
         case "purge":
-            down.purge(stack, yes=options.yes, name=options.confirm)
+            down.purge(stack, yes=options.yes, name=options.confirm, verbose=options.verbose)
     return 0
 
 
@@ -176,6 +177,8 @@ def main(argv: list[str] | None = None) -> int:
         return run(options)
     except (OperateError, SettingsError, PricesError) as error:
         for line in str(error).splitlines():
+            say(f"{options.verb}: {line}")
+        for line in getattr(error, "causes", ()):
             say(f"{options.verb}: {line}")
         if isinstance(error, CommandError) and len(error.output.splitlines()) > 1:
             say(error.output)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 
+from infra.facts import ROOT
 from infra.operate.ask import confirm
 from infra.operate.leave import head_runs, take_leave
 from infra.operate.stack import Stack
+from infra.operate.state import make_sure, read_record
 from infra.operate.tools import pulumi
 
 REPLACES = {"replace", "create-replacement", "delete-replaced"}
@@ -28,7 +30,7 @@ def replaced(stack: Stack) -> list[str]:
 
 def leave_before(stack: Stack, *, yes: bool) -> None:
     """If `up` replaces machines of a running cluster: say so, ask, let runs end cleanly."""
-    if not stack.outputs or not head_runs(stack):
+    if not stack.known or not head_runs(stack):
         return
     names = replaced(stack)
     if not names:
@@ -38,4 +40,5 @@ def leave_before(stack: Stack, *, yes: bool) -> None:
         "end after a last checkpoint, and data that is only on those machines is lost. Replace?",
         yes=yes,
     )
+    make_sure(stack.name, ROOT, read_record(stack.name, ROOT), yes=yes)
     take_leave(stack, "make up replaces machines")

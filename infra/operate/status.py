@@ -18,7 +18,7 @@ FREE = ("VM deallocated", "VM deallocating")
 def status(stack: Stack, prices: PriceTable, now: datetime) -> dict[str, Any]:
     """Machines and the cost of the billed ones: per hour, and at most since creation."""
     nodes = [_node(machine, stack, prices, now) for machine in machines(stack)]
-    expires = str(stack.outputs.get("expires") or "")
+    expires = str(stack.known.get("expires") or "")
     known = [node["hourly"] for node in nodes if node["billed"] and node["hourly"]]
     return {
         "name": stack.label,
@@ -27,7 +27,7 @@ def status(stack: Stack, prices: PriceTable, now: datetime) -> dict[str, Any]:
         "expires": expires,
         "expired": bool(expires) and datetime.fromisoformat(expires) < now,
         "head_runs": any(
-            node["node"] == stack.outputs.get("head_vm") and node["state"] == RUNNING
+            node["node"] == stack.known.get("head_vm") and node["state"] == RUNNING
             for node in nodes
         ),
         "nodes": nodes,
@@ -85,7 +85,8 @@ def text(found: Mapping[str, Any]) -> str:
                 f"az vm deallocate --name {node['node']} --resource-group {found['group']}"
             )
     expired = "expired" if found["expired"] else "expires"
-    lines.append(f"{found['name']} in {found['location']} {expired} {found['expires']}")
+    if found["expires"]:
+        lines.append(f"{found['name']} in {found['location']} {expired} {found['expires']}")
     if found["nodes"] and not found["head_runs"]:
         lines.append("the head is not running: make up starts it again, make down ends all costs")
     return "\n".join(lines)

@@ -60,7 +60,7 @@ def fetch_token(stack: Stack) -> Path:
 def ssh_port(stack: Stack) -> Iterator[tuple[str, int]]:
     """Host and port where the head's SSH server answers, while the context lasts."""
     need("ssh")
-    bastion = stack.outputs.get("bastion")
+    bastion = stack.known.get("bastion")
     if not bastion:
         yield stack.output("head_address"), 22
         return

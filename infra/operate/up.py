@@ -10,9 +10,11 @@ from infra.operate.access import allow_me_tokens
 from infra.operate.ask import confirm
 from infra.operate.doctor import examine, report
 from infra.operate.expiry import new_expiry, set_expiry
+from infra.operate.orphans import remove_orphans
 from infra.operate.publish import publish_images
 from infra.operate.replace import leave_before
-from infra.operate.stack import FOUNDATION, Stack, deploy, machines, read_stack
+from infra.operate.stack import FOUNDATION, Stack, deploy, leftovers, machines, read_stack
+from infra.operate.state import make_sure, read_record
 from infra.operate.tools import CommandError, OperateError, az, say
 from infra.operate.wait import wait_for_nodes
 from infra.plan.plan import Plan, make
@@ -39,15 +41,24 @@ def check(stack: Stack, now: datetime, *, exists: bool) -> Plan:
     return plan
 
 
-def up(name: str, now: datetime, *, yes: bool, minutes: float, extend: bool = False) -> None:
+def up(
+    name: str,
+    now: datetime,
+    *,
+    yes: bool,
+    minutes: float,
+    extend: bool = False,
+    verbose: bool = False,
+) -> None:
     """Check, ask, build the foundation, the images and the cluster, and wait for its nodes.
 
-    `extend`: move its expiry.
+    `extend`: move its expiry. `verbose`: show all that Pulumi says.
     """
     stack = read_stack(name, now)
     exists = _existing(stack)
     expires = new_expiry(stack, now, extend=extend, exists=exists)
     plan = check(stack, now, exists=exists)
+    _refuse_unknown(stack)
     low, high = plan.bill.hourly()
     confirm(
         f"{stack.label} in {stack.cluster.location} costs about ${low:.2f} per hour, ${high:.2f} "
@@ -55,7 +66,7 @@ def up(name: str, now: datetime, *, yes: bool, minutes: float, extend: bool = Fa
         yes=yes,
     )
     if stack.foundation_name == stack.name or not stack.foundation_outputs:
-        deploy(stack.foundation_name, FOUNDATION)
+        deploy(stack.foundation_name, FOUNDATION, yes=yes, verbose=verbose)
         stack.forget_outputs()
     else:
         say(
@@ -67,8 +78,9 @@ def up(name: str, now: datetime, *, yes: bool, minutes: float, extend: bool = Fa
         set_expiry(stack, expires)
     if publish_images(stack):
         stack = read_stack(name, now)
+    clean_up(stack, yes=yes)
     leave_before(stack, yes=yes)
-    deploy(stack.name, ROOT)
+    deploy(stack.name, ROOT, yes=yes, verbose=verbose)
     stack.forget_outputs()
     start_stopped(stack)
     wait_for_nodes(stack, minutes)
@@ -80,6 +92,28 @@ def up(name: str, now: datetime, *, yes: bool, minutes: float, extend: bool = Fa
         f"  make down STACK={name}        keeps results and images\n"
         f"Results are in {stack.outputs.get('storage_uri')}"
     )
+
+
+def clean_up(stack: Stack, *, yes: bool) -> None:
+    """After an `up` that was killed: what it was making must not stand in the way."""
+    record = read_record(stack.name, ROOT)
+    if record and record.pending:
+        make_sure(stack.name, ROOT, record, yes=yes)
+        remove_orphans(stack, record)
+
+
+def _refuse_unknown(stack: Stack) -> None:
+    """What Pulumi has no record of could not be built: it "exists already"."""
+    record = read_record(stack.name, ROOT)
+    if record and (record.urns or record.pending):
+        return
+    if there := leftovers(stack):
+        names = ", ".join(one["name"] for one in there[:3])
+        raise OperateError(
+            f"Azure has {len(there)} resources of {stack.label} ({names}...), of which Pulumi has "
+            "no record: is this the right `pulumi login`? If the state is lost, "
+            f"make down STACK={stack.name} removes them by their tags"
+        )
 
 
 def start_stopped(stack: Stack) -> None:

@@ -11,6 +11,8 @@ from contextlib import chdir, redirect_stderr, redirect_stdout
 from pathlib import Path
 
 SCRIPT = Path(__file__).with_name("fake_cli.py")
+TRANSCRIPTS = Path(__file__).parents[2] / "engine" / "transcripts"
+"""What the real `pulumi` said, with a provider that stands in for Azure."""
 TOKEN = "5ecre7" * 8
 GROUP = "/subscriptions/s/resourceGroups/savanna-dev/providers"
 TAGS = {
@@ -26,6 +28,7 @@ def machine(name: str, size: str, address: str, **more: object) -> dict:
     return {
         "id": f"{GROUP}/Microsoft.Compute/virtualMachines/{name}",
         "name": name,
+        "vmId": f"vm-id-of-{name}",
         "hardwareProfile": {"vmSize": size},
         "powerState": "VM running",
         "privateIps": address,
@@ -122,6 +125,19 @@ GOOD = {
     "push_fails": False,
     "docker": True,
     "destroy_fails": "",
+    "up_says": "",
+    "destroy_says": "",
+    "events": "",
+    "locked_by": "",
+    "laptop": "me@laptop (pid 25199) at 2026-11-29T22:48:03Z",  # in the transcripts
+    "wrong_passphrase": False,
+    "records": {},
+    "group_tags": TAGS,
+    "azure_locks": [],
+    "identities": [],
+    "role_assignments": [],
+    "role_definitions": [],
+    "scale_sets": [],
     "when_up": RUNNING,
     "when_down": GONE,
     "outputs": {
@@ -156,6 +172,7 @@ class Cloud:
         self.folder = folder
         self.state = copy.deepcopy(GOOD)
         self.state["images"] = images
+        self.state["transcripts"] = str(TRANSCRIPTS)
         self.state["images_folder"] = str(folder / "images")
         self.state["providers"] = [
             {"namespace": name, "registrationState": "Registered"} for name in providers

@@ -4,7 +4,19 @@ import pytest
 from azure_cli import Cloud
 
 from infra.config.os_images import load as os_images
-from infra.operate import doctor, down, leave, publish, stack, tunnel, up, wait
+from infra.operate import (
+    doctor,
+    down,
+    leave,
+    orphans,
+    progress,
+    publish,
+    stack,
+    tunnel,
+    up,
+    wait,
+    zero,
+)
 from infra.plan import plan
 from infra.plan.plan import EXAMPLE_CLUSTER, EXAMPLE_FOUNDATION, Given
 
@@ -29,6 +41,9 @@ def cloud(tmp_path, monkeypatch) -> Cloud:
     monkeypatch.setattr(publish, "RECIPES", fake.recipes)
     monkeypatch.setattr(stack, "PROPAGATION", 0.0)
     monkeypatch.setattr(down, "SETTLE", (0.0, 0.0))
+    monkeypatch.setattr(zero, "PAUSES", (0.0, 0.0, 0.0))
+    monkeypatch.setattr(orphans, "POLL", 0.0)
+    monkeypatch.setattr(progress, "POLL", 0.05)
     monkeypatch.setattr(tunnel, "POLL", 0.02)
     monkeypatch.setattr(wait, "POLL", 0.05)
     monkeypatch.setattr(leave, "POLL", 0.05)

@@ -84,7 +84,7 @@ def test_wrong_settings_stop_before_anything(operate, cloud, settings):
 def test_a_deployment_that_fails_says_so(operate, cloud, by_digest):
     cloud.save(up_fails="cluster")
     code, _, err = operate("up", "--yes")
-    assert code == 1 and "(SkuNotAvailable) no capacity" in err
+    assert code == 1 and "SkuNotAvailable: no capacity" in err
     assert "`pulumi up --stack dev" in err and "Traceback" not in err
     assert "what was created so far exists and may cost money: make status, make down" in err
     # Nothing else is retried.
