@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 import tarfile
 from collections.abc import Iterator
 from datetime import datetime
@@ -24,9 +25,14 @@ def connect() -> docker.DockerClient:
         client = docker.from_env()
         client.ping()
     except DockerException as error:
+        where = os.environ.get("DOCKER_HOST") or "/var/run/docker.sock"
+        if "Permission denied" in str(error):
+            raise LocalError(
+                f"you may not use the Docker Engine at {where}: join the group docker, or run this "
+                "as root"
+            ) from error
         raise LocalError(
-            f"no Docker Engine answers ({error}). Start it, or install it (Debian: docker.io), and "
-            "make sure that you have permission to use it."
+            f"no Docker Engine answers at {where}. Start it, or install it (Debian: docker.io)"
         ) from error
     return client
 

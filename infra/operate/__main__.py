@@ -14,7 +14,8 @@ from infra.config.problems import SettingsError
 from infra.facts import ROOT, number
 from infra.operate import down, e2e, status, tunnel, up
 from infra.operate.ask import Declined, confirm
-from infra.operate.doctor import Finding, examine, examine_tools, report
+from infra.operate.checks.finding import Finding, report
+from infra.operate.doctor import examine, examine_tools
 from infra.operate.stack import FOUNDATION, deploy, outputs_of, preview, read_stack
 from infra.operate.tools import CommandError, OperateError, UsageError, need, say
 from infra.plan.prices import PricesError, load
@@ -85,7 +86,7 @@ def parser() -> argparse.ArgumentParser:
             one.add_argument("command", nargs="*", help="command to run there (default: a shell)")
         if verb == "workers":
             one.add_argument("--pool", required=True, metavar="NAME")
-            one.add_argument("-n", type=int, required=True, metavar="N", help="number of machines")
+            one.add_argument("-n", default="", metavar="N", help="number of machines")
         if verb == "e2e":
             one.add_argument(
                 "--owner", default="", metavar="MAIL", help="who is responsible for the bill"
@@ -163,11 +164,13 @@ def run(options: argparse.Namespace) -> int:
 
 
 def look_for_problems(name: str, now: datetime) -> int:
+    hint = ""
     try:
         found = examine(read_stack(name, now))
     except SettingsError as error:
         found = examine_tools() + [Finding("problem", line) for line in error.problems]
-    print("\n".join(report(found)))
+        hint = error.hint
+    print("\n".join([*report(found), *([hint] if hint else [])]))
     return 1 if any(finding.level == "problem" for finding in found) else 0
 
 

@@ -135,8 +135,9 @@ def staying(stack: Stack) -> list[str]:
         f"images in {home.get('registry_login_server', 'the registry')}",
         f"the key vault {home.get('vault_uri', '')}, with this cluster's token, which is then "
         "useless",
-        "the budget and its alerts",
     ]
+    if stack.foundation.monthly_budget:
+        lines.append("the budget and its alerts")
     if stack.cluster.resource_group:
         lines.append(f"the resource group {stack.cluster.resource_group}, which existed before")
     if subnet := stack.cluster.network.existing_subnet_id:

@@ -96,12 +96,18 @@ def _number(value: float | None, digits: int) -> str:
     return "-" if value is None else f"{value:.{digits}f}"
 
 
-def scale(stack: Stack, pool_name: str, count: int) -> None:
+def scale(stack: Stack, pool_name: str, number: str | int) -> None:
     """Set the number of machines in a pool."""
     pools = {pool.name: pool for pool in stack.cluster.pools}
     if pool_name not in pools:
         raise UsageError(f"POOL={pool_name}: no such pool; the pools are {', '.join(pools)}")
     pool = pools[pool_name]
+    if not str(number).lstrip("-").isdecimal():
+        raise UsageError(
+            f"N={number}: give the number of machines, 0 to {pool.max}: "
+            f"make workers POOL={pool_name} N={pool.min or 1}"
+        )
+    count = int(number)
     if not 0 <= count <= pool.max:
         raise UsageError(
             f"N={count}: pool {pool_name} may have 0 to {pool.max}; for more, raise max in pools "

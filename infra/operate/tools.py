@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 import shutil
 import signal
@@ -50,6 +51,20 @@ class CommandError(OperateError):
         super().__init__(f"`{command}` failed: {last}")
 
 
+class LoginError(CommandError):
+    """Azure does not, or no longer, know who is asking. `why`: in Azure's words."""
+
+    def __init__(self, error: CommandError) -> None:
+        super().__init__(error.command, error.output, error.shown)
+        codes = re.search(r"AADSTS\d+[^.]*", error.output)
+        self.why = codes[0] if codes else error.output.splitlines()[0].removeprefix("ERROR: ")
+        self.args = (f"not logged in to Azure ({self.why}): run az login, then this again",)
+
+
+NO_LOGIN = ("az login", "AADSTS", "ExpiredAuthenticationToken", "InvalidAuthenticationToken")
+"""In what `az` says if a login is missing, has expired, or wants a second factor again."""
+
+
 def say(text: str) -> None:
     """A message, on stderr: stdout is for results."""
     print(text, file=sys.stderr, flush=True)
@@ -69,8 +84,14 @@ def need(*names: str) -> None:
 
 
 def az(*arguments: str) -> Any:
-    """What `az` answers, parsed from JSON; None if it prints nothing. Raises `CommandError`."""
-    text = _captured(["az", *arguments, "--output", "json", "--only-show-errors"])
+    """What `az` answers, parsed from JSON; None if it prints nothing. Raises `CommandError`, and
+    `LoginError` in the one place that says "az login"."""
+    try:
+        text = _captured(["az", *arguments, "--output", "json", "--only-show-errors"])
+    except CommandError as error:
+        if any(words in error.output for words in NO_LOGIN):
+            raise LoginError(error) from error
+        raise
     return json.loads(text) if text.strip() else None
 
 

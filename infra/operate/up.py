@@ -8,29 +8,28 @@ from datetime import datetime
 from infra.facts import ROOT
 from infra.operate.access import allow_me_tokens
 from infra.operate.ask import confirm
-from infra.operate.doctor import examine, report
+from infra.operate.checks.finding import report
+from infra.operate.doctor import examine
 from infra.operate.expiry import new_expiry, set_expiry
 from infra.operate.orphans import remove_orphans
 from infra.operate.publish import publish_images
 from infra.operate.replace import leave_before
-from infra.operate.stack import FOUNDATION, Stack, deploy, leftovers, machines, read_stack
+from infra.operate.stack import FOUNDATION, Stack, deploy, leftovers, read_stack
+from infra.operate.start import start_stopped
 from infra.operate.state import make_sure, read_record
-from infra.operate.tools import CommandError, OperateError, az, say
+from infra.operate.tools import CommandError, OperateError, say
 from infra.operate.wait import wait_for_nodes
 from infra.plan.plan import Plan, make
 from infra.plan.prices import load
 
-STOPPED = ("VM deallocated", "VM deallocating", "VM stopped")
-"""After a node has stopped itself; "VM stopped" if it could not deallocate itself."""
 
-
-def check(stack: Stack, now: datetime, *, exists: bool) -> Plan:
+def check(stack: Stack, now: datetime) -> Plan:
     """The plan, after the doctor's checks; `OperateError` if either finds a problem."""
     plan = make(stack.given, now, load())
     broken = [f"policy {v.rule}: {v.resource}: {v.message}" for v in plan.violations]
     if broken:
         raise OperateError("\n".join(broken))
-    findings = examine(stack, exists=exists)
+    findings = examine(stack)
     for line in report([f for f in findings if f.level != "ok"]):
         say(line)
     problems = sum(finding.level == "problem" for finding in findings)
@@ -57,7 +56,7 @@ def up(
     stack = read_stack(name, now)
     exists = _existing(stack)
     expires = new_expiry(stack, now, extend=extend, exists=exists)
-    plan = check(stack, now, exists=exists)
+    plan = check(stack, now)
     _refuse_unknown(stack)
     low, high = plan.bill.hourly()
     confirm(
@@ -114,14 +113,6 @@ def _refuse_unknown(stack: Stack) -> None:
             "no record: is this the right `pulumi login`? If the state is lost, "
             f"make down STACK={stack.name} removes them by their tags"
         )
-
-
-def start_stopped(stack: Stack) -> None:
-    """Start machines that have stopped themselves, which Pulumi does not notice."""
-    stopped = [one for one in machines(stack) if one.get("powerState") in STOPPED]
-    if stopped:
-        say(f"starting {', '.join(one['name'] for one in stopped)}")
-        az("vm", "start", "--ids", *(one["id"] for one in stopped))
 
 
 def _existing(stack: Stack) -> bool:

@@ -10,6 +10,8 @@ import sys
 from contextlib import chdir, redirect_stderr, redirect_stdout
 from pathlib import Path
 
+from infra.plan.plan import EXAMPLE_CLUSTER
+
 SCRIPT = Path(__file__).with_name("fake_cli.py")
 TRANSCRIPTS = Path(__file__).parents[2] / "engine" / "transcripts"
 """What the real `pulumi` said, with a provider that stands in for Azure."""
@@ -125,6 +127,10 @@ GOOD = {
     "push_fails": False,
     "docker": True,
     "destroy_fails": "",
+    "login_expired": False,
+    "budgets": True,
+    "no_room": 0,
+    "key_refused": False,
     "up_says": "",
     "destroy_says": "",
     "events": "",
@@ -204,6 +210,12 @@ class Cloud:
 
     def environment(self, monkeypatch, with_tools: bool = True) -> None:
         monkeypatch.setenv("FAKE", str(self.folder))
+        # The key of the example's settings.
+        keys = self.folder / "home" / ".ssh"
+        keys.mkdir(parents=True, exist_ok=True)
+        (keys / "id_ed25519.pub").write_text(EXAMPLE_CLUSTER["sshPublicKey"])
+        (keys / "id_ed25519").touch()
+        monkeypatch.setenv("HOME", str(self.folder / "home"))
         path = os.environ["PATH"] if with_tools else "/nonexistent"
         monkeypatch.setenv("PATH", f"{self.commands}{os.pathsep}{path}" if with_tools else path)
 

@@ -43,6 +43,17 @@ def az() -> object:
             return {"azure-cli": STATE["az_version"]}
         case ["account", "show", *_]:
             return STATE["account"]
+        case ["account", "get-access-token", *_]:
+            if STATE["login_expired"]:
+                fail(
+                    "ERROR: AADSTS700082: The refresh token has expired due to inactivity. "
+                    "Interactive authentication is needed. Please run:\naz login"
+                )
+            return {"expiresOn": "2099-01-01 00:00:00.000000"}
+        case ["consumption", "budget", "list", *_]:
+            if not STATE["budgets"]:
+                fail("ERROR: (400) Cost management data is not supported for this subscription")
+            return []
         case ["account", "list-locations", *_]:
             return [{"name": name} for name in STATE["locations"]]
         case ["extension", "list", *_]:
@@ -116,6 +127,13 @@ def az() -> object:
                 fail("ERROR: manifest unknown")
             return {"digest": option("--image")}
         case ["vm", "start", *_]:
+            if STATE["no_room"]:
+                STATE["no_room"] -= 1
+                save()
+                fail(
+                    "ERROR: (AllocationFailed) Allocation failed. We do not have sufficient "
+                    "capacity for the requested VM size in this region."
+                )
             for one in STATE["machines"]:
                 if one["id"] in ARGUMENTS:
                     one["powerState"] = "VM running"
@@ -318,6 +336,8 @@ def ssh() -> str:
         sys.exit(STATE["ssh_code"])
     if STATE["ssh_refuses"]:
         fail("ssh: connect to host: Connection refused")
+    if STATE["key_refused"]:
+        fail("savanna@127.0.0.1: Permission denied (publickey).")
     return dashboard(int(option("-L").split(":")[0]))
 
 
