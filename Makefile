@@ -32,10 +32,8 @@ POOL ?= cpu
 N ?=
 HOURS ?=
 REGION ?=
-HOURS ?=
 OWNER ?=
 LOCATION ?=
-HOURS ?=
 AZURE := $(BIN)/python -m infra.operate
 ON_STACK = --stack $(STACK) $(if $(YES),--yes)
 export MLFLOW_DISABLE_TELEMETRY = true
@@ -205,7 +203,8 @@ clean: ## Remove .venv and caches, keep runs
 help: ## Show this list
 	@echo "The first command also creates $(VENV): 3.2 GB and 2 minutes; with torch's CUDA build, 7.0 GB and 3 minutes or more."
 	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} \
-	  /^[a-z0-9 -]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	  /^[a-z0-9 -]+:.*## / {count = split($$1, names, " "); \
+	  for (i = 1; i <= count; i++) printf "  make %-17s %s\n", names[i], $$2}' $(MAKEFILE_LIST)
 
 $(VENV)/.installed: requirements-dev.txt pyproject.toml
 	@PYTHON="$(PYTHON)" infra/setup.sh $(UV_VERSION)

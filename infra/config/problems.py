@@ -7,13 +7,16 @@ from difflib import get_close_matches
 
 
 class SettingsError(Exception):
-    """The settings are wrong: `problems` has one line per problem, with key, value and fix."""
+    """The settings are wrong: `problems` has one line per problem, with key, value and fix.
+
+    `hint`: a line that is not a problem.
+    """
 
     exit_code = 2
 
-    def __init__(self, problems: Iterable[str]) -> None:
-        self.problems = tuple(problems)
-        super().__init__("\n".join(self.problems))
+    def __init__(self, problems: Iterable[str], hint: str = "") -> None:
+        self.problems, self.hint = tuple(problems), hint
+        super().__init__("\n".join(filter(None, (*self.problems, hint))))
 
 
 class Problems:

@@ -127,7 +127,7 @@ def read_foundation(given: Mapping[str, object], stack: str, now: datetime) -> F
         location=check_location(values.text("location"), problems),
         resource_group=check_resource_group(values.text("resourceGroup"), problems),
         registry=check_arm_id("registry", values.text("registry"), "registry", problems),
-        monthly_budget=values.whole("monthlyBudget", 1, 10_000_000),
+        monthly_budget=values.whole("monthlyBudget", 0, 10_000_000),
         budget_emails=emails,
         budget_start=first_of_month(values.text("budgetStart"), now.date(), problems),
         repository=repository,

@@ -115,7 +115,7 @@ class FoundationSettings:
     location: str
     resource_group: str  # an existing one; empty: create one
     registry: str  # ARM id of an existing container registry; empty: create one
-    monthly_budget: int  # US dollars; only sends alerts, stops nothing
+    monthly_budget: int  # US dollars; only sends alerts, stops nothing; 0: none
     budget_emails: tuple[str, ...]
     budget_start: str  # first day of a month, "2026-11-01"
     repository: str  # "OWNER/NAME" on GitHub whose image workflow may push; empty: none

@@ -17,7 +17,8 @@ place = group.place
 registry = Registry("registry", RegistryArgs(place, s.registry))
 storage = Storage("storage", StorageArgs(place, s.keep_days))
 vault = Vault("vault", VaultArgs(place, group.tenant))
-Budget("budget", BudgetArgs(s, group.subscription))
+if s.monthly_budget:
+    Budget("budget", BudgetArgs(s, group.subscription))
 push = Grant("push", built_in("AcrPush", group.subscription), registry.id)
 publisher = s.repository and Publisher("image-ci", PublisherArgs(place, s, push))
 

@@ -25,14 +25,14 @@ def connect() -> docker.DockerClient:
         client = docker.from_env()
         client.ping()
     except DockerException as error:
-        where = os.environ.get("DOCKER_HOST") or "unix:///var/run/docker.sock"
-        if "PermissionError" in str(error):
+        where = os.environ.get("DOCKER_HOST") or "/var/run/docker.sock"
+        if "Permission denied" in str(error):
             raise LocalError(
-                f"you may not use the Docker Engine at {where}: sudo usermod -aG docker $USER, "
-                "then log in again"
+                f"you may not use the Docker Engine at {where}: join the group docker, or run this "
+                "as root"
             ) from error
         raise LocalError(
-            f"no Docker Engine answers at {where}: start it, or install it (Debian: docker.io)"
+            f"no Docker Engine answers at {where}. Start it, or install it (Debian: docker.io)"
         ) from error
     return client
 

@@ -14,7 +14,8 @@ from infra.config.problems import SettingsError
 from infra.facts import ROOT, number
 from infra.operate import down, e2e, status, subscription, tunnel, up
 from infra.operate.ask import Declined, confirm
-from infra.operate.doctor import Finding, examine, examine_tools, report
+from infra.operate.checks.finding import Finding, report
+from infra.operate.doctor import examine, examine_tools
 from infra.operate.extend import extend
 from infra.operate.review import changed
 from infra.operate.stack import FOUNDATION, deploy, outputs_of, preview, read_stack
@@ -54,6 +55,8 @@ def parser() -> argparse.ArgumentParser:
             one.add_argument("--stack", default="dev", help="default: %(default)s")
         if verb in ("foundation", "up", "down", "purge"):
             one.add_argument("--yes", action="store_true", help="do not ask for confirmation")
+        if verb in ("foundation", "up", "down", "purge"):
+            one.add_argument("--verbose", action="store_true", help="show all that Pulumi says")
         if verb in ("up", "e2e"):
             one.add_argument(
                 "--minutes",
@@ -118,11 +121,18 @@ def run(options: argparse.Namespace) -> int:
         )
         return 0
     if options.verb == "up":
-        up.up(options.stack, now, yes=options.yes, minutes=options.minutes, extend=options.extend)
+        up.up(
+            options.stack,
+            now,
+            yes=options.yes,
+            minutes=options.minutes,
+            extend=options.extend,
+            verbose=options.verbose,
+        )
         return 0
     if options.verb == "foundation":
         confirm(f"Build or update the foundation {options.stack}?", yes=options.yes)
-        deploy(options.stack, FOUNDATION)
+        deploy(options.stack, FOUNDATION, yes=options.yes, verbose=options.verbose)
         print(json.dumps(dict(outputs_of(FOUNDATION, options.stack)), indent=2))
         return 0
     if options.verb == "doctor":
@@ -149,27 +159,19 @@ def run(options: argparse.Namespace) -> int:
                 json.dumps(found_status, indent=2) if options.json else status.text(found_status)
             )
             print(as_text)
-            head = stack.outputs.get("head_vm")
-            return (
-                0
-                if any(
-                    node["node"] == head and node["state"] == status.RUNNING
-                    for node in found_status["nodes"]
-                )
-                else 1
-            )
+            return 0 if found_status["head_runs"] else 1
         case "ssh":
             return tunnel.shell(stack, options.command)
         case "tunnel":
             tunnel.hold(stack, options.port)
         case "workers":
-            status.scale(stack, options.pool, whole("N", options.n, "make workers POOL=cpu N=4"))
+            status.scale(stack, options.pool, options.n)
         case "extend":
             extend(stack, whole("HOURS", options.hours, "make extend HOURS=4"), now)
         case "down":
-            down.down(stack, yes=options.yes, at_once=options.now)
+            down.down(stack, yes=options.yes, at_once=options.now, verbose=options.verbose)
         case "purge":
-            down.purge(stack, yes=options.yes, name=options.confirm)
+            down.purge(stack, yes=options.yes, name=options.confirm, verbose=options.verbose)
     return 0
 
 
@@ -181,11 +183,13 @@ def whole(name: str, text: str, example: str) -> int:
 
 
 def look_for_problems(name: str, now: datetime) -> int:
+    hint = ""
     try:
         found = examine(read_stack(name, now))
     except SettingsError as error:
         found = examine_tools() + [Finding("problem", line) for line in error.problems]
-    print("\n".join(report(found)))
+        hint = error.hint
+    print("\n".join([*report(found), *([hint] if hint else [])]))
     return 1 if any(finding.level == "problem" for finding in found) else 0
 
 
@@ -195,6 +199,8 @@ def main(argv: list[str] | None = None) -> int:
         return run(options)
     except (OperateError, SettingsError, PricesError) as error:
         for line in str(error).splitlines():
+            say(f"{options.verb}: {line}")
+        for line in getattr(error, "causes", ()):
             say(f"{options.verb}: {line}")
         if isinstance(error, CommandError) and len(error.output.splitlines()) > 1:
             say(error.output)

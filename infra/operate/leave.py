@@ -64,7 +64,7 @@ def take_leave(stack: Stack, reason: str = "make down") -> None:
 
 def head_runs(stack: Stack) -> bool:
     """Whether there is a head that is running, according to Azure."""
-    head = stack.outputs.get("head_vm")
+    head = stack.known.get("head_vm")
     return any(
         one["name"] == head and one.get("powerState") == "VM running" for one in machines(stack)
     )

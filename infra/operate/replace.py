@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from infra.config.changes import DOWN_FIRST, Effect
+from infra.facts import ROOT
 from infra.operate import workers
 from infra.operate.ask import confirm
 from infra.operate.foresee import Foreseen, foresee
@@ -14,6 +15,7 @@ from infra.operate.leave import head_runs, take_leave
 from infra.operate.resize import resize_head
 from infra.operate.roll import behind
 from infra.operate.stack import Stack
+from infra.operate.state import make_sure, read_record
 from infra.operate.tools import OperateError
 
 
@@ -27,7 +29,7 @@ class Prepared:
 
 def leave_before(stack: Stack, *, yes: bool) -> Prepared:
     """If `up` replaces or restarts machines of a cluster: say so, ask, let runs end cleanly."""
-    if not stack.outputs:
+    if not stack.known:
         return Prepared()
     seen = foresee(stack)
     if seen.impossible:
@@ -44,6 +46,8 @@ def leave_before(stack: Stack, *, yes: bool) -> Prepared:
     }
     head = seen.head if head_runs(stack) else Effect.NOTHING
     _ask(seen, head, doomed, {pool: some for pool, some in old.items() if some}, yes=yes)
+    if head or doomed:
+        make_sure(stack.name, ROOT, read_record(stack.name, ROOT), yes=yes)
     if head:
         take_leave(stack, f"make up {'replaces' if head == Effect.REPLACES else 'restarts'} it")
     for pool, some in doomed.items():

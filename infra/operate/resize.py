@@ -14,7 +14,7 @@ def resize_head(stack: Stack, inputs: set[str]) -> None:
     Pulumi then finds what the settings say. Through Pulumi, Azure would refuse a size that the
     present hardware does not have, and a disk of a stopped machine.
     """
-    head = next((m for m in machines(stack) if m["name"] == stack.outputs.get("head_vm")), None)
+    head = next((m for m in machines(stack) if m["name"] == stack.known.get("head_vm")), None)
     if head is None:
         return
     say("changing the head's size; it stops for some minutes")

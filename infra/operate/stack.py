@@ -14,6 +14,8 @@ from typing import Any
 from infra.components.names import PROJECT_TAG, prefix
 from infra.config.settings import ClusterSettings, FoundationSettings
 from infra.facts import ROOT
+from infra.operate.lock import unlocked
+from infra.operate.progress import UpdateError, watched
 from infra.operate.tools import CommandError, OperateError, az, pulumi, say, show
 from infra.plan.plan import Given, read_given, settings_of
 
@@ -67,15 +69,21 @@ class Stack:
         """The foundation's outputs; empty while it does not exist."""
         return outputs_of(FOUNDATION, self.foundation_name)
 
+    @cached_property
+    def known(self) -> Mapping[str, Any]:
+        """The outputs, or what Azure shows of them: an `up` that was interrupted has written none,
+        but may have made the head."""
+        return self.outputs or _from_azure(self)
+
     def output(self, key: str) -> str:
         """One of the cluster's outputs, or `OperateError` if there is no cluster."""
-        if not self.outputs.get(key):
+        if not self.known.get(key):
             raise OperateError(f"there is no cluster {self.label}: make up STACK={self.name}")
-        return str(self.outputs[key])
+        return str(self.known[key])
 
     def forget_outputs(self) -> None:
         """Ask Pulumi again next time."""
-        for key in ("outputs", "foundation_outputs"):
+        for key in ("outputs", "foundation_outputs", "known"):
             self.__dict__.pop(key, None)
 
 
@@ -90,30 +98,40 @@ def create(name: str, program: Path) -> None:
     pulumi("stack", "select", name, "--create", cwd=program)
 
 
-def deploy(name: str, program: Path) -> None:
+def deploy(name: str, program: Path, *, yes: bool = False, verbose: bool = False) -> None:
     """`pulumi up` of one program's stack, under the policies.
 
     The cluster's state is read first (`--refresh`), so that a pool that was scaled since is not
     reset to what Pulumi remembers. If Azure does not find a role or identity yet because it was
-    just created, there is one retry. `OperateError` says that what was created may cost money.
+    just created, there is one retry. `OperateError` says that what was created may cost money, and
+    ends with the cause. `yes`: take over the lock of a `pulumi` that is gone; `verbose`: show all
+    that Pulumi says.
     """
     create(name, program)
     command = _command("up", name, program)
     command.append("--yes")
+
+    def run() -> None:
+        unlocked(name, program, lambda: watched(command, program, "up", verbose=verbose), yes=yes)
+
     try:
         try:
-            show(command, program)
-        except CommandError as error:
+            run()
+        except UpdateError as error:
             if not any(code in error.shown for code in NOT_YET_KNOWN):
                 raise
             say(f"Azure does not find what it has just created; trying again in {PROPAGATION:g} s")
             time.sleep(PROPAGATION)
-            show(command, program)
-    except CommandError as error:
-        raise OperateError(
-            f"{error}\nwhat was created so far exists and may cost money: make status, make down "
-            "(and make purge for the foundation). Fix the cause, then run the same command again"
-        ) from error
+            run()
+    except UpdateError as error:
+        more = "" if verbose else f"; all that Pulumi said is in {error.log}"
+        lines = [
+            f"{error}{more}",
+            "what was created so far exists and may cost money: make status, make down (and make "
+            "purge for the foundation). Fix the cause, then run the same command again",
+            *(error.causes or []),
+        ]
+        raise OperateError("\n".join(lines)) from error
 
 
 def preview(name: str, program: Path) -> None:
@@ -136,10 +154,10 @@ def _command(verb: str, name: str, program: Path) -> list[str]:
     ]
 
 
-def destroy(name: str, program: Path) -> None:
-    """`pulumi destroy` of one program's stack."""
+def destroy(name: str, program: Path, *options: str, verbose: bool = False) -> None:
+    """`pulumi destroy` of one program's stack; raises `UpdateError`."""
     command = ["pulumi", "destroy", "--stack", name, "--yes", "--non-interactive"]
-    show([*command, "--skip-preview"], program)
+    watched([*command, "--skip-preview", *options], program, "down", verbose=verbose)
 
 
 def machines(stack: Stack) -> list[dict[str, Any]]:
@@ -150,11 +168,28 @@ def machines(stack: Stack) -> list[dict[str, Any]]:
     return [machine for machine in found if in_group(machine, stack)]
 
 
+def _from_azure(stack: Stack) -> dict[str, Any]:
+    """As much of the cluster's outputs as its machines show; nothing if there are none."""
+    there = machines(stack)
+    head = next((one for one in there if one["name"] == f"{stack.label}-head"), {})
+    if not there:
+        return {}
+    return {
+        "resource_group": stack.group,
+        "head_vm": f"{stack.label}-head",
+        "head_vm_id": head.get("id"),
+        "head_unique_id": head.get("vmId"),
+        "head_address": head.get("privateIps"),
+        "bastion": f"{stack.label}-bastion" if stack.cluster.network.bastion else "",
+        "expires": ((head or there[0]).get("tags") or {}).get(EXPIRY_TAG, ""),
+    }
+
+
 def leftovers(stack: Stack) -> list[dict[str, Any]]:
-    """What Azure still has of the cluster: everything in its own group or with its tags."""
+    """What Azure still has of the cluster: with its tags, or made by Azure for that."""
     found = {}
     for resource in az("resource", "list", "--tag", f"{STACK_TAG}={stack.name}") or []:
-        if _ours(resource, stack):
+        if is_ours(resource, stack):
             found[resource["id"].lower()] = resource
     if az("group", "exists", "--name", stack.group):
         for resource in az("resource", "list", "--resource-group", stack.group) or []:
@@ -165,16 +200,25 @@ def leftovers(stack: Stack) -> list[dict[str, Any]]:
 
 def in_group(resource: Mapping[str, Any], stack: Stack) -> bool:
     """Whether something in the cluster's resource group belongs to the cluster."""
-    if not stack.cluster.resource_group:  # its own group: everything does
-        return True
     if STACK_TAG in (resource.get("tags") or {}):
-        return _ours(resource, stack)
+        return is_ours(resource, stack)
     # What Azure creates itself, such as disks, has no tags, but its name starts like its machine's.
+    if not stack.cluster.resource_group:  # its own group; pools of earlier settings may be there
+        return resource["name"].startswith(f"{stack.label}-")
     machines = ("head", *(pool.name for pool in stack.cluster.pools))
     return resource["name"].startswith(tuple(f"{stack.label}-{name}" for name in machines))
 
 
-def _ours(resource: Mapping[str, Any], stack: Stack) -> bool:
+def strangers(stack: Stack) -> list[dict[str, Any]]:
+    """What is in the cluster's own group and belongs to somebody else."""
+    if stack.cluster.resource_group or not az("group", "exists", "--name", stack.group):
+        return []
+    there = az("resource", "list", "--resource-group", stack.group) or []
+    return [one for one in there if not in_group(one, stack)]
+
+
+def is_ours(resource: Mapping[str, Any], stack: Stack) -> bool:
+    """Whether something has the cluster's tags."""
     tags = resource.get("tags") or {}
     return (
         tags.get(PROJECT_TAG) == stack.cluster.name

@@ -27,7 +27,7 @@ def status(stack: Stack, prices: PriceTable, now: datetime) -> dict[str, Any]:
         for one in some
         if behind(one, sets.get(pool))
     ]
-    expires = str(stack.outputs.get("expires") or "")
+    expires = str(stack.known.get("expires") or "")
     known = [node["hourly"] for node in nodes if node["billed"] and node["hourly"]]
     return {
         "name": stack.label,
@@ -36,7 +36,7 @@ def status(stack: Stack, prices: PriceTable, now: datetime) -> dict[str, Any]:
         "expires": expires,
         "expired": bool(expires) and datetime.fromisoformat(expires) < now,
         "head_runs": any(
-            node["node"] == stack.outputs.get("head_vm") and node["state"] == RUNNING
+            node["node"] == stack.known.get("head_vm") and node["state"] == RUNNING
             for node in nodes
         ),
         "nodes": nodes,
@@ -99,7 +99,8 @@ def text(found: Mapping[str, Any]) -> str:
             f"started with older settings, make up replaces them: {', '.join(found['behind'])}"
         )
     expired = "expired" if found["expired"] else "expires"
-    lines.append(f"{found['name']} in {found['location']} {expired} {found['expires']}")
+    if found["expires"]:
+        lines.append(f"{found['name']} in {found['location']} {expired} {found['expires']}")
     if found["nodes"] and not found["head_runs"]:
         lines.append("the head is not running: make up starts it again, make down ends all costs")
     return "\n".join(lines)
@@ -109,12 +110,18 @@ def _number(value: float | None, digits: int) -> str:
     return "-" if value is None else f"{value:.{digits}f}"
 
 
-def scale(stack: Stack, pool_name: str, count: int) -> None:
+def scale(stack: Stack, pool_name: str, number: str | int) -> None:
     """Set the number of machines in a pool."""
     pools = {pool.name: pool for pool in stack.cluster.pools}
     if pool_name not in pools:
         raise UsageError(f"POOL={pool_name}: no such pool; the pools are {', '.join(pools)}")
     pool = pools[pool_name]
+    if not str(number).lstrip("-").isdecimal():
+        raise UsageError(
+            f"N={number}: give the number of machines, 0 to {pool.max}: "
+            f"make workers POOL={pool_name} N={pool.min or 1}"
+        )
+    count = int(number)
     if not 0 <= count <= pool.max:
         raise UsageError(
             f"N={count}: pool {pool_name} may have 0 to {pool.max}; for more, raise max in pools "

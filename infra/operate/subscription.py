@@ -7,6 +7,7 @@ every `az` command names it.
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +23,8 @@ def choose(stack: Stack) -> dict[str, Any]:
     """Make every `az` and `pulumi` of this process use the stack's subscription; what `az` says
     about it. `UsageError` if the settings name another than it was built in, or if this login does
     not see it."""
-    written = stack.given.azure.get(ID, "")
-    built = str(stack.outputs.get("subscription") or _of(stack.outputs.get("head_vm_id")))
+    written, outputs = stack.given.azure.get(ID, ""), _outputs(stack)
+    built = str(outputs.get("subscription") or _of(outputs.get("head_vm_id")))
     if written and built and written != built:
         raise UsageError(
             f"{stack.label} was built in subscription {built}, but Pulumi.{stack.name}.yaml says "
@@ -36,12 +37,20 @@ def choose(stack: Stack) -> dict[str, Any]:
     except CommandError as error:
         if not (written or built) or "az login" in error.output:
             raise
-        tenant = stack.given.azure.get(TENANT) or stack.outputs.get("tenant") or "TENANT"
+        tenant = stack.given.azure.get(TENANT) or outputs.get("tenant") or "TENANT"
         raise UsageError(
             f"{stack.label} is in subscription {written or built}, which this login does not see: "
             f"az login --tenant {tenant}"
         ) from error
     return account
+
+
+def _outputs(stack: Stack) -> Mapping[str, Any]:
+    """The cluster's outputs; none where Pulumi cannot say, which whoever needs them will find."""
+    try:
+        return stack.outputs
+    except CommandError:
+        return {}
 
 
 def pin(subscription: str) -> None:

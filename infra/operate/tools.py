@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Thread
@@ -47,10 +48,25 @@ class CommandError(OperateError):
     """A command failed; `output` is what it printed, `shown` what the user has already seen."""
 
     def __init__(self, command: str, output: str, shown: str = "") -> None:
+        self.command = command
         self.output = output.strip()
         self.shown = shown
         last = self.output.splitlines()[-1] if self.output else "no output"
         super().__init__(f"`{command}` failed: {last}")
+
+
+class LoginError(CommandError):
+    """Azure does not, or no longer, know who is asking. `why`: in Azure's words."""
+
+    def __init__(self, error: CommandError) -> None:
+        super().__init__(error.command, error.output, error.shown)
+        codes = re.search(r"AADSTS\d+[^.]*", error.output)
+        self.why = codes[0] if codes else error.output.splitlines()[0].removeprefix("ERROR: ")
+        self.args = (f"not logged in to Azure ({self.why}): run az login, then this again",)
+
+
+NO_LOGIN = ("az login", "AADSTS", "ExpiredAuthenticationToken", "InvalidAuthenticationToken")
+"""In what `az` says if a login is missing, has expired, or wants a second factor again."""
 
 
 def say(text: str) -> None:
@@ -72,10 +88,15 @@ def need(*names: str) -> None:
 
 
 def az(*arguments: str) -> Any:
-    """What `az` answers, parsed from JSON; None if it prints nothing. Raises `CommandError`."""
-    text = _captured(
-        ["az", *arguments, *subscription_of(arguments), "--output", "json", "--only-show-errors"]
-    )
+    """What `az` answers, parsed from JSON; None if it prints nothing. Raises `CommandError`, and
+    `LoginError` in the one place that says "az login"."""
+    words = ["az", *arguments, *subscription_of(arguments), "--output", "json"]
+    try:
+        text = _captured([*words, "--only-show-errors"])
+    except CommandError as error:
+        if any(words in error.output for words in NO_LOGIN):
+            raise LoginError(error) from error
+        raise
     return json.loads(text) if text.strip() else None
 
 
@@ -91,26 +112,36 @@ def pulumi(*arguments: str, cwd: Path = ROOT) -> str:
     return _captured(["pulumi", *arguments, "--non-interactive"], cwd)
 
 
-def show(command: list[str], cwd: Path = ROOT) -> None:
-    """Run a long command and pass its output on to stderr. Raises `CommandError`."""
+def show(
+    command: list[str],
+    cwd: Path = ROOT,
+    *,
+    also: Sequence[str] = (),
+    env: Mapping[str, str] | None = None,
+    quiet: Path | None = None,
+) -> None:
+    """Run a long command and pass its output on to stderr, or to the file `quiet`. Raises
+    `CommandError`. `also`, `env`: arguments and environment that are added, and not shown."""
     say(f"+ {shlex.join(command)}" + (f"   (in {cwd.relative_to(ROOT)})" if cwd != ROOT else ""))
     need(command[0])
     said = bytearray()
     process = relay = None
+    target = os.open(quiet, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600) if quiet else None
     try:
         with _interrupts_later():  # or it would continue with nobody waiting for it
             # Its own session, so that Ctrl-C reaches it only once, from here: a second one makes
             # `pulumi` quit immediately and leave its state locked.
             process = subprocess.Popen(
-                command,
+                [*command, *also],
                 cwd=cwd,
+                env={**os.environ, **(env or {})},
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
                 preexec_fn=_interrupts_now,
             )
-            relay = Thread(target=_relay, args=(process, said), daemon=True)
+            relay = Thread(target=_relay, args=(process, said, target), daemon=True)
             relay.start()
         code = process.wait()
     except KeyboardInterrupt:
@@ -121,8 +152,10 @@ def show(command: list[str], cwd: Path = ROOT) -> None:
         # Not for ever: a process that it left running may hold the pipe.
         if relay is not None:
             relay.join(10)
+        if target is not None and not (relay and relay.is_alive()):
+            os.close(target)
     if code:
-        above = f"exit code {code}; see its output above"
+        above = f"exit code {code}; see its output {f'in {quiet}' if quiet else 'above'}"
         raise CommandError(shlex.join(command), above, said.decode(errors="replace"))
 
 
@@ -153,11 +186,11 @@ def _end(process: subprocess.Popen[bytes], name: str) -> None:
             os.killpg(process.pid, signal.SIGKILL)
 
 
-def _relay(process: subprocess.Popen[bytes], said: bytearray) -> None:
+def _relay(process: subprocess.Popen[bytes], said: bytearray, target: int | None) -> None:
     assert process.stdout
     while chunk := os.read(process.stdout.fileno(), 65536):
         said += chunk
-        os.write(sys.stderr.fileno(), chunk)
+        os.write(sys.stderr.fileno() if target is None else target, chunk)
 
 
 def _captured(command: list[str], cwd: Path = ROOT) -> str:

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from infra.facts import facts, number
 from infra.local import context
+from infra.operate.keys import private_key
 from infra.operate.stack import Stack
 from infra.operate.tools import (
     CommandError,
@@ -32,6 +33,10 @@ from infra.operate.tools import (
 ADMIN = "savanna"
 WAIT = 60.0
 """Seconds for a tunnel to open; Bastion takes about ten."""
+REOPEN = (1.0, 5.0, 15.0, 30.0, 60.0, 60.0, 60.0, 60.0)
+"""Seconds before each attempt in a row to open a tunnel that has dropped."""
+STEADY = 60.0
+"""Seconds after which a tunnel counts as open again."""
 POLL = 0.2
 """Seconds between two checks whether it is open."""
 SSH_OPTIONS = (
@@ -68,7 +73,7 @@ def fetch_token(stack: Stack) -> Path:
 def ssh_port(stack: Stack) -> Iterator[tuple[str, int]]:
     """Host and port where the head's SSH server answers, while the context lasts."""
     need("ssh")
-    bastion = stack.outputs.get("bastion")
+    bastion = stack.known.get("bastion")
     if not bastion:
         yield stack.output("head_address"), 22
         return
@@ -105,7 +110,11 @@ def ssh_command(
     """
     alias = f"HostKeyAlias={stack.label}-head-{stack.output('head_unique_id')}"
     known = f"UserKnownHostsFile={context.FOLDER.resolve() / 'known_hosts'}"
-    names = ("-o", alias, "-o", known)
+    names: tuple[str, ...] = ("-o", alias, "-o", known)
+    # Only this key: a server may refuse after five others from the agent.
+    private = private_key(stack.cluster.ssh_public_key)
+    if private:
+        names = (*names, "-o", "IdentitiesOnly=yes", "-i", str(private))
     return ["ssh", *SSH_OPTIONS, *names, "-p", str(port), *options, f"{ADMIN}@{host}", *command]
 
 
@@ -132,18 +141,39 @@ def open_tunnel(stack: Stack, port: int, *, remember: bool = True) -> Iterator[N
 
 
 def hold(stack: Stack, port: int) -> None:
-    """`make tunnel`: keep it open until Ctrl-C."""
+    """`make tunnel`: keep it open until Ctrl-C; one that drops is opened again on the same port."""
     with open_tunnel(stack, port):
         say(
             f"{stack.label} is at http://127.0.0.1:{port} as long as this runs (Ctrl-C ends it).\n"
             f"  The dashboard asks for the token in {context.token_file(stack.label)}\n"
             "  In another terminal: savanna submit pong --wait"
         )
-        while _answers(port):
-            time.sleep(5)
-        raise OperateError(
-            "the tunnel broke: make tunnel opens it again, and jobs are still running"
-        )
+        _while_open(port)
+    failures = 0
+    while failures < len(REOPEN):
+        say("the tunnel dropped; jobs are still running. Opening it again")
+        time.sleep(REOPEN[failures])
+        failures += 1
+        try:
+            with open_tunnel(stack, port):
+                since = time.monotonic()
+                say(f"{stack.label} is at http://127.0.0.1:{port} again")
+                _while_open(port)
+                if time.monotonic() - since > STEADY:
+                    failures = 0
+        except UsageError:
+            raise
+        except OperateError as error:
+            say(str(error))
+    raise OperateError(
+        f"the tunnel broke {failures} times in a row; jobs are still running. make status shows "
+        "whether the head is, make tunnel opens it again"
+    )
+
+
+def _while_open(port: int) -> None:
+    while _answers(port):
+        time.sleep(5)
 
 
 def shell(stack: Stack, arguments: list[str]) -> int:

@@ -8,30 +8,31 @@ from datetime import datetime
 from infra.facts import ROOT
 from infra.operate.access import allow_me
 from infra.operate.ask import confirm
-from infra.operate.doctor import examine, report
+from infra.operate.checks.finding import report
+from infra.operate.doctor import examine
 from infra.operate.expiry import new_expiry, set_expiry
+from infra.operate.orphans import remove_orphans
 from infra.operate.publish import publish_images
 from infra.operate.replace import leave_before
 from infra.operate.review import refuse_strangers, review
 from infra.operate.roll import settle
-from infra.operate.stack import FOUNDATION, Stack, deploy, machines, read_stack
+from infra.operate.stack import FOUNDATION, Stack, deploy, leftovers, read_stack
+from infra.operate.start import start_stopped
+from infra.operate.state import make_sure, read_record
 from infra.operate.subscription import choose, named, remember
-from infra.operate.tools import CommandError, OperateError, az, say
+from infra.operate.tools import CommandError, OperateError, say
 from infra.operate.wait import wait_for_nodes
 from infra.plan.plan import Plan, make
 from infra.plan.prices import load
 
-STOPPED = ("VM deallocated", "VM deallocating", "VM stopped")
-"""After a node has stopped itself; "VM stopped" if it could not deallocate itself."""
 
-
-def check(stack: Stack, now: datetime, *, exists: bool) -> Plan:
+def check(stack: Stack, now: datetime) -> Plan:
     """The plan, after the doctor's checks; `OperateError` if either finds a problem."""
     plan = make(stack.given, now, load())
     broken = [f"policy {v.rule}: {v.resource}: {v.message}" for v in plan.violations]
     if broken:
         raise OperateError("\n".join(broken))
-    findings = examine(stack, exists=exists)
+    findings = examine(stack)
     for line in report([f for f in findings if f.level != "ok"]):
         say(line)
     problems = sum(finding.level == "problem" for finding in findings)
@@ -42,10 +43,18 @@ def check(stack: Stack, now: datetime, *, exists: bool) -> Plan:
     return plan
 
 
-def up(name: str, now: datetime, *, yes: bool, minutes: float, extend: bool = False) -> None:
+def up(
+    name: str,
+    now: datetime,
+    *,
+    yes: bool,
+    minutes: float,
+    extend: bool = False,
+    verbose: bool = False,
+) -> None:
     """Check, ask, build the foundation, the images and the cluster, and wait for its nodes.
 
-    `extend`: move its expiry.
+    `extend`: move its expiry. `verbose`: show all that Pulumi says.
     """
     stack = read_stack(name, now)
     exists = _existing(stack)
@@ -53,9 +62,10 @@ def up(name: str, now: datetime, *, yes: bool, minutes: float, extend: bool = Fa
     account = choose(stack) if exists else {}
     if exists:
         review(stack)
-    plan = check(stack, now, exists=exists)
+    plan = check(stack, now)
     account = account or choose(stack)
     refuse_strangers(stack)
+    _refuse_unknown(stack)
     low, high = plan.bill.hourly()
     confirm(
         f"{stack.label} in {stack.cluster.location}, {named(account)}, costs about ${low:.2f} per "
@@ -64,7 +74,7 @@ def up(name: str, now: datetime, *, yes: bool, minutes: float, extend: bool = Fa
     )
     remember(stack, account)
     if stack.foundation_name == stack.name or not stack.foundation_outputs:
-        deploy(stack.foundation_name, FOUNDATION)
+        deploy(stack.foundation_name, FOUNDATION, yes=yes, verbose=verbose)
         stack.forget_outputs()
     else:
         say(
@@ -75,11 +85,12 @@ def up(name: str, now: datetime, *, yes: bool, minutes: float, extend: bool = Fa
         set_expiry(stack, expires)
     if publish_images(stack):
         stack = read_stack(name, now)
+    clean_up(stack, yes=yes)
     prepared = leave_before(stack, yes=yes)
-    if stack.outputs and not prepared.head_goes:
+    if stack.known and not prepared.head_goes:
         # Azure does not say which disk a stopped machine has, and Pulumi would "add" it.
         start_stopped(stack)
-    deploy(stack.name, ROOT)
+    deploy(stack.name, ROOT, yes=yes, verbose=verbose)
     stack.forget_outputs()
     allow_me(stack)
     start_stopped(stack)
@@ -95,12 +106,26 @@ def up(name: str, now: datetime, *, yes: bool, minutes: float, extend: bool = Fa
     )
 
 
-def start_stopped(stack: Stack) -> None:
-    """Start machines that have stopped themselves, which Pulumi does not notice."""
-    stopped = [one for one in machines(stack) if one.get("powerState") in STOPPED]
-    if stopped:
-        say(f"starting {', '.join(one['name'] for one in stopped)}")
-        az("vm", "start", "--ids", *(one["id"] for one in stopped))
+def clean_up(stack: Stack, *, yes: bool) -> None:
+    """After an `up` that was killed: what it was making must not stand in the way."""
+    record = read_record(stack.name, ROOT)
+    if record and record.pending:
+        make_sure(stack.name, ROOT, record, yes=yes)
+        remove_orphans(stack, record)
+
+
+def _refuse_unknown(stack: Stack) -> None:
+    """What Pulumi has no record of could not be built: it "exists already"."""
+    record = read_record(stack.name, ROOT)
+    if record and (record.urns or record.pending):
+        return
+    if there := leftovers(stack):
+        names = ", ".join(one["name"] for one in there[:3])
+        raise OperateError(
+            f"Azure has {len(there)} resources of {stack.label} ({names}...), of which Pulumi has "
+            "no record: is this the right `pulumi login`? If the state is lost, "
+            f"make down STACK={stack.name} removes them by their tags"
+        )
 
 
 def _existing(stack: Stack) -> bool:

@@ -7,12 +7,19 @@ from dataclasses import dataclass
 
 from infra.local import context
 from infra.local.nodes import RayNode, Unauthorized, list_nodes
+from infra.operate.keys import fingerprint
 from infra.operate.stack import Stack, machines
 from infra.operate.tools import CommandError, OperateError, say
 from infra.operate.tunnel import free_port, open_tunnel
 
 POLL = 10.0
 """Seconds between two checks."""
+TRIES = 3
+"""Refusals of the SSH key after which it is not waited any longer."""
+
+
+class KeyRefused(OperateError):
+    """The head's SSH server answers, and refuses the key: no waiting helps."""
 
 
 @dataclass(frozen=True)
@@ -28,12 +35,22 @@ def wait_for_nodes(stack: Stack, minutes: float) -> None:
     until = time.monotonic() + 60 * minutes
     wanted = 1 + stack.cluster.min_workers
     said: object = None
+    refused = 0
     say(
         f"waiting up to {minutes:g} minutes for the head and {wanted - 1} workers; a new machine "
         "takes about five"
     )
     while True:
-        joined = look(stack)
+        try:
+            joined = look(stack)
+        except KeyRefused:
+            # Once more: SSH may answer a moment before cloud-init has written the key.
+            refused += 1
+            if refused == TRIES:
+                raise
+            time.sleep(POLL)
+            continue
+        refused = 0
         if len(joined.present) >= wanted and not joined.missing:
             say(f"all {len(joined.present)} nodes have joined")
             return
@@ -47,10 +64,17 @@ def wait_for_nodes(stack: Stack, minutes: float) -> None:
     raise OperateError(
         f"after {minutes:g} minutes {len(joined.present)} of {wanted} nodes have joined; missing: "
         f"{', '.join(joined.missing) or 'machines that Azure has not created'}\n"
-        f"A node that cannot join says why in its log: az vm boot-diagnostics get-boot-log "
-        f"--resource-group {stack.group} --name NAME\n"
+        f"{_logs(stack, joined)}"
         "The cluster exists and costs money: make status, make down"
     )
+
+
+def _logs(stack: Stack, joined: Joined) -> str:
+    """The commands that show why those machines have not joined."""
+    command = f"az vm boot-diagnostics get-boot-log --resource-group {stack.group} --name"
+    names = [line.split()[0] for line in joined.missing[:3]]
+    lines = "".join(f"  {command} {name}\n" for name in names)
+    return f"A node that cannot join says why in its log:\n{lines}" if lines else ""
 
 
 def look(stack: Stack) -> Joined:
@@ -80,6 +104,12 @@ def ray_nodes(stack: Stack) -> list[RayNode]:
             token = context.read_token(stack.label) or ""
             return [node for node in list_nodes(port, token) if node.alive]
     except CommandError as error:
+        if "Permission denied" in error.output:
+            raise KeyRefused(
+                "the head refuses your SSH key: it accepts only sshPublicKey of "
+                f"Pulumi.{stack.name}.yaml ({fingerprint(stack.cluster.ssh_public_key)}). Put that "
+                "key into ~/.ssh or `ssh-add` it; make doctor says whether it is found"
+            ) from error
         # SSH is refused until the head has booted.
         if "keyvault" in str(error) or "HOST IDENTIFICATION HAS CHANGED" in str(error):
             raise

@@ -78,7 +78,7 @@ class FakeAzure(Mocks):
             if type_.endswith(":Vault"):
                 state["properties"] = {**state["properties"], "vaultUri": UNKNOWN}
             return "", state
-        id_ = self._id(type_, name, inputs)
+        id_ = arm_id(self.subscription, type_, name, inputs)
         state["name"] = id_.rsplit("/", 1)[1]
         return id_, {**state, **self._computed(type_, id_, state)}
 
@@ -86,21 +86,6 @@ class FakeAzure(Mocks):
         """The state of an existing resource."""
         state = {"name": id_.rsplit("/", 1)[1]}
         return {**state, **self._computed(type_, id_, state)}
-
-    def _id(self, type_: str, name: str, inputs: dict[str, Any]) -> str:
-        short = type_.removeprefix("azure-native:")
-        subscription = f"/subscriptions/{self.subscription}"
-        if short == "resources:ResourceGroup":
-            return f"{subscription}/resourceGroups/{inputs['resourceGroupName']}"
-        if short not in PATHS:
-            raise NotImplementedError(f"the stand-in for Azure does not know the type {type_}")
-        scope = (
-            inputs.get("scope") or f"{subscription}/resourceGroups/{inputs['resourceGroupName']}"
-        )
-        # Unnamed resources get the logical name and eight random characters.
-        given = _Names(inputs, f"{name}{_guid(type_ + name)[:8]}")
-        path = PATHS[short].format_map(given)
-        return f"{scope}/providers/Microsoft.{path}"
 
     def _computed(self, type_: str, id_: str, state: dict[str, Any]) -> dict[str, Any]:
         name = state["name"]
@@ -122,6 +107,20 @@ class FakeAzure(Mocks):
             case "network:PublicIPAddress":
                 return {"ipAddress": "203.0.113.10"}
         return {}
+
+
+def arm_id(subscription: str, type_: str, name: str, inputs: dict[str, Any]) -> str:
+    """The id that Azure gives a resource of a program. `name`: its logical name."""
+    short = type_.removeprefix("azure-native:")
+    within = f"/subscriptions/{subscription}"
+    if short == "resources:ResourceGroup":
+        return f"{within}/resourceGroups/{inputs['resourceGroupName']}"
+    if short not in PATHS:
+        raise NotImplementedError(f"the stand-in for Azure does not know the type {type_}")
+    scope = inputs.get("scope") or f"{within}/resourceGroups/{inputs['resourceGroupName']}"
+    # Unnamed resources get the logical name and eight random characters.
+    given = _Names(inputs, f"{name}{_guid(type_ + name)[:8]}")
+    return f"{scope}/providers/Microsoft.{PATHS[short].format_map(given)}"
 
 
 class _Names(dict[str, Any]):

@@ -106,7 +106,7 @@ def read_given(stack: str, *, example: bool = False, root: Path = ROOT) -> Given
     home = Given(stack, cluster, {}).foundation_stack
     foundation = read(root / "infra" / "foundation" / f"Pulumi.{home}.yaml", EXAMPLE_FOUNDATION)
     if missing:
-        raise SettingsError([*missing, "to try it without such a file: make plan ARGS=--example"])
+        raise SettingsError(missing, "to try it without such a file: make plan ARGS=--example")
     provider = project.provider_values(root / f"Pulumi.{stack}.yaml")
     return Given(stack, cluster, foundation, provider)
 

@@ -167,7 +167,7 @@ MISTAKES = [
 FOUNDATION_MISTAKES = [
     ({"budgetEmails": []}, "budgetEmails []", "at least one"),
     ({"budgetEmails": ["team"]}, "budgetEmails 'team'", "not an e-mail address"),
-    ({"monthlyBudget": 0}, "monthlyBudget 0", "from 1"),
+    ({"monthlyBudget": -1}, "monthlyBudget -1", "from 0"),
     ({"budgetStart": "2026-11-02"}, "budgetStart '2026-11-02'", "first day of a month"),
     ({"registry": "myregistry"}, "registry 'myregistry'", "not the ARM id of a registry"),
     ({"repository": "https://github.com/a/b"}, "repository 'https", "write OWNER/NAME"),

@@ -10,7 +10,11 @@ import sys
 from contextlib import chdir, redirect_stderr, redirect_stdout
 from pathlib import Path
 
+from infra.plan.plan import EXAMPLE_CLUSTER
+
 SCRIPT = Path(__file__).with_name("fake_cli.py")
+TRANSCRIPTS = Path(__file__).parents[2] / "engine" / "transcripts"
+"""What the real `pulumi` said, with a provider that stands in for Azure."""
 TOKEN = "5ecre7" * 8
 GROUP = "/subscriptions/s/resourceGroups/savanna-dev/providers"
 TAGS = {
@@ -26,6 +30,7 @@ def machine(name: str, size: str, address: str, **more: object) -> dict:
     return {
         "id": f"{GROUP}/Microsoft.Compute/virtualMachines/{name}",
         "name": name,
+        "vmId": f"vm-id-of-{name}",
         "hardwareProfile": {"vmSize": size},
         "powerState": "VM running",
         "privateIps": address,
@@ -144,6 +149,23 @@ GOOD = {
     "push_fails": False,
     "docker": True,
     "destroy_fails": "",
+    "login_expired": False,
+    "budgets": True,
+    "no_room": 0,
+    "key_refused": False,
+    "up_says": "",
+    "destroy_says": "",
+    "events": "",
+    "locked_by": "",
+    "laptop": "me@laptop (pid 25199) at 2026-11-29T22:48:03Z",  # in the transcripts
+    "wrong_passphrase": False,
+    "records": {},
+    "group_tags": TAGS,
+    "azure_locks": [],
+    "identities": [],
+    "role_assignments": [],
+    "role_definitions": [],
+    "scale_sets": [],
     "when_up": RUNNING,
     "when_down": GONE,
     "outputs": {
@@ -179,6 +201,7 @@ class Cloud:
         self.folder = folder
         self.state = copy.deepcopy(GOOD)
         self.state["images"] = images
+        self.state["transcripts"] = str(TRANSCRIPTS)
         self.state["images_folder"] = str(folder / "images")
         self.state["providers"] = [
             {"namespace": name, "registrationState": "Registered"} for name in providers
@@ -210,6 +233,12 @@ class Cloud:
 
     def environment(self, monkeypatch, with_tools: bool = True) -> None:
         monkeypatch.setenv("FAKE", str(self.folder))
+        # The key of the example's settings.
+        keys = self.folder / "home" / ".ssh"
+        keys.mkdir(parents=True, exist_ok=True)
+        (keys / "id_ed25519.pub").write_text(EXAMPLE_CLUSTER["sshPublicKey"])
+        (keys / "id_ed25519").touch()
+        monkeypatch.setenv("HOME", str(self.folder / "home"))
         path = os.environ["PATH"] if with_tools else "/nonexistent"
         monkeypatch.setenv("PATH", f"{self.commands}{os.pathsep}{path}" if with_tools else path)
 

@@ -6,17 +6,21 @@ from azure_cli import Cloud
 from infra.config.os_images import load as os_images
 from infra.operate import (
     access,
-    doctor,
     down,
     leave,
+    orphans,
+    progress,
     publish,
     stack,
+    start,
     tools,
     tunnel,
     up,
     wait,
     workers,
+    zero,
 )
+from infra.operate.checks import account
 from infra.plan import plan
 from infra.plan.plan import EXAMPLE_CLUSTER, EXAMPLE_FOUNDATION, Given
 
@@ -34,7 +38,7 @@ def planned(given: plan.Given, now, prices) -> plan.Plan:
 def cloud(tmp_path, monkeypatch) -> Cloud:
     """A subscription in which `make up` works; tests change its `state` to break that."""
     images = [image.urn for image in os_images().values()]
-    fake = Cloud(tmp_path, images, doctor.PROVIDERS)
+    fake = Cloud(tmp_path, images, account.PROVIDERS)
     fake.environment(monkeypatch)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(publish, "IMAGES", tmp_path / "images")
@@ -47,6 +51,11 @@ def cloud(tmp_path, monkeypatch) -> Cloud:
     monkeypatch.setenv("ARM_SUBSCRIPTION_ID", "")  # is put back as it was
     monkeypatch.delenv("ARM_SUBSCRIPTION_ID")
     monkeypatch.setattr(down, "SETTLE", (0.0, 0.0))
+    monkeypatch.setattr(zero, "PAUSES", (0.0, 0.0, 0.0))
+    monkeypatch.setattr(orphans, "POLL", 0.0)
+    monkeypatch.setattr(start, "PAUSES", (0.0, 0.0))
+    monkeypatch.setattr(tunnel, "REOPEN", (0.0, 0.0))
+    monkeypatch.setattr(progress, "POLL", 0.05)
     monkeypatch.setattr(tunnel, "POLL", 0.02)
     monkeypatch.setattr(wait, "POLL", 0.05)
     monkeypatch.setattr(leave, "POLL", 0.05)

@@ -14,6 +14,10 @@ FOLDER = os.environ["FAKE"]
 STATE_FILE = os.path.join(FOLDER, "state.json")
 with open(STATE_FILE) as state_file:
     STATE = json.load(state_file)
+WRONG = (
+    "error: failed to decrypt: incorrect passphrase, please set PULUMI_CONFIG_PASSPHRASE to the "
+    "correct passphrase"
+)
 COMMAND, ARGUMENTS = os.path.basename(sys.argv[0]), sys.argv[1:]
 
 
@@ -44,6 +48,22 @@ def az() -> object:
             if wanted and wanted not in known:
                 fail(f"ERROR: The subscription of '{wanted}' doesn't exist in cloud 'AzureCloud'.")
             return known[wanted] if wanted else STATE["account"]
+        case ["account", "get-access-token", *_]:
+            if STATE["login_expired"]:
+                fail(
+                    "ERROR: AADSTS700082: The refresh token has expired due to inactivity. "
+                    "Interactive authentication is needed. Please run:\naz login"
+                )
+            user = STATE["account"]["user"]
+            claims = {"oid": f"object-of-{user['name']}"}
+            if user["type"] == "user":
+                claims["scp"] = "user_impersonation"
+            part = base64.urlsafe_b64encode(json.dumps(claims).encode()).decode().rstrip("=")
+            return {"expiresOn": "2099-01-01 00:00:00.000000", "accessToken": f"e30.{part}.c2ln"}
+        case ["consumption", "budget", "list", *_]:
+            if not STATE["budgets"]:
+                fail("ERROR: (400) Cost management data is not supported for this subscription")
+            return []
         case ["account", "list-locations", *_]:
             return [{"name": name} for name in STATE["locations"]]
         case ["extension", "list", *_]:
@@ -68,6 +88,38 @@ def az() -> object:
                 return [one for one in STATE["resources"] if part in one["id"]]
             key, _, value = option("--tag").partition("=")
             return [one for one in STATE["resources"] if (one["tags"] or {}).get(key) == value]
+        case ["resource", "show", *_]:
+            return one_resource(option("--ids"))
+        case ["resource", "delete", *_]:
+            one_resource(option("--ids"))
+            remove(lambda one: one["id"] == option("--ids"))
+            return None
+        case ["group", "show", *_]:
+            return {"name": option("--name"), "tags": STATE["group_tags"]}
+        case ["group", "delete", *_]:
+            inside = f"/resourceGroups/{option('--name')}/"
+            remove(lambda one: inside in one["id"])
+            STATE["groups"].remove(option("--name"))
+            STATE["machines"] = [one for one in STATE["machines"] if inside not in one["id"]]
+            save()
+            return None
+        case ["lock", "list", *_]:
+            return STATE["azure_locks"]
+        case ["identity", "list", *_]:
+            return STATE["identities"]
+        case ["role", "definition", "list", *_]:
+            return STATE["role_definitions"]
+        case ["role", "assignment", "list", *_] if "--all" in ARGUMENTS:
+            return STATE["role_assignments"]
+        case ["rest", "--method", "delete", *_]:
+            id_ = option("--url").partition("?")[0]
+            locked(id_)
+            for kind in ("role_definitions", "role_assignments"):
+                STATE[kind] = [one for one in STATE[kind] if one["id"] != id_]
+            save()
+            return None
+        case ["vmss", "list", *_]:
+            return STATE["scale_sets"]
         case ["keyvault", "secret", "show", *_]:
             if STATE["vault_lags"]:
                 STATE["vault_lags"] -= 1
@@ -75,13 +127,6 @@ def az() -> object:
             if STATE["vault_forbidden"] or STATE["vault_lags"]:
                 fail("ERROR: (Forbidden) Caller is not authorized to perform action on resource.")
             return STATE["token"]
-        case ["account", "get-access-token", *_]:
-            user = STATE["account"]["user"]
-            claims = {"oid": f"object-of-{user['name']}"}
-            if user["type"] == "user":
-                claims["scp"] = "user_impersonation"
-            part = base64.urlsafe_b64encode(json.dumps(claims).encode()).decode().rstrip("=")
-            return {"accessToken": f"e30.{part}.c2ln"}
         case ["ad", *_]:
             fail("ERROR: Insufficient privileges to complete the operation.")
         case ["role", "assignment", "list", *_]:
@@ -93,6 +138,13 @@ def az() -> object:
                 fail("ERROR: manifest unknown")
             return {"digest": option("--image")}
         case ["vm", "start", *_]:
+            if STATE["no_room"]:
+                STATE["no_room"] -= 1
+                save()
+                fail(
+                    "ERROR: (AllocationFailed) Allocation failed. We do not have sufficient "
+                    "capacity for the requested VM size in this region."
+                )
             for one in STATE["machines"]:
                 if one["id"] in ARGUMENTS or one["name"] == option("--name"):
                     one["powerState"] = "VM running"
@@ -168,12 +220,94 @@ def scale(name: str, count: int) -> None:
         STATE["ray_nodes"].append({"node_ip": address, "state": "ALIVE", "is_head_node": False})
 
 
+def one_resource(id_: str) -> object:
+    for one in STATE["resources"]:
+        if one["id"].lower() == id_.lower():
+            return one
+    fail(f"ERROR: (ResourceNotFound) The Resource '{id_}' was not found.")
+    return None
+
+
+def locked(id_: str) -> None:
+    for lock in STATE["azure_locks"]:
+        scope = lock["id"].partition("/providers/Microsoft.Authorization/locks/")[0]
+        if id_.startswith(scope):
+            fail(
+                f"ERROR: (ScopeLocked) The scope '{id_}' cannot perform delete operation because "
+                f"following scope(s) are locked: '{scope}'."
+            )
+
+
+def remove(which) -> None:
+    """As Azure: not what is locked, nor what another resource uses."""
+    gone = [one for one in STATE["resources"] if which(one)]
+    for one in gone:
+        locked(one["id"])
+        users = [u for u in STATE["resources"] if one["id"] in u.get("uses", []) and u not in gone]
+        if users:
+            fail(f"ERROR: (InUseSubnetCannotBeDeleted) {one['id']} is in use by {users[0]['id']}")
+    ids = [one["id"] for one in gone]
+    STATE["resources"] = [one for one in STATE["resources"] if one["id"] not in ids]
+    STATE["machines"] = [one for one in STATE["machines"] if one["id"] not in ids]
+    save()
+
+
 def project() -> str:
     return "foundation" if os.path.basename(os.getcwd()) == "foundation" else "cluster"
 
 
+def record() -> dict:
+    """As `pulumi stack export` has it."""
+    name = "savanna" if project() == "cluster" else "savanna-foundation"
+    root = {
+        "urn": f"urn:pulumi:dev::{name}::pulumi:pulumi:Stack::{name}-dev",
+        "type": "pulumi:pulumi:Stack",
+    }
+    kind = "azure-native:resources:ResourceGroup"
+    group = {"urn": f"urn:pulumi:dev::{name}::savanna:infra:Group${kind}::group-own", "type": kind}
+    there = [root, group] if project() in STATE["deployed"] else []
+    return {"version": 3, "deployment": {"resources": there}}
+
+
+def transcript(name: str) -> None:
+    """Say what the real `pulumi` said, and end as it did."""
+    with open(os.path.join(STATE["transcripts"], name + ".json")) as file:
+        said = json.load(file)
+    for text, stream in ((said["stdout"], sys.stdout), (said["stderr"], sys.stderr)):
+        print(text.replace(STATE["laptop"], STATE["locked_by"]), end="", file=stream)
+    sys.exit(said["exit"])
+
+
 def pulumi() -> str:
+    if STATE["locked_by"] and ARGUMENTS[0] in ("up", "destroy"):
+        transcript(f"{ARGUMENTS[0]}-locked")
     match ARGUMENTS:
+        case ["cancel", *_]:
+            STATE["locked_by"] = ""
+            save()
+            return "The currently running update for 'dev' has been canceled!"
+        case ["stack", "export", *_]:
+            if project() not in [*STATE["stacks"], *STATE["deployed"]]:
+                print(f"error: no stack named '{option('--stack')}' found", file=sys.stderr)
+                sys.exit(6)
+            if "--show-secrets" in ARGUMENTS and STATE["wrong_passphrase"]:
+                fail(WRONG)
+            return json.dumps(STATE["records"].get(project()) or record())
+        case ["stack", "import", *_]:
+            with open(option("--file")) as file:
+                STATE["records"][project()] = json.load(file)
+            save()
+            return "Import complete."
+        case ["stack", "rm", *_]:
+            for known in ("stacks", "deployed"):
+                STATE[known] = [one for one in STATE[known] if one != project()]
+            STATE["records"].pop(project(), None)
+            save()
+            return ""
+        case ["state", "unprotect", *_] if STATE["locked_by"]:
+            transcript("destroy-locked")
+        case ["state", "unprotect", *_] | ["up", *_] | ["destroy", *_] if STATE["wrong_passphrase"]:
+            fail(WRONG)
         case ["version", *_]:
             return STATE["pulumi_version"]
         case ["whoami", *_]:
@@ -200,6 +334,15 @@ def pulumi() -> str:
         case ["up", *_]:
             if STATE["up_fails"] == project():
                 fail("error: update failed: (SkuNotAvailable) no capacity")
+            if STATE["up_says"] and project() == "cluster":
+                if STATE["events"]:
+                    import gzip
+
+                    with gzip.open(os.path.join(STATE["transcripts"], STATE["events"])) as file:
+                        events = file.read()
+                    with open(option("--event-log"), "wb") as file:
+                        file.write(events)
+                transcript(STATE["up_says"])
             if project() == "cluster" and STATE["up_lags"]:
                 text = STATE["up_lags"].pop()
                 save()
@@ -214,6 +357,8 @@ def pulumi() -> str:
         case ["destroy", *_]:
             if STATE["destroy_fails"] == project():
                 fail("error: deleting urn: a resource is locked")
+            if STATE["destroy_says"] and project() == "cluster":
+                transcript(STATE["destroy_says"])
             STATE["deployed"].remove(project())
             if project() == "cluster":
                 STATE.update(STATE["when_down"])
@@ -262,6 +407,8 @@ def ssh() -> str:
         sys.exit(STATE["ssh_code"])
     if STATE["ssh_refuses"]:
         fail("ssh: connect to host: Connection refused")
+    if STATE["key_refused"]:
+        fail("savanna@127.0.0.1: Permission denied (publickey).")
     return dashboard(int(option("-L").split(":")[0]))
 
 

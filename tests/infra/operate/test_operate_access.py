@@ -2,9 +2,9 @@
 
 import json
 import os
-import threading
 import time
 import urllib.request
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -115,27 +115,30 @@ def test_a_tunnel_that_does_not_open_says_why(stack, cloud, changes, says):
     assert not Path(".savanna/cluster.json").exists()
 
 
-def test_a_tunnel_that_breaks_ends_the_command(stack, monkeypatch):
-    port = tunnel.free_port()
-    real, looks = tunnel._answers, []
+@pytest.mark.parametrize("back", [True, False])
+def test_a_tunnel_that_drops_is_opened_again_on_the_same_port(stack, monkeypatch, capfd, back):
+    opened = []
 
-    def answers(which: int) -> bool:
-        looks.append(which)
-        return real(which) and not (which == port and looks.count(port) > 8)
+    @contextmanager
+    def open_tunnel(stack, port):
+        opened.append(port)
+        if len(opened) > 1 and not back:
+            raise OperateError("Bastion does not answer")
+        if len(opened) == 4:
+            raise KeyboardInterrupt
+        yield
 
-    monkeypatch.setattr(tunnel, "_answers", answers)
-    monkeypatch.setattr(tunnel.time, "sleep", lambda _s, real=time.sleep: real(0.05))
-    failed = []
-
-    def hold() -> None:
-        with pytest.raises(OperateError, match="the tunnel broke") as caught:
-            tunnel.hold(stack, port)
-        failed.append(caught)
-
-    thread = threading.Thread(target=hold)
-    thread.start()
-    thread.join(60)
-    assert failed
+    monkeypatch.setattr(tunnel, "open_tunnel", open_tunnel)
+    monkeypatch.setattr(tunnel, "_answers", lambda port: False)  # it drops at once
+    monkeypatch.setattr(tunnel, "STEADY", 1e9 if not back else -1)
+    with pytest.raises(KeyboardInterrupt if back else OperateError) as ended:
+        tunnel.hold(stack, 18266)
+    said = capfd.readouterr().err
+    assert set(opened) == {18266} and said.count("Opening it again") == len(opened) - 1
+    if back:
+        assert len(opened) == 4 and "is at http://127.0.0.1:18266 again" in said
+    else:
+        assert "Bastion does not answer" in said and "2 times in a row" in str(ended.value)
 
 
 def test_without_a_cluster_it_says_how_to_make_one(operate, cloud):
@@ -208,6 +211,8 @@ def test_workers_scales_the_pool_and_refuses_what_cannot_be(operate, cloud):
         ("cpu", "5", "may have 0 to 4"),
         ("gpu", "1", "the pools are cpu"),
         ("cpu", "-1", "may have 0 to 4"),
+        ("cpu", "", "N=: give the number of machines, 0 to 4: make workers POOL=cpu N=1"),
+        ("cpu", "many", "N=many: give the number"),
     ):
         code, _, err = operate("workers", "--pool", pool, "-n", count)
         assert code == 2 and says in err

@@ -3,6 +3,9 @@
 import pytest
 from azure_cli import GOOD, sku, usage
 
+from infra.facts import ROOT
+from infra.plan.plan import EXAMPLE_FOUNDATION
+
 
 def without(key: str, **where: str) -> list[dict]:
     return [one for one in GOOD[key] if any(one.get(k) != v for k, v in where.items())]
@@ -25,6 +28,13 @@ def test_a_good_subscription_has_no_problem(operate_processes, cloud):
     ("changes", "problem", "fix"),
     [
         ({"logged_in": False}, "not logged in to Azure", "az login"),
+        ({"login_expired": True}, "not logged in to Azure: AADSTS700082", "az login"),
+        ({"budgets": False}, "this subscription has no budgets", "monthlyBudget: 0"),
+        (
+            {"wrong_passphrase": True, "deployed": ["foundation", "cluster"]},
+            "cannot decrypt the state of stack dev",
+            "PULUMI_CONFIG_PASSPHRASE_FILE",
+        ),
         ({"pulumi_login": False}, "Pulumi has no place for its state", "pulumi login azblob://"),
         (
             {"backend": "azblob://state"},
@@ -190,3 +200,65 @@ def test_images_that_are_named_by_tag_need_what_builds_them(operate, cloud, sett
     assert operate("doctor")[1].count("PROBLEM") == 2  # only the cpu image needs the wheel
     settings.update(gpuImage=f"savanna-gpu{digest}")
     assert operate("doctor")[0] == 0
+
+
+def test_a_login_that_has_expired_is_said_among_what_was_found(operate, cloud):
+    cloud.save(login_expired=True)
+    code, out, _ = operate("doctor")
+    assert code == 1 and "ok       pulumi v3.272.0" in out and out.count("PROBLEM") == 1
+    for verb in ("status", "up", "down"):
+        cloud.save(logged_in=False)
+        code, _, err = operate(verb, *(["--yes"] if verb != "status" else []))
+        assert code == 1 and "az login" in err, verb
+
+
+def test_without_a_budget_in_the_settings_none_is_asked_for(operate, cloud, monkeypatch):
+    monkeypatch.setitem(EXAMPLE_FOUNDATION, "monthlyBudget", 0)
+    cloud.save(budgets=False)
+    assert operate("doctor")[0] == 0
+
+
+def test_locks_and_a_missing_key_are_warnings(operate, cloud):
+    home = "/subscriptions/s/resourceGroups/savanna-dev-foundation"
+    lock = f"{home}/providers/Microsoft.Authorization/locks/keep"
+    other = lock.replace("savanna-dev-foundation", "payroll")
+    level = {"level": "CanNotDelete"}
+    cloud.save(deployed=["foundation"], azure_locks=[{"id": lock, **level}, {"id": other, **level}])
+    (cloud.folder / "home/.ssh/id_ed25519.pub").write_text("ssh-ed25519 AAAAother me")
+    code, out, _ = operate("doctor")
+    assert code == 0
+    assert f"lock CanNotDelete keep on {home}" in out and "payroll" not in out
+    assert "warning  no private key for sshPublicKey (SHA256:" in out
+
+
+def test_a_half_built_clusters_own_machines_do_not_count_against_it(operate, cloud):
+    # No outputs yet, but the head is there, and the quota is just enough for it.
+    cloud.running(
+        usage=[
+            usage("cores", 8, 8),
+            usage("lowPriorityCores", 100, 16),
+            usage("Standard NCASv3_T4 Family", 8, 8),
+        ]
+    )
+    cloud.state["outputs"]["cluster"] = {}
+    cloud.save()
+    code, out, _ = operate("doctor")
+    assert code == 0 and "PROBLEM" not in out
+    cloud.save(machines=[], groups=[])
+    assert operate("doctor")[0] == 1
+
+
+def test_the_hint_to_look_around_is_no_problem(operate, cloud, monkeypatch, tmp_path):
+    from infra.plan import plan
+
+    monkeypatch.setattr(
+        "infra.operate.stack.read_given", lambda name: plan.read_given(name, root=tmp_path)
+    )
+    for folder in (tmp_path, tmp_path / "infra" / "foundation"):
+        folder.mkdir(parents=True, exist_ok=True)
+    for project in ("Pulumi.yaml", "infra/foundation/Pulumi.yaml"):
+        (tmp_path / project).write_text((ROOT / project).read_text())
+    code, out, _ = operate("doctor")
+    assert code == 1
+    assert out.count("PROBLEM") == 2 and "Pulumi.dev.yaml: no such file" in out
+    assert "\nto try it without such a file: make plan ARGS=--example" in out

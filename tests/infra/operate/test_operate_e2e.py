@@ -123,7 +123,7 @@ def test_it_destroys_also_when_something_fails(project, cloud, used, at, monkeyp
 
 def test_what_could_not_be_destroyed_is_said_and_its_settings_kept(project, cloud, used, capfd):
     shutil.copy(cloud.commands / "ssh", cloud.commands / "docker")
-    cloud.save(destroy_fails="cluster")
+    cloud.save(destroy_fails="foundation")
     assert end_to_end(project) == 1
     err = capfd.readouterr().err
     assert "NOT everything of stack e2e-0a1b2c is gone" in err and "make down purge" in err

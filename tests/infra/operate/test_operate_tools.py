@@ -11,7 +11,7 @@ from command import started
 from waiting import PATIENCE, wait_until
 
 from infra.facts import ROOT
-from infra.operate.tools import CommandError, OperateError, az, need, show
+from infra.operate.tools import CommandError, LoginError, OperateError, az, need, show
 
 SLOW = """#!/bin/sh
 trap 'echo once >> "$0.signals"; sleep 1; echo ended >> "$0.signals"; exit 1' INT
@@ -64,8 +64,12 @@ def test_an_interrupted_command_may_end_in_good_order(tmp_path, sent, when):
 
 def test_a_command_that_fails_says_how_and_what(cloud, capfd):
     cloud.save(logged_in=False)
-    with pytest.raises(CommandError, match="`az account show.*Please run 'az login'"):
+    with pytest.raises(LoginError, match="Please run 'az login'.*: run az login, then this again"):
         az("account", "show")
+    cloud.save(logged_in=True, account={**cloud.state["account"], "id": "s"})
+    with pytest.raises(CommandError, match="`az account show.*'elsewhere' doesn't exist"):
+        az("account", "show", "--subscription", "elsewhere")
+    cloud.save(logged_in=False)
     with pytest.raises(CommandError, match="exit code 1"):
         show(["az", "account", "show"])
     out, err = capfd.readouterr()

@@ -85,7 +85,7 @@ def test_wrong_settings_stop_before_anything(operate, cloud, settings):
 def test_a_deployment_that_fails_says_so(operate, cloud, by_digest):
     cloud.save(up_fails="cluster")
     code, _, err = operate("up", "--yes")
-    assert code == 1 and "(SkuNotAvailable) no capacity" in err
+    assert code == 1 and "SkuNotAvailable: no capacity" in err
     assert "`pulumi up --stack dev" in err and "Traceback" not in err
     assert "what was created so far exists and may cost money: make status, make down" in err
     # Nothing else is retried.
@@ -104,7 +104,9 @@ def test_a_node_that_does_not_join_is_named(operate, cloud, by_digest):
     code, _, err = operate("up", "--yes", "--minutes", "0.02")
     assert code == 1
     assert "1 of 2 nodes have joined; missing: savanna-dev-cpu_1 10.0.0.132 (VM running)" in err
-    assert "get-boot-log" in err and "make down" in err
+    # Ready to be entered, with the machine's name.
+    log = "get-boot-log --resource-group savanna-dev --name savanna-dev-cpu_1\n"
+    assert log in err and "NAME" not in err and "make down" in err
 
 
 @pytest.mark.parametrize("made", [0, 1])
@@ -352,3 +354,24 @@ def test_waiting_leaves_no_trace_of_its_tunnels(operate, cloud, by_digest):
     operate("up", "--yes")
     assert not Path(".savanna/cluster.json").exists()
     assert Path(".savanna/savanna-dev.token").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_key_that_the_head_refuses_is_not_waited_for(operate, cloud, by_digest):
+    cloud.save(key_refused=True)
+    code, _, err = operate("up", "--yes", "--minutes", "5")
+    assert code == 1 and "the head refuses your SSH key" in err and "(SHA256:" in err
+    # SSH offers only this key, and is given it.
+    call = cloud.calls("ssh")[0]
+    assert "IdentitiesOnly=yes" in call and call[call.index("-i") + 1].endswith(".ssh/id_ed25519")
+
+
+@pytest.mark.parametrize("times", [2, 9])
+def test_a_head_for_which_there_is_no_room_is_tried_again(operate, cloud, by_digest, times):
+    machines = [{**one, "powerState": "VM deallocated"} for one in RUNNING["machines"]]
+    cloud.running(machines=machines, when_up={}, no_room=times)
+    code, _, err = operate("up", "--yes", "--minutes", "0.5")
+    assert "no room for savanna-dev-head, savanna-dev-cpu_1 now (AllocationFailed)" in err
+    assert code == (0 if times == 2 else 1), err
+    if times > 2:
+        assert "headSize: Standard_NC16as_T4_v3, $" in err and "per hour instead of $" in err
+        assert "another location" in err and "--resume RUN" in err
