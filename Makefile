@@ -136,6 +136,9 @@ extend: setup ## Let the cluster run HOURS= longer, without touching anything el
 down: setup ## Destroy the cluster, keep results and images, check that nothing else is left
 	@$(AZURE) down $(ON_STACK) $(ARGS)
 
+expire: setup ## Destroy all clusters whose time is over, warn a day before (for a daily job)
+	@$(AZURE) expire $(if $(YES),--yes) $(ARGS)
+
 purge: setup ## Also destroy the foundation, with all results
 	@$(AZURE) purge $(ON_STACK) --confirm "$(CONFIRM)" $(ARGS)
 
@@ -212,5 +215,5 @@ $(VENV)/.installed: requirements-dev.txt pyproject.toml
 .PHONY: train evaluate video report export runs ui tensorboard images cluster-up cluster-status \
   cluster-logs cluster-scale test-images image-sbom image-provenance image-scan image-push \
   image-sign torch-wheel cluster-down plan prices doctor preview up foundation status ssh tunnel \
-  workers extend down purge e2e setup test test-quick soak drills mutants lint format bench bench-peers \
+  workers extend down expire purge e2e setup test test-quick soak drills mutants lint format bench bench-peers \
   bench-seeds bench-algorithms bench-containers lock clean help

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from infra.config.problems import SettingsError
 from infra.facts import ROOT, number
-from infra.operate import down, e2e, status, subscription, tunnel, up
+from infra.operate import down, e2e, expire, status, subscription, tunnel, up
 from infra.operate.ask import Declined, confirm
 from infra.operate.checks.finding import Finding, report
 from infra.operate.doctor import examine, examine_tools
@@ -33,9 +33,12 @@ VERBS = {
     "workers": "set the number of machines in a pool",
     "extend": "let the cluster run some hours longer",
     "down": "destroy the cluster, keep the foundation; checks that nothing else is left",
+    "expire": "destroy clusters whose time is over, warn a day before; all stacks with settings",
     "purge": "also destroy the foundation, with all results",
     "e2e": "small end-to-end test in a real subscription; always destroys what it created",
 }
+ASK = ("foundation", "up", "down", "expire", "purge")
+"""Verbs that build or destroy with Pulumi."""
 NEEDS = {
     "doctor": (),  # reports missing tools itself
     "preview": ("pulumi", "az"),
@@ -51,11 +54,11 @@ def parser() -> argparse.ArgumentParser:
     verbs = top.add_subparsers(dest="verb", required=True)
     for verb, help_text in VERBS.items():
         one = verbs.add_parser(verb, help=help_text, description=help_text, allow_abbrev=False)
-        if verb != "e2e":
+        if verb not in ("e2e", "expire"):
             one.add_argument("--stack", default="dev", help="default: %(default)s")
-        if verb in ("foundation", "up", "down", "purge"):
+        if verb in ASK:
             one.add_argument("--yes", action="store_true", help="do not ask for confirmation")
-        if verb in ("foundation", "up", "down", "purge"):
+        if verb in ASK:
             one.add_argument("--verbose", action="store_true", help="show all that Pulumi says")
         if verb in ("up", "e2e"):
             one.add_argument(
@@ -74,6 +77,8 @@ def parser() -> argparse.ArgumentParser:
             )
         if verb == "status":
             one.add_argument("--json", action="store_true")
+        if verb == "expire":
+            one.add_argument("--report", type=Path, metavar="FILE", help="also write it to FILE")
         if verb == "purge":
             one.add_argument(
                 "--confirm", default="", metavar="NAME", help="name of what is destroyed"
@@ -135,6 +140,8 @@ def run(options: argparse.Namespace) -> int:
         deploy(options.stack, FOUNDATION, yes=options.yes, verbose=options.verbose)
         print(json.dumps(dict(outputs_of(FOUNDATION, options.stack)), indent=2))
         return 0
+    if options.verb == "expire":
+        return expire.expire(now, yes=options.yes, verbose=options.verbose, report=options.report)
     if options.verb == "doctor":
         return look_for_problems(options.stack, now)
     stack = read_stack(options.stack, now)

@@ -57,7 +57,9 @@ def pin(subscription: str) -> None:
     """For every command of this process; empty: what `az account set` chose."""
     tools.SUBSCRIPTION = subscription
     if subscription:
-        os.environ["ARM_SUBSCRIPTION_ID"] = subscription
+        os.environ["ARM_SUBSCRIPTION_ID"] = subscription  # azure-native's default
+    else:
+        os.environ.pop("ARM_SUBSCRIPTION_ID", None)
 
 
 def remember(stack: Stack, account: dict[str, Any]) -> None:

@@ -86,8 +86,12 @@ def az() -> object:
             if option("--resource-group"):
                 part = f"/resourceGroups/{option('--resource-group')}/"
                 return [one for one in STATE["resources"] if part in one["id"]]
-            key, _, value = option("--tag").partition("=")
-            return [one for one in STATE["resources"] if (one["tags"] or {}).get(key) == value]
+            key, equals, value = option("--tag").partition("=")
+            return [
+                one
+                for one in STATE["resources"]
+                if key in (one["tags"] or {}) and (not equals or one["tags"][key] == value)
+            ]
         case ["resource", "show", *_]:
             return one_resource(option("--ids"))
         case ["resource", "delete", *_]:
