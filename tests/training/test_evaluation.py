@@ -10,9 +10,9 @@ from scipy import stats
 
 from savanna.cli import main
 from savanna.envs.environment import Played
+from savanna.envs.families import environment_of
 from savanna.envs.one_agent import first_episodes
 from savanna.errors import SavannaError, UsageError
-from savanna.envs.families import environment_of
 from savanna.evaluation import evaluate, evaluations, load_policy
 from savanna.evaluation.evaluations import measure, summarize
 from savanna.evaluation.policy import MODULE
