@@ -6,6 +6,7 @@ import shutil
 import gymnasium as gym
 import numpy as np
 import pytest
+import torch
 from scipy import stats
 
 from savanna.cli import main
@@ -13,7 +14,7 @@ from savanna.envs.environment import Played
 from savanna.envs.families import environment_of
 from savanna.envs.one_agent import first_episodes
 from savanna.errors import SavannaError, UsageError
-from savanna.evaluation import evaluate, evaluations, load_policy
+from savanna.evaluation import evaluate, evaluations, load_policy, pace
 from savanna.evaluation.evaluations import measure, summarize
 from savanna.evaluation.policy import MODULE
 from savanna.report import write_report
@@ -55,6 +56,15 @@ def test_what_takes_too_long_is_cut_and_said(run, capsys):
     assert (entry["cut"], entry["returns"]) == (3, [1.0, 1.0, 1.0]), "a step each"
     assert "3 episodes, of which 3 ran out of time" in capsys.readouterr().err
     assert "(3 ran out of time)" in write_report(run).read_text()
+
+
+def test_a_long_evaluation_says_how_far_it_is(run, monkeypatch, capsys):
+    monkeypatch.setattr(pace, "TELL_SECONDS", 0.0)
+    before = torch.get_num_threads()
+    evaluate(run, "last", episodes=2)
+    told = capsys.readouterr().err
+    assert "0 of 2 episodes ended, the longest has 1 steps; 0 s of at most 60 s" in told
+    assert torch.get_num_threads() == before
 
 
 def test_an_interrupted_evaluation_keeps_what_it_has(run, monkeypatch, capsys):

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 
 import numpy as np
@@ -15,8 +14,10 @@ from savanna.envs.particle.world import OldScale
 from savanna.errors import UsageError
 from savanna.evaluation.pace import SECONDS, Pace
 from savanna.evaluation.team import load_team
+from savanna.evaluation.threads import one_thread
 from savanna.interval import half_width
 from savanna.runs.directory import RunDirectory
+from savanna.streams import say
 
 PERCENTILES = (5, 25, 50, 75, 95)
 
@@ -61,7 +62,7 @@ def evaluate(
         run, which, episodes=episodes, seed=seed, explore=explore, seconds=seconds
     ):
         store(run, result)
-        print(headline(result), file=sys.stderr, flush=True)
+        say(headline(result))
         found.append(result)
     return found
 
@@ -98,10 +99,10 @@ def measure(
             yield team.act
 
     everything = environment.play(players(), episodes, seed, explore, pace)
-    for info, played in zip(chosen, everything, strict=True):
-        yield summarize(
-            info.number, played, seed, explore, usual=explore == usual, scale=environment.old_scale
-        )
+    with one_thread():
+        for info, played in zip(chosen, everything, strict=True):
+            result = summarize(info.number, played, seed, explore, environment.old_scale)
+            yield replace(result, usual=explore == usual)
 
 
 def headline(result: Evaluation) -> str:
@@ -119,8 +120,6 @@ def summarize(
     played: Sequence[Played],
     seed: int,
     explore: bool,
-    *,
-    usual: bool = True,
     scale: OldScale | None = None,
 ) -> Evaluation:
     """The statistics of one evaluation; `scale` adds the return on the retired service's scale."""
@@ -144,7 +143,7 @@ def summarize(
         percentiles={str(p): float(np.percentile(values, p)) for p in PERCENTILES},
         length_mean=float(np.mean([episode.length for episode in played])),
         explore=explore,
-        usual=usual,
+        usual=True,
         cut=sum(episode.cut for episode in played),
         returns=values.tolist(),
         at=datetime.now(UTC).isoformat(timespec="seconds"),

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import sys
 import time
+
+from savanna.streams import say
 
 SECONDS = 60.0
 """How long the episodes of one checkpoint may take."""
@@ -26,11 +27,9 @@ class Pace:
         now = time.monotonic()
         if now - self._told >= TELL_SECONDS:
             self._told = now
-            print(
+            say(
                 f"checkpoint {self._checkpoint}: {ended} of {self._episodes} episodes ended, the "
                 f"longest has {steps:,} steps; {now - self._started:.0f} s of at most "
-                f"{self._limit:.0f} s",
-                file=sys.stderr,
-                flush=True,
+                f"{self._limit:.0f} s"
             )
         return now - self._started < self._limit

@@ -14,6 +14,7 @@ from savanna.envs.families import environment_of
 from savanna.errors import SavannaError, explained
 from savanna.evaluation.film import Picture, with_caption, write_film
 from savanna.evaluation.team import Team, load_team
+from savanna.evaluation.threads import one_thread
 from savanna.files import make_writable
 from savanna.runs.checkpoints import CheckpointInfo
 from savanna.runs.directory import RunDirectory
@@ -56,7 +57,8 @@ def record_video(
     shots = [film_of(environment, team, seed) for team in teams]
     name = "all-checkpoints" if all_checkpoints else f"checkpoint-{chosen[0].number:06d}"
     path = run.videos / f"{name}.mp4"
-    write_film(path, _frames(shots, chosen, limit), fps)
+    with one_thread():
+        write_film(path, _frames(shots, chosen, limit), fps)
     return path
 
 
