@@ -180,6 +180,9 @@ bench: setup ## Compare our speed with stock RLlib's; updates docs/performance.m
 bench-peers: setup ## Compare our MADDPG with AgileRL's and XuanCe's; updates docs/performance.md
 	@$(UV_ENV) $(BIN)/python -m benchmarks.peers $(ARGS)
 
+bench-pong: setup ## Train Pong with five seeds (SEEDS="1 2": others); updates docs/performance.md
+	@$(BIN)/python -m benchmarks.pong_seeds $(if $(SEEDS),--seeds $(SEEDS)) $(ARGS)
+
 bench-seeds: setup ## Train simple_spread with three seeds at once; updates docs/performance.md
 	@$(BIN)/python -m benchmarks.particle_seeds $(ARGS)
 
@@ -216,4 +219,4 @@ $(VENV)/.installed: requirements-dev.txt pyproject.toml
   cluster-logs cluster-scale test-images image-sbom image-provenance image-scan image-push \
   image-sign torch-wheel cluster-down plan prices doctor preview up foundation status ssh tunnel \
   workers extend down expire purge e2e setup test test-quick soak drills mutants lint format bench bench-peers \
-  bench-seeds bench-algorithms bench-containers lock clean help
+  bench-pong bench-seeds bench-algorithms bench-containers lock clean help

@@ -1,4 +1,4 @@
-"""`savanna train particle` as a user enters it, for a number of seconds."""
+"""`savanna train` as a user enters it, for a number of seconds."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ ROOT = Path(__file__).parents[1]
 IMPORTABLE = f"{ROOT}{os.pathsep}{ROOT / 'training'}"
 
 
-def start(seed: int, seconds: float, root: Path, *options: str) -> subprocess.Popen[str]:
+def start(
+    seed: int, seconds: float, root: Path, *options: str, experiment: str = "particle"
+) -> subprocess.Popen[str]:
     """Start training. Every checkpoint is kept; what usually follows training is left out.
 
     The command's messages go to `root`/train.log.
@@ -24,7 +26,7 @@ def start(seed: int, seconds: float, root: Path, *options: str) -> subprocess.Po
         "-m",
         "savanna",
         "train",
-        "particle",
+        experiment,
         "--seed",
         str(seed),
         "--stop",
@@ -65,5 +67,5 @@ def end(process: subprocess.Popen[str], root: Path) -> RunDirectory:
     if process.returncode:
         said = (root / "train.log").read_text().strip() or "no output"
         last = said.splitlines()[-1].removeprefix("savanna: ")
-        raise SavannaError(f"savanna train particle failed: {last}")
+        raise SavannaError(f"savanna train failed: {last}")
     return RunDirectory(Path(printed.split()[-1]))

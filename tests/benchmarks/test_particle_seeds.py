@@ -79,7 +79,7 @@ def test_a_training_command_that_fails_is_one_line(tmp_path):
     root = tmp_path / "runs"
     with pytest.raises(SavannaError) as caught:
         training_run.end(training_run.start(0, 1, root, "--no-such-option"), root)
-    assert str(caught.value).startswith("savanna train particle failed: ")
+    assert str(caught.value).startswith("savanna train failed: ")
     assert "'--no-such-option'" in str(caught.value)
     assert "\n" not in str(caught.value)
 

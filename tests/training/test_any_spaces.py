@@ -55,6 +55,7 @@ def test_any_environment_is_played_as_networks_see_it(observations, actions):
             SyncVectorEnv([lambda: as_seen(Anything(observations, actions))] * 3),
             seed=1,
             explore=explore,
+            watch=lambda ended, steps: True,
         )
         assert [p.total for p in played] == [15.0] * 3
 

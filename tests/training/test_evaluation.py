@@ -6,15 +6,18 @@ import shutil
 import gymnasium as gym
 import numpy as np
 import pytest
+import torch
 from scipy import stats
 
 from savanna.cli import main
 from savanna.envs.environment import Played
+from savanna.envs.families import environment_of
 from savanna.envs.one_agent import first_episodes
 from savanna.errors import SavannaError, UsageError
-from savanna.evaluation import evaluate, load_policy
-from savanna.evaluation.evaluations import summarize
+from savanna.evaluation import evaluate, evaluations, load_policy, pace
+from savanna.evaluation.evaluations import measure, summarize
 from savanna.evaluation.policy import MODULE
+from savanna.report import write_report
 from savanna.runs.directory import RunDirectory
 
 
@@ -47,6 +50,54 @@ def test_an_exploring_evaluation_is_kept_apart(run):
     assert sum(e["explore"] for e in run.read_json("evaluations.json")) == 1
 
 
+def test_what_takes_too_long_is_cut_and_said(run, capsys):
+    assert main(["evaluate", str(run.path), "--episodes", "3", "--max-duration", "0s"]) == 0
+    [entry] = [e for e in run.read_json("evaluations.json") if e["cut"]]
+    assert (entry["cut"], entry["returns"]) == (3, [1.0, 1.0, 1.0]), "a step each"
+    assert "3 episodes, of which 3 ran out of time" in capsys.readouterr().err
+    assert "(3 ran out of time)" in write_report(run).read_text()
+
+
+def test_a_long_evaluation_says_how_far_it_is(run, monkeypatch, capsys):
+    monkeypatch.setattr(pace, "TELL_SECONDS", 0.0)
+    before = torch.get_num_threads()
+    evaluate(run, "last", episodes=2)
+    told = capsys.readouterr().err
+    assert "0 of 2 episodes ended, the longest has 1 steps; 0 s of at most 60 s" in told
+    assert torch.get_num_threads() == before
+
+
+def test_an_interrupted_evaluation_keeps_what_it_has(run, monkeypatch, capsys):
+    def interrupted(*args, **options):
+        yield from measure(*args, **options | {"episodes": 2})
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(evaluations, "measure", interrupted)
+    assert main(["evaluate", str(run.path), "--checkpoint", "last"]) == 130
+    shown = capsys.readouterr()
+    assert shown.out.split("\n")[1].split()[0] == str(run.checkpoint("last").number)
+    assert "interrupted: the other checkpoints were not evaluated" in shown.err
+
+
+def test_atari_is_evaluated_as_it_is_trained_and_others_greedily():
+    assert environment_of({"env": "BreakoutNoFrameskip-v4"}).evaluated_with_draws
+    assert not environment_of({"env": "CartPole-v1"}).evaluated_with_draws
+
+
+def test_a_kind_that_is_not_usual_does_not_choose_the_best(run):
+    entries = [
+        {"checkpoint": n, "mean": m, "explore": explore} | more
+        for n, m, explore, more in (
+            (0, 1.0, True, {"usual": True}),
+            (0, 9.0, False, {"usual": False}),
+            (1, 2.0, False, {}),  # of an earlier version
+            (1, 8.0, True, {}),
+        )
+    ]
+    run.write_json("evaluations.json", entries)
+    assert run.evaluated_returns() == {0: 1.0, 1: 2.0}
+
+
 def test_statistics():
     values = [1.0, 2.0, 2.0, 5.0]
     played = [Played(*one) for one in zip(values, [10, 20, 30, 40], strict=True)]
@@ -75,9 +126,13 @@ def test_every_slot_counts_its_first_episode_only():
     def still(observations, rng):
         return [np.zeros(len(observations[0]), int)]
 
-    envs = gym.vector.SyncVectorEnv([Countdown] * 4)
-    played = first_episodes(still, envs, seed=0, explore=False)
-    assert played == [Played(steps, steps) for steps in (3, 4, 5, 6)]
+    def play(watch):
+        envs = gym.vector.SyncVectorEnv([Countdown] * 4)
+        return first_episodes(still, envs, seed=0, explore=False, watch=watch)
+
+    assert play(lambda ended, steps: True) == [Played(steps, steps) for steps in (3, 4, 5, 6)]
+    cut = play(lambda ended, steps: ended < 2)
+    assert cut == [Played(3, 3), Played(4, 4), Played(4, 4, cut=True), Played(4, 4, cut=True)]
 
 
 def test_checkpoints_by_name(run):

@@ -10,8 +10,9 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from savanna.cli.parser import Parser, add_runs_root
-from savanna.cli.values import path
+from savanna.cli.values import duration, path
 from savanna.errors import SavannaError, UsageError
+from savanna.evaluation.pace import SECONDS
 from savanna.recording.group_table import aligned, drawn_text, table
 from savanna.recording.text import decimal
 from savanna.runs.directory import LATEST, RunDirectory
@@ -35,8 +36,27 @@ def add_parsers(commands: Any) -> None:
     evaluate.add_argument(
         "--seed", type=int, default=DEFAULT_SEED, help="seed of the first episode"
     )
+    actions = evaluate.add_mutually_exclusive_group()
+    actions.add_argument(
+        "--explore",
+        action="store_const",
+        const=True,
+        help="sample actions, as in training (the default of Atari games)",
+    )
+    actions.add_argument(
+        "--greedy",
+        dest="explore",
+        action="store_const",
+        const=False,
+        help="take the most likely actions (the default of everything else)",
+    )
     evaluate.add_argument(
-        "--explore", action="store_true", help="sample actions instead of taking the most likely"
+        "--max-duration",
+        metavar="TIME",
+        type=duration,
+        default=SECONDS,
+        help="limit for the episodes of one checkpoint, e.g. 90s or 10m; those that still run then "
+        "are cut, and count with the return they have (default: 1m)",
     )
     evaluate.add_argument("--json", action="store_true", help="print JSON")
     video = _command(commands, "video", "film an episode as mp4", run_video)
@@ -94,26 +114,36 @@ def run_evaluate(options: argparse.Namespace) -> int:
     if options.episodes < 1:
         raise UsageError(f"--episodes {options.episodes}: must be at least 1.")
     run, found, unkept = _find(options), [], None
-    for result in measure(
+    measured = measure(
         run,
         options.checkpoint,
         episodes=options.episodes,
         seed=options.seed,
         explore=options.explore,
-    ):
-        say(headline(result))
-        found.append(result)
-        try:
-            store(run, result)
-        except SavannaError as error:
-            unkept = error
+        seconds=options.max_duration,
+    )
+    interrupted = False
+    try:
+        for result in measured:
+            say(headline(result))
+            found.append(result)
+            try:
+                store(run, result)
+            except SavannaError as error:
+                unkept = error
+    except KeyboardInterrupt:
+        if not found:
+            raise
+        interrupted = True
     if options.json:
         show(json.dumps([asdict(e) for e in found], indent=2))
     else:
         _show_evaluations(found)
     if unkept is not None:
         say(f"warning: what is printed here is not kept with the run: {unkept}")
-    return 0
+    if interrupted:
+        say("interrupted: the other checkpoints were not evaluated")
+    return 130 if interrupted else 0
 
 
 def _show_evaluations(found: Sequence[Evaluation]) -> None:

@@ -123,6 +123,7 @@ def game_goes_on(terminated: NDArray[np.bool_], lives: Lives, before: Lives) -> 
 
 class Atari(OneAgent):
     what, train_words = "an Atari game", "atari --env"
+    evaluated_with_draws = True
 
     @classmethod
     def recognises(cls, name: str) -> bool:

@@ -43,6 +43,14 @@ class Played:
     total: float  # the return, summed over all agents
     length: int  # steps of the environment
     metrics: Mapping[str, float] = field(default_factory=dict)  # other measurements
+    cut: bool = False  # it would have gone on
+
+
+class Watch(Protocol):
+    """Told after every step how many episodes have ended, and how many steps the longest has;
+    `False` cuts the others."""
+
+    def __call__(self, ended: int, steps: int) -> bool: ...
 
 
 class Shot(NamedTuple):
@@ -64,6 +72,9 @@ class Environment(ABC):
     """Whether `env_config` holds keywords of its constructor, which alone knows them."""
     filmed_in_training: ClassVar[bool] = False
     exported: ClassVar[str] = "model.onnx"  # the main file of an export
+    evaluated_with_draws: ClassVar[bool] = False
+    """Whether evaluation and films draw actions by default, as training does. Where the world is
+    deterministic, the most probable action may change nothing and be taken for ever."""
 
     def __init__(self, name: str, settings: Mapping[str, Any]) -> None:
         self.name, self.settings = name, settings
@@ -151,7 +162,7 @@ class Environment(ABC):
 
     @abstractmethod
     def play(
-        self, players: Iterable[Act], episodes: int, seed: int, explore: bool
+        self, players: Iterable[Act], episodes: int, seed: int, explore: bool, watch: Watch
     ) -> Iterator[list[Played]]:
         """Let each player in turn play the same episodes, numbered from `seed`."""
 

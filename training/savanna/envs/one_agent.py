@@ -7,7 +7,7 @@ from abc import abstractmethod
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from savanna.envs.environment import Act, Environment, Played, each
+from savanna.envs.environment import Act, Environment, Played, Watch, each
 
 if TYPE_CHECKING:
     import gymnasium as gym
@@ -44,12 +44,12 @@ class OneAgent(Environment):
         return self.make(render_mode)
 
     def play(
-        self, players: Iterable[Act], episodes: int, seed: int, explore: bool
+        self, players: Iterable[Act], episodes: int, seed: int, explore: bool, watch: Watch
     ) -> Iterator[list[Played]]:
         envs = self.vector(episodes)
         try:
             for act in players:
-                yield first_episodes(act, envs, seed, explore)
+                yield first_episodes(act, envs, seed, explore, watch)
         finally:
             envs.close()
 
@@ -78,11 +78,12 @@ class OneAgent(Environment):
 
 
 def first_episodes(
-    act: Act, envs: VectorEnv[Any, Any, Any], seed: int, explore: bool
+    act: Act, envs: VectorEnv[Any, Any, Any], seed: int, explore: bool, watch: Watch
 ) -> list[Played]:
     """One episode in every slot.
 
     A slot counts until its first end. Taking the first episodes to finish would favour short ones.
+    Those that are cut count with what they have.
     """
     import numpy as np
 
@@ -97,4 +98,7 @@ def first_episodes(
         returns += rewards * running
         lengths += running
         running &= ~(terminated | truncated)
-    return [Played(*one) for one in zip(returns.tolist(), lengths.tolist(), strict=True)]
+        if not watch(count - int(running.sum()), int(lengths.max())):
+            break
+    ended = zip(returns.tolist(), lengths.tolist(), running.tolist(), strict=True)
+    return [Played(total, length, cut=cut) for total, length, cut in ended]

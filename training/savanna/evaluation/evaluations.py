@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 
 import numpy as np
 
-from savanna.envs.environment import Played
+from savanna.envs.environment import Act, Played
 from savanna.envs.families import environment_of
 from savanna.envs.particle.world import OldScale
 from savanna.errors import UsageError
+from savanna.evaluation.pace import SECONDS, Pace
 from savanna.evaluation.team import load_team
+from savanna.evaluation.threads import one_thread
 from savanna.interval import half_width
 from savanna.runs.directory import RunDirectory
+from savanna.streams import say
 
 PERCENTILES = (5, 25, 50, 75, 95)
 
@@ -34,7 +36,9 @@ class Evaluation:
     max: float
     percentiles: dict[str, float]
     length_mean: float  # agent steps
-    explore: bool
+    explore: bool  # whether actions were drawn
+    usual: bool  # as this environment is evaluated unless asked otherwise
+    cut: int  # episodes that ran out of time; they count with the return they had
     returns: list[float]
     at: str
     metrics: dict[str, float] = field(default_factory=dict)  # means of other measurements
@@ -46,16 +50,19 @@ def evaluate(
     *,
     episodes: int = 10,
     seed: int = 10_000,
-    explore: bool = False,
+    explore: bool | None = None,
+    seconds: float = SECONDS,
 ) -> list[Evaluation]:
     """Evaluate one checkpoint, or with `which="all"` every kept one on the same seeds.
 
     Adds each to the run's `evaluations.json` as soon as it is there. See `measure`.
     """
     found = []
-    for result in measure(run, which, episodes=episodes, seed=seed, explore=explore):
+    for result in measure(
+        run, which, episodes=episodes, seed=seed, explore=explore, seconds=seconds
+    ):
         store(run, result)
-        print(headline(result), file=sys.stderr, flush=True)
+        say(headline(result))
         found.append(result)
     return found
 
@@ -66,31 +73,45 @@ def measure(
     *,
     episodes: int = 10,
     seed: int = 10_000,
-    explore: bool = False,
+    explore: bool | None = None,
+    seconds: float = SECONDS,
 ) -> Iterator[Evaluation]:
     """The evaluations, each as soon as it is there; nothing is written.
 
-    By default actions are the most probable ones: that is the policy people take out and deploy,
-    and it makes a result repeatable to the last digit. `explore` draws them: from the policy, or
-    with the training's mean noise where actors give continuous actions.
+    `explore` draws actions: from the policy, or with the training's mean noise where actors give
+    continuous actions. Otherwise they are the most probable ones, which is the policy that people
+    export and deploy. By default the environment decides (`evaluated_with_draws`). Both repeat to
+    the last digit, unless a checkpoint's episodes take more than `seconds` and are cut.
     """
     chosen = run.checkpoints() if which == "all" else [run.checkpoint(which)]
     if not chosen:
         raise UsageError(f"run {run.id} has no checkpoint yet: {run.path}")
     config = run.config
     environment = environment_of(config)
-    players = (load_team(run.checkpoint_path(info.number), config).act for info in chosen)
-    everything = environment.play(players, episodes, seed, explore)
-    for info, played in zip(chosen, everything, strict=True):
-        yield summarize(info.number, played, seed, explore, environment.old_scale)
+    usual = environment.evaluated_with_draws
+    explore = usual if explore is None else explore
+    pace = Pace(episodes, seconds)
+
+    def players() -> Iterator[Act]:
+        for info in chosen:
+            team = load_team(run.checkpoint_path(info.number), config)
+            pace.begin(info.number)
+            yield team.act
+
+    everything = environment.play(players(), episodes, seed, explore, pace)
+    with one_thread():
+        for info, played in zip(chosen, everything, strict=True):
+            result = summarize(info.number, played, seed, explore, environment.old_scale)
+            yield replace(result, usual=explore == usual)
 
 
 def headline(result: Evaluation) -> str:
     """What came out, in a line."""
     plural = "" if result.episodes == 1 else "s"
+    cut = f", of which {result.cut} ran out of time" if result.cut else ""
     return (
         f"checkpoint {result.checkpoint}: mean {result.mean:.2f} of {result.episodes} "
-        f"episode{plural}"
+        f"episode{plural}{cut}"
     )
 
 
@@ -122,6 +143,8 @@ def summarize(
         percentiles={str(p): float(np.percentile(values, p)) for p in PERCENTILES},
         length_mean=float(np.mean([episode.length for episode in played])),
         explore=explore,
+        usual=True,
+        cut=sum(episode.cut for episode in played),
         returns=values.tolist(),
         at=datetime.now(UTC).isoformat(timespec="seconds"),
         metrics=metrics,

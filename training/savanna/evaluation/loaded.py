@@ -38,7 +38,7 @@ class LoadedPolicy:
     team: Team
 
     def __call__(self, observations: Any, *, rng: np.random.Generator | None = None) -> Any:
-        """The best actions, as `savanna evaluate` plays; with `rng` they are drawn.
+        """The best actions, as `savanna evaluate --greedy` plays; with `rng` they are drawn.
 
         An array of the shape of `observation_space` is one observation: its action is a whole
         number, or where actions are continuous or several an array. With one axis more in front it

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from savanna.envs.environment import Shot
+from savanna.envs.environment import Act, Environment, Shot
 from savanna.envs.families import environment_of
 from savanna.errors import SavannaError, explained
 from savanna.evaluation.film import Picture, with_caption, write_film
-from savanna.evaluation.team import load_team
+from savanna.evaluation.team import Team, load_team
+from savanna.evaluation.threads import one_thread
 from savanna.files import make_writable
 from savanna.runs.checkpoints import CheckpointInfo
 from savanna.runs.directory import RunDirectory
@@ -29,7 +31,7 @@ def record_video(
     seed: int = 10_000,
     max_steps: int | None = None,
 ) -> Path:
-    """Film one greedy episode to `videos/*.mp4` (H.264, plays in browsers).
+    """Film one episode to `videos/*.mp4` (H.264, plays in browsers).
 
     With `all_checkpoints`, up to four checkpoints from first to last play the same seed side by
     side; those that finish early stay still. A film ends with the episode, after `max_steps` agent
@@ -52,11 +54,20 @@ def record_video(
     fps = environment.frames_per_second()
     limit = min(max_steps or 10**9, LONGEST_SECONDS * fps)
     teams = [load_team(run.checkpoint_path(c.number), config) for c in chosen]
-    shots = [environment.film(team.act, seed) for team in teams]
+    shots = [film_of(environment, team, seed) for team in teams]
     name = "all-checkpoints" if all_checkpoints else f"checkpoint-{chosen[0].number:06d}"
     path = run.videos / f"{name}.mp4"
-    write_film(path, _frames(shots, chosen, limit), fps)
+    with one_thread():
+        write_film(path, _frames(shots, chosen, limit), fps)
     return path
+
+
+def film_of(environment: Environment, team: Team, seed: int) -> Iterator[Shot]:
+    """An episode, played as evaluation plays."""
+    act: Act = team.act
+    if environment.evaluated_with_draws:
+        act = partial(team.act, rng=np.random.default_rng(seed))
+    return environment.film(act, seed)
 
 
 def _spread(checkpoints: list[CheckpointInfo]) -> list[CheckpointInfo]:

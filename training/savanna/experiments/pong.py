@@ -1,4 +1,4 @@
-"""Pong with IMPALA, solved in minutes on two cores. The settings fit any Atari game."""
+"""Pong with IMPALA, solved in minutes on two cores. Other Atari games begin from these settings."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def build_config(env: str, machine: Machine) -> AlgorithmConfig:
         .env_runners(
             num_env_runners=machine.env_runners,
             num_envs_per_env_runner=16,
-            rollout_fragment_length=128,
+            rollout_fragment_length=64,
             # With few CPUs the learner leaves some CPU time unused: let the emulator use it.
             num_env_threads=2 if machine.cpus <= 2 else 1,
             # On one machine the driver answers immediately; over a network, keep one in reserve.
@@ -28,16 +28,16 @@ def build_config(env: str, machine: Machine) -> AlgorithmConfig:
         )
         .learners(num_learners=0, num_gpus_per_learner=1 if machine.gpus else 0)
         .training(
-            lr=[[0, 1e-3], [1_500_000, 3e-4]],  # over agent steps
+            lr=[[0, 4e-4], [600_000, 2e-4]],  # over agent steps
             gamma=0.99,
-            lambda_=0.95,
-            train_batch_size_per_learner=2048,
-            minibatch_size=256,
+            lambda_=0.99,  # rewards come long after the stroke that earned them
+            train_batch_size_per_learner=1024,
+            minibatch_size=128,
             num_epochs=4,
             clip_param=0.1,
-            vf_loss_coeff=0.5,
+            vf_loss_coeff=2.0,
             entropy_coeff=0.01,
-            grad_clip=0.5,
+            grad_clip=1.0,
             adam_epsilon=1e-5,
             normalize_advantages=True,
         )

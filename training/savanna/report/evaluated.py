@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from savanna.report.scales import number
+from savanna.runs.directory import is_usual
 
 
 def evaluated(entry: Mapping[str, Any]) -> tuple[str, str]:
     """Its mean, and a note beside it."""
-    how = ["sampled actions"] if entry.get("explore") else []
+    how = [] if is_usual(entry) else ["sampled" if entry.get("explore") else "greedy"]
     parts = [*interval_of(entry), episodes_of(entry), *how]
     note = ", ".join(parts).removeprefix("95 % interval ")  # the column's head says so
     return number(float(entry["mean"]), even=True), note
@@ -25,5 +26,6 @@ def interval_of(entry: Mapping[str, Any], *, even: bool = True) -> list[str]:
 
 
 def episodes_of(entry: Mapping[str, Any]) -> str:
-    """How many were played."""
-    return f"{entry['episodes']} episode{'' if entry['episodes'] == 1 else 's'}"
+    """How many were played, and how many of them not to their end."""
+    cut = f" ({entry['cut']} ran out of time)" if entry.get("cut") else ""
+    return f"{entry['episodes']} episode{'' if entry['episodes'] == 1 else 's'}{cut}"

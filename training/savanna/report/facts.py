@@ -17,7 +17,7 @@ from savanna.metrics import EPISODE_WINDOW
 from savanna.recording.text import clock, compact
 from savanna.report.evaluated import episodes_of, evaluated, interval_of
 from savanna.report.scales import number
-from savanna.runs.directory import REFERENCES, RunDirectory
+from savanna.runs.directory import REFERENCES, RunDirectory, is_usual
 
 Rows = Sequence[Mapping[str, float]]
 
@@ -87,7 +87,7 @@ def tiles(run: RunDirectory, rows: Rows, evaluations: Sequence[Mapping[str, Any]
         )
     best_number = best_checkpoint(run)
     for entry in evaluations:
-        if entry["checkpoint"] == best_number and not entry.get("explore"):
+        if entry["checkpoint"] == best_number and is_usual(entry):
             note = ", ".join([*interval_of(entry), f"checkpoint {best_number}", episodes_of(entry)])
             found.append(Tile("Evaluated", number(entry["mean"], even=True), note))
     if rows:

@@ -10,7 +10,7 @@ from savanna.errors import SavannaError, explained
 from savanna.files import replace_text
 from savanna.report import facts, figures
 from savanna.report.film import newest_film
-from savanna.runs.directory import STATES, RunDirectory
+from savanna.runs.directory import STATES, RunDirectory, is_usual
 
 
 def write_report(run: RunDirectory) -> Path:
@@ -74,7 +74,7 @@ def _context(run: RunDirectory) -> dict[str, Any]:
             rows,
             references=known_play,
             target=None if target is None else float(target),
-            evaluations=[e for e in evaluations if not e.get("explore")],
+            evaluations=[e for e in evaluations if is_usual(e)],
             places={c.number: (c.agent_steps, c.seconds) for c in run.checkpoints()},
         ),
         "sections": [

@@ -19,7 +19,7 @@ import contextlib
 import csv
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,6 +35,12 @@ LATEST = "latest"
 """In the runs folder, points to the newest run: a link, or a file with its path."""
 
 STATES = ("running", "succeeded", "stopped", "failed")
+
+
+def is_usual(evaluation: Mapping[str, Any]) -> bool:
+    """Whether an entry of `evaluations.json` was played as is usual in its environment; runs of
+    earlier versions took the most probable actions."""
+    return bool(evaluation.get("usual", not evaluation.get("explore")))
 
 
 @dataclass(frozen=True)
@@ -182,7 +188,7 @@ class RunDirectory:
         return {
             int(e["checkpoint"]): float(e["mean"])
             for e in self.read_json("evaluations.json", [])
-            if not e["explore"]
+            if is_usual(e)
         }
 
     def read_json(self, name: str, default: Any = None) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from savanna.envs.environment import Act, Environment, Played, Shot
+from savanna.envs.environment import Act, Environment, Played, Shot, Watch
 from savanna.errors import UsageError
 
 if TYPE_CHECKING:
@@ -129,8 +129,9 @@ class Particle(Environment):
         return worlds.envs[0]
 
     def play(
-        self, players: Iterable[Act], episodes: int, seed: int, explore: bool
+        self, players: Iterable[Act], episodes: int, seed: int, explore: bool, watch: Watch
     ) -> Iterator[list[Played]]:
+        """Episodes are short: none is cut."""
         import numpy as np
 
         for act in players:
