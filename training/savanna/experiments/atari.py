@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from savanna.envs.atari import Atari
-from savanna.experiments.base import Experiment
-from savanna.experiments.pong import build_config
+from savanna.experiments import pong
+from savanna.experiments.base import Experiment, Machine
+
+if TYPE_CHECKING:
+    from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
+
+
+def build_config(env: str, machine: Machine) -> AlgorithmConfig:
+    # Other games have more to find out, and take longer.
+    return pong.build_config(env, machine).training(entropy_coeff=0.01)
+
 
 ATARI = Experiment(
     name="atari",

@@ -36,7 +36,8 @@ def build_config(env: str, machine: Machine) -> AlgorithmConfig:
             num_epochs=4,
             clip_param=0.1,
             vf_loss_coeff=2.0,
-            entropy_coeff=0.01,
+            # Over agent steps: once it wins, it need not try anything else.
+            entropy_coeff=[[0, 0.01], [150_000, 0.01], [350_000, 0.001]],
             grad_clip=1.0,
             adam_epsilon=1e-5,
             normalize_advantages=True,
