@@ -195,6 +195,7 @@ bench-containers: setup ## Measure containers' overhead; needs the cpu image; up
 lock: setup ## Resolve requirements*.in into the pinned requirements*.txt
 	@$(UV) pip compile -q --no-header --no-annotate --no-emit-index-url --no-emit-find-links requirements.in -o requirements.txt
 	@$(UV) pip compile -q --no-header --no-annotate --no-emit-index-url --no-emit-find-links requirements-infra.in -o requirements-infra.txt
+	@$(UV) pip compile -q --no-header --no-annotate --no-emit-index-url --no-emit-find-links requirements-doom.in -o requirements-doom.txt
 	@$(UV) pip compile -q --no-header --no-annotate --no-emit-index-url --no-emit-find-links requirements-dev.in -o requirements-dev.txt
 	@UV_FIND_LINKS= $(BIN)/uv pip compile -q --no-header --no-annotate --no-emit-index-url \
 	  -c requirements.txt images/torch-cpu.txt | grep -E '^(torch|nvidia|cuda|triton)' > images/torch-gpu.txt

@@ -11,6 +11,7 @@ from pathlib import PurePath
 
 from savanna.cli.command_line import Option, conflicts, options_of, target
 from savanna.errors import UsageError
+from savanna.experiments.doom import DOOM
 
 ALGORITHMS = {"maddpg": "particle", "ppo": "particle-ppo", "ippo": "particle-ippo"}
 POLICIES = ("maddpg", "ddpg")
@@ -73,6 +74,8 @@ class _Translation:
 def concerns(argv: Sequence[str]) -> bool:
     """Whether the arguments of `savanna train` are about a particle world."""
     given = options_of(argv)
+    if any(o.value == DOOM.name for o in given if not o.flag):
+        return False  # its scenarios are its own
     if any(o.value in ALGORITHMS.values() for o in given if not o.flag):
         return True
     # PPO in capitals is the retired service's, for other experiments.

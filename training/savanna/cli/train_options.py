@@ -79,9 +79,15 @@ def add_options(parser: Parser) -> None:
         help="with the options of a command that made several runs: continue those that did not "
         "succeed, and start those that are missing. NAME as in `savanna runs --group`",
     )
+    what.add_argument(
+        "--scenario",
+        dest="env",
+        default=argparse.SUPPRESS,  # --env has it
+        metavar="NAME",
+        help="the same as --env: a particle world, or with doom a scenario (default: basic)",
+    )
     worlds = parser.add_argument_group("particle worlds")
     for flag, metavar, text in (
-        ("--scenario", "NAME", "the world (default: simple_spread); the same as --env"),
         ("--num-agents", "N", "agents, adversaries included (default: the world's)"),
         ("--num-adversaries", "N", "adversaries among them (default: the world's)"),
         ("--good-policy", "NAME", "maddpg, or ddpg (a critic that sees only its own agent)"),

@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from savanna.envs.atari import Atari
+from savanna.envs.doom import Doom
 from savanna.envs.environment import Environment
 from savanna.envs.gymnasium_env import Gymnasium
 from savanna.envs.particle.family import Particle
 
-FAMILIES: tuple[type[Environment], ...] = (Atari, Particle, Gymnasium)
+FAMILIES: tuple[type[Environment], ...] = (Atari, Particle, Doom, Gymnasium)
 
 
 def family_of(name: str) -> type[Environment]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
@@ -79,7 +80,7 @@ class Picture:
         whole = np.issubdtype(space.dtype, np.integer)
         return cls(space, order, bool(whole), settings)
 
-    @property
+    @cached_property
     def shape(self) -> tuple[int, int, int]:
         """Of one picture, without those before it."""
         *frames, channels, height, width = self._source_shape
@@ -88,7 +89,7 @@ class Picture:
         count = int(np.prod(frames)) * channels
         return (count, height, width) if size is None else (count, size, size)
 
-    @property
+    @cached_property
     def _source_shape(self) -> tuple[int, ...]:
         shape = tuple(self.source.shape[axis] for axis in self.order)
         return shape if len(shape) > 2 else (1, *shape)
@@ -117,7 +118,7 @@ class Picture:
         picture = picture.astype(np.uint8 if self.as_bytes else np.float32, copy=False)
         picture = picture.reshape(-1, *picture.shape[-2:])
         if picture.shape != self.shape:
-            picture = np.stack([_resized(channel, self.shape[1]) for channel in picture])
+            picture = _resized(picture, self.shape[1])
         return np.ascontiguousarray(picture)
 
     @property
@@ -138,11 +139,16 @@ class Picture:
         return found
 
 
-def _resized(channel: NDArray[Any], size: int) -> NDArray[Any]:
+def _resized(picture: NDArray[Any], size: int) -> NDArray[Any]:
     from PIL import Image
 
-    picture = Image.fromarray(np.ascontiguousarray(channel))
-    return np.asarray(picture.resize((size, size), Image.Resampling.BOX))
+    def resized(part: NDArray[Any]) -> NDArray[Any]:
+        image = Image.fromarray(np.ascontiguousarray(part))
+        return np.asarray(image.resize((size, size), Image.Resampling.BOX))
+
+    if len(picture) == 3 and picture.dtype == np.uint8:  # in half the time, with the same result
+        return resized(picture.transpose(1, 2, 0)).transpose(2, 0, 1)
+    return np.stack([resized(channel) for channel in picture])
 
 
 def _order(shape: tuple[int, ...], *, grey: bool) -> tuple[int, ...] | None:

@@ -9,13 +9,14 @@ from savanna.errors import UsageError
 from savanna.experiments.atari import ATARI
 from savanna.experiments.base import Experiment, Machine
 from savanna.experiments.cartpole import CARTPOLE
+from savanna.experiments.doom import DOOM
 from savanna.experiments.gym import GYM
 from savanna.experiments.own import find_own, is_own
 from savanna.experiments.particle import PARTICLE, PARTICLE_IPPO, PARTICLE_PPO
 from savanna.experiments.pong import PONG
 
 EXPERIMENTS: dict[str, Experiment] = {
-    e.name: e for e in (PONG, CARTPOLE, ATARI, GYM, PARTICLE, PARTICLE_PPO, PARTICLE_IPPO)
+    e.name: e for e in (PONG, CARTPOLE, ATARI, GYM, DOOM, PARTICLE, PARTICLE_PPO, PARTICLE_IPPO)
 }
 
 __all__ = ["EXPERIMENTS", "Experiment", "Machine", "get_experiment", "is_own"]
