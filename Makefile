@@ -14,6 +14,7 @@ SCANNER := anchore/grype:v0.110.0
 export DOCKER ?= docker
 export BASE_IMAGE ?= debian:bookworm-slim
 export CA_BUNDLE ?=
+export EXTRAS ?=
 export TORCH_WHEELS
 
 VENV := .venv
@@ -66,7 +67,7 @@ tensorboard: setup ## Open TensorBoard for your runs at 127.0.0.1:6006
 	$(BIN)/tensorboard --logdir runs --host 127.0.0.1 --port 6006
 
 ##@ Cluster of containers on this machine
-images: setup ## Build the images: FLAVOURS="cpu gpu", BASE_IMAGE=, TORCH_WHEELS=, CA_BUNDLE=
+images: setup ## Build the images: FLAVOURS="cpu gpu", EXTRAS=doom, BASE_IMAGE=, TORCH_WHEELS=, CA_BUNDLE=
 	@for flavour in $(FLAVOURS); do images/build.sh $$flavour || exit; done
 
 test-images: setup ## Run the tests of the image (part of `make test`)

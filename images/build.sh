@@ -2,7 +2,7 @@
 # Build the image of one flavour: images/build.sh cpu|gpu. `make images` builds both.
 # Environment: BASE_IMAGE (default debian:bookworm-slim), TORCH_WHEELS (for cpu; see images/wheel.sh),
 # CA_BUNDLE (certificates of a company proxy, never kept), DOCKER (the command), UV (builds the wheel;
-# default .venv/bin/uv), SIZE_LIMIT_MB (for cpu; default 1600).
+# default .venv/bin/uv), SIZE_LIMIT_MB (for cpu; default 1600), EXTRAS (doom: with ViZDoom).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -11,6 +11,11 @@ docker=${DOCKER:-docker}
 uv=${UV:-.venv/bin/uv}
 fail() { echo "images/build.sh: $1" >&2; exit 2; }
 [[ $flavour == cpu || $flavour == gpu ]] || fail "name a flavour: cpu or gpu"
+pins=(requirements.txt)
+for extra in ${EXTRAS:-}; do
+  [[ $extra == doom ]] || fail "EXTRAS=$extra: the only extra is doom"
+  pins+=("requirements-$extra.txt")
+done
 "$docker" version >/dev/null 2>&1 || fail "no Docker Engine answers '$docker version': start it, or set DOCKER"
 
 # shellcheck disable=SC1091
@@ -34,7 +39,8 @@ git ls-files -z training pyproject.toml README.md LICENSE 'requirements*.txt' |
 "$uv" build -q --wheel --no-build-isolation --out-dir "$context/dist" "$context/source"
 rm -rf "$context/source"
 cp images/{Dockerfile,entrypoint.sh,healthcheck.py,slim.sh,left-out.txt} "images/torch-$flavour.txt" \
-  requirements.txt cluster.env "$context"
+  cluster.env "$context"
+sort -u "${pins[@]}" >"$context/requirements.txt"
 
 # The image's user must be able to read these, whatever the caller's umask.
 chmod 755 "$context"/*.sh && chmod 644 "$context"/{healthcheck.py,cluster.env,left-out.txt} "$context"/*.txt

@@ -9,6 +9,7 @@ from command import ROOT, run
 DOCKER = """#!/bin/sh
 echo "$@" >> "$CALLS"
 case "$*" in
+  "build "*) for context; do :; done; cp "$context/requirements.txt" "$CALLS.installed" ;;
   "image inspect -f {{.Size}}"*) echo 1000000 ;;
   "image inspect -f"*) echo "images.azurecr.io/savanna-cpu@sha256:abc" ;;
   "image inspect"*) grep -q -- "-t $3 " "$CALLS" ;;
@@ -22,6 +23,7 @@ COPIED = (
     "LICENSE",
     "requirements.txt",
     "requirements-dev.txt",
+    "requirements-doom.txt",
 )
 
 
@@ -109,3 +111,17 @@ def test_a_changed_source_is_not_pushed_and_changed_settings_are_no_change(make,
     done, calls = make(*ARGUMENTS)
     assert done.returncode != 0 and "uncommitted changes" in done.stderr
     assert "-dirty" in calls and "push" not in calls
+
+
+def test_extras_are_installed_on_top_of_the_pinned_packages(make, tmp_path):
+    def installed(*arguments):
+        done, _ = make("images", "FLAVOURS=cpu", *arguments)
+        assert done.returncode == 0, done.stderr
+        return set((tmp_path / "calls.installed").read_text().splitlines())
+
+    pinned = set((ROOT / "requirements.txt").read_text().splitlines())
+    assert installed() == pinned
+    [vizdoom] = installed("EXTRAS=doom") - pinned
+    assert vizdoom.startswith("vizdoom==")
+    done, _ = make("images", "FLAVOURS=cpu", "EXTRAS=dom")
+    assert done.returncode != 0 and "the only extra is doom" in done.stderr

@@ -17,6 +17,7 @@ from savanna.envs.as_seen import as_seen, preprocessing, unsupported
 from savanna.envs.gymnasium_env import Gymnasium
 from savanna.envs.observing import Observing
 from savanna.envs.one_agent import first_episodes
+from savanna.envs.pictures import Picture, PictureSettings
 from savanna.errors import UsageError
 from savanna.evaluation.onnx_export import check, write_graph
 from savanna.evaluation.policy import Policy
@@ -143,6 +144,16 @@ def test_pictures_are_resized_grey_and_stacked_as_asked(monkeypatch):
     again, _ = env.reset()
     np.testing.assert_array_equal(again, first)
     assert len(environment.preprocessing()["steps"]) == 4
+
+
+def test_colours_are_resized_as_grey_is():
+    pictures = np.random.default_rng(0).integers(0, 256, (50, 70, 3), np.uint8)
+    asked = PictureSettings.of({"frame_size": 20})
+    coloured = Picture.of(sp.Box(0, 255, (50, 70, 3), np.uint8), asked)(pictures)
+    grey = Picture.of(sp.Box(0, 255, (50, 70), np.uint8), asked)
+    assert coloured.shape == (3, 20, 20) and coloured.flags.c_contiguous
+    for channel in range(3):
+        np.testing.assert_array_equal(coloured[channel], grey(pictures[..., channel])[0])
 
 
 @pytest.mark.parametrize(

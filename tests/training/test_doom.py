@@ -101,16 +101,34 @@ def test_scenarios_without_a_time_limit_get_one():
     env.close()
 
 
+def test_a_film_shows_every_tic_of_the_game_that_is_played():
+    def act(observations, rng=None):
+        return [np.array([1 + int(observations[0]["screen"].sum()) % 3])]
+
+    shots = list(Doom("basic", {}).film(act, 3))
+    env, total, over = Doom("basic", {}).make_as_trained(), 0.0, False
+    observation, _ = env.reset(seed=3)
+    while not over:
+        [[action]] = act([observation])
+        observation, reward, terminated, truncated, _ = env.step(action)
+        total, over = total + reward, terminated or truncated
+    env.close()
+    assert shots[-1].score == total and shots[-1].steps > 1
+    assert len(shots) == pytest.approx(4 * shots[-1].steps + 1, abs=4)
+    assert shots[0].picture.shape == (480, 640, 3)
+
+
 def test_nothing_is_left_behind(tmp_path, monkeypatch):
     temporary, here = tmp_path / "tmp", tmp_path / "here"
     for folder in (temporary, here):
         folder.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(temporary))
     monkeypatch.chdir(here)
+    before = psutil.Process().children(recursive=True)
     env = Doom("basic", {}).make()
     env.reset(seed=0)
-    games = psutil.Process().children(recursive=True)
-    assert any("vizdoom" in game.name() for game in games)
+    games = set(psutil.Process().children(recursive=True)) - set(before)
+    assert [game.name() for game in games] == ["vizdoom"]
     env.close()
     assert not [*here.iterdir(), *temporary.iterdir()]
     wait_until(lambda: all(gone(game.pid) for game in games), "the end of the game")

@@ -28,7 +28,7 @@ write_report(RunDirectory(Path(sys.argv[1])))
 """
 FAMILIES = """
 from savanna.envs.families import FAMILIES, family_of
-names = "PongNoFrameskip-v4", "simple_spread", "CartPole-v1"
+names = "PongNoFrameskip-v4", "simple_spread", "basic", "CartPole-v1"
 assert {family_of(name) for name in names} == set(FAMILIES)
 assert family_of("simple_spread")("simple_spread", {}).old_scale
 """

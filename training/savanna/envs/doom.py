@@ -42,7 +42,7 @@ LIMITS = {"frame_skip": 35, "max_buttons": 2}
 """The game's settings. With three of a deathmatch's 19 buttons there would be 1160 actions."""
 THREADS = 4
 """Of each env runner; they wait for the games, which are processes."""
-EXTRA = "ViZDoom is not installed: pip install 'savanna[doom]'"
+MISSING = "ViZDoom is not installed: pip install 'savanna[doom]'"
 
 
 class Doom(OneAgent):
@@ -62,7 +62,7 @@ class Doom(OneAgent):
                 f"no Doom scenario {self.name!r}.{hint} There are: {', '.join(SCENARIOS)}."
             )
         if importlib.util.find_spec("vizdoom") is None:
-            raise UsageError(f"{self.name}: {EXTRA}.")
+            raise UsageError(f"{self.name}: {MISSING}.")
         PictureSettings.of(self._given)
         problems = [
             f"env_config.{name} must be a whole number from 1 to {most}."
