@@ -213,6 +213,26 @@ def test_how_an_action_is_given(space, chosen, given):
     np.testing.assert_array_equal(found, given)
 
 
+class Mission(sp.Space):
+    """A kind that Gymnasium does not know, as minigrid's."""
+
+
+@pytest.mark.parametrize(
+    ("observations", "says"),
+    [
+        (
+            sp.Dict({"image": sp.Box(0, 1, (3,)), "mission": Mission()}),
+            "has Mission in ['mission']",
+        ),
+        (Mission(), "is Mission"),
+        (sp.Tuple((sp.Discrete(2), sp.Sequence(sp.Discrete(2)))), "has Sequence("),
+    ],
+)
+def test_a_part_without_a_fixed_size_is_named(observations, says):
+    problem = unsupported(Anything(observations, sp.Discrete(2)))
+    assert says in problem and "which has no fixed size" in problem
+
+
 def test_spaces_that_networks_take_as_they_are_cost_nothing():
     env = gym.make("CartPole-v1", disable_env_checker=True)
     assert as_seen(env) is env

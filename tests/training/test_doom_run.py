@@ -48,7 +48,7 @@ def test_it_is_trained_evaluated_filmed_exported_and_loaded(tmp_path, monkeypatc
     assert result.returncode == 0, result.stderr
     model = json.loads((run.path / "model.json").read_text())
     assert model["preprocessing"]["actions"] == [[], ["MOVE_LEFT"], ["MOVE_RIGHT"], ["ATTACK"]]
-    assert any("resized to 48 x 48" in step for step in model["preprocessing"]["steps"])
+    assert any("resized to 40 x 40" in step for step in model["preprocessing"]["steps"])
 
     monkeypatch.chdir(tmp_path)
     policy = package.load("latest")

@@ -10,7 +10,7 @@ import numpy as np
 from gymnasium import spaces
 
 from savanna.envs.acting import SUPPORTED, Acting
-from savanna.envs.observing import MASK, Observing, has_mask
+from savanna.envs.observing import MASK, Observing, has_mask, leaves
 from savanna.envs.pictures import PictureSettings
 
 
@@ -58,8 +58,8 @@ def unsupported(env: gym.Env[Any, Any]) -> str | None:
     if not isinstance(actions, SUPPORTED):
         kinds = "Discrete, MultiDiscrete, MultiBinary and Box are supported"
         return f"its action space is {_brief(actions)}, but only {kinds}"
-    if not observations.is_np_flattenable:
-        return f"its observation space is {_brief(observations)}, which has no fixed size"
+    if (without := _without_size(observations)) is not None:
+        return f"its observation space {without}, which has no fixed size"
     if spaces.flatdim(observations) == 0:
         return f"its observation space is {_brief(observations)}, which has no numbers"
     if spaces.flatdim(actions) == 0:
@@ -72,5 +72,19 @@ def unsupported(env: gym.Env[Any, Any]) -> str | None:
     return None
 
 
+def _without_size(space: spaces.Space[Any]) -> str | None:
+    """What in `space` cannot become a number of numbers that is always the same."""
+    for path, part in leaves(space):
+        try:
+            fixed = part.is_np_flattenable
+        except NotImplementedError:  # a kind of space that is not Gymnasium's
+            fixed = False
+        if not fixed:
+            where = "".join(f"[{key!r}]" for key in path)
+            return f"has {_brief(part)} in {where}" if path else f"is {_brief(part)}"
+    return None
+
+
 def _brief(space: gym.Space[Any]) -> str:
-    return f"{space}" if len(f"{space}") < 80 else type(space).__name__
+    shown = f"{space}"
+    return shown if len(shown) < 80 and "<" not in shown else type(space).__name__

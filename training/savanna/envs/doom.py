@@ -33,7 +33,7 @@ SCENARIOS = (
 ENV_CONFIG: dict[str, Any] = {
     "frame_skip": 4,
     "max_buttons": 1,
-    "frame_size": 48,
+    "frame_size": 40,
     "grey": False,
     "frame_stack": 1,
 }

@@ -43,7 +43,7 @@ class Observing:
         self.pictures: dict[str, tuple[tuple[Any, ...], Picture]] = {}
         self.mask = has_mask(space) and choices > 0
         size = 0
-        for path, leaf in _leaves(space):
+        for path, leaf in leaves(space):
             if self.mask and path == (MASK,):
                 continue
             if (picture := Picture.of(leaf, settings)) is not None:
@@ -142,15 +142,16 @@ def has_mask(space: spaces.Space[Any]) -> bool:
     return isinstance(space, spaces.Dict) and MASK in space.spaces
 
 
-def _leaves(
+def leaves(
     space: spaces.Space[Any], path: tuple[Any, ...] = ()
 ) -> Iterator[tuple[tuple[Any, ...], spaces.Space[Any]]]:
+    """The parts of a space, and the keys that lead to each."""
     if isinstance(space, spaces.Dict):
         for key, inner in space.spaces.items():
-            yield from _leaves(inner, (*path, key))
+            yield from leaves(inner, (*path, key))
     elif isinstance(space, spaces.Tuple):
         for index, inner in enumerate(space.spaces):
-            yield from _leaves(inner, (*path, index))
+            yield from leaves(inner, (*path, index))
     else:
         yield path, space
 

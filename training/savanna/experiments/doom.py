@@ -33,7 +33,7 @@ def build_config(env: str, machine: Machine) -> AlgorithmConfig:
             lambda_=0.95,
             train_batch_size_per_learner=2048,
             minibatch_size=256,
-            num_epochs=4,
+            num_epochs=2,
             clip_param=0.2,
             vf_loss_coeff=0.5,
             entropy_coeff=0.01,
