@@ -33,7 +33,7 @@ def test_it_is_trained_evaluated_filmed_exported_and_loaded(tmp_path, monkeypatc
     )
     assert result.returncode == 0 and "warning" not in result.stderr, result.stderr
     run = RunDirectory.find("latest", tmp_path / "runs")
-    assert {path.name for path in tmp_path.iterdir()} == {"runs"}, "the games left something"
+    assert not [*tmp_path.glob("*vizdoom*")], "the games left something"
     [*_, evaluation] = run.read_json("evaluations.json")
     assert evaluation["length_mean"] <= 75
 

@@ -109,6 +109,7 @@ class Doom(OneAgent):
         """Play two games with the same seed and actions: one for the policy, and one for the
         camera, which sees more pixels, and every tic."""
         from savanna.envs.doom_game import LARGE
+        from savanna.envs.picture import as_picture
 
         seen, shown = self.make_as_trained(), self.make(resolution=LARGE, frame_skip=1)
         observation, _ = seen.reset(seed=seed)
@@ -120,7 +121,7 @@ class Doom(OneAgent):
                 observation, reward, terminated, truncated, _ = seen.step(action)
                 over, same = terminated or truncated, 0.0
                 for _ in range(self._given["frame_skip"]):
-                    yield Shot(shown.render(), steps, score)
+                    yield Shot(as_picture(shown.render()), steps, score)
                     _, more, ended, cut, _ = shown.step(action)
                     same += float(more)
                     if ended or cut:
@@ -128,7 +129,7 @@ class Doom(OneAgent):
                 if abs(same - float(reward)) > 1e-3 or over != (ended or cut):
                     raise SavannaError("the filmed game differs from the one that the policy plays")
                 steps, score = steps + 1, score + float(reward)
-            yield Shot(shown.render(), steps, score)
+            yield Shot(as_picture(shown.render()), steps, score)
         finally:
             seen.close()
             shown.close()
@@ -151,6 +152,6 @@ class Doom(OneAgent):
             "160 x 120 pixels, RGB24, of the scenario's configuration in ViZDoom",
             f"every action is repeated for {self._given['frame_skip']} tics, summing the rewards",
         ]
-        if len(made.observation_space.spaces) > 1:
+        if made.variables:
             before.append(f"game variables times {SCALE}")
         return {"actions": actions, "steps": before + steps}

@@ -23,6 +23,20 @@ LARGE = vizdoom.ScreenResolution.RES_640X480
 SCALE = 0.01
 """Of game variables: health, armour and ammunition go to a hundred or two."""
 
+_PLAIN = """#!/bin/sh
+cd {folder} && exec {game} "$@"
+"""
+_ENDS_WITH_US = """#!/bin/sh
+# The game would wait for ever for a process that was killed, and leave its shared memory behind.
+[ "$SAVANNA_TOLD" ] || SAVANNA_TOLD=1 exec setpriv --pdeathsig TERM "$0" "$@"
+for word; do [ "$last" != +viz_instance_id ] || id=$word; last=$word; done
+trap 'rm -f /dev/shm/ViZDoom*"$id"; exit' TERM
+trap "" INT
+cd {folder} || exit
+setpriv --pdeathsig KILL {game} "$@" &
+wait $!
+"""
+
 
 class DoomEnv(gym.Env[dict[str, NDArray[Any]], np.int64]):
     """`frame_skip`: tics (of 35 a second) that an action lasts. `max_buttons`: how many of the
@@ -53,11 +67,11 @@ class DoomEnv(gym.Env[dict[str, NDArray[Any]], np.int64]):
         self.actions = combinations(len(self.buttons), max_buttons)
         self.action_space = spaces.Discrete(len(self.actions))
         shape = (game.get_screen_height(), game.get_screen_width(), 3)
-        self._variables = game.get_available_game_variables_size()
+        self.variables = game.get_available_game_variables_size()
         seen: dict[str, spaces.Space[Any]] = {"screen": spaces.Box(0, 255, shape, np.uint8)}
-        if self._variables:
-            seen["variables"] = spaces.Box(-np.inf, np.inf, (self._variables,), np.float32)
-        self.observation_space = spaces.Dict(seen)  # type: ignore[assignment]
+        if self.variables:
+            seen["variables"] = spaces.Box(-np.inf, np.inf, (self.variables,), np.float32)
+        self.observation_space = spaces.Dict(seen)
         self._own = tempfile.TemporaryDirectory(prefix="savanna-doom-")
         game.set_doom_config_path(str(Path(self._own.name, "doom.ini")))
         game.set_vizdoom_path(str(_starter(Path(self._own.name))))
@@ -95,7 +109,7 @@ class DoomEnv(gym.Env[dict[str, NDArray[Any]], np.int64]):
     def _look(self) -> None:
         state = self._game.get_state()
         self._seen = {"screen": state.screen_buffer}
-        if self._variables:
+        if self.variables:
             self._seen["variables"] = state.game_variables.astype(np.float32) * np.float32(SCALE)
 
 
@@ -110,13 +124,10 @@ def combinations(buttons: int, most: int) -> list[list[float]]:
 
 
 def _starter(folder: Path) -> Path:
-    """A program that starts the game with `folder` as its own, where it leaves files, and ends it
-    when this process ends: it would wait for ever."""
-    end = "setpriv --pdeathsig KILL " if shutil.which("setpriv") else ""
+    """A program that starts the game with `folder` as its own, where it leaves files."""
     path = folder / "start.sh"
-    path.write_text(
-        f"#!/bin/sh\ncd {shlex.quote(str(folder))} && "
-        f'exec {end}{shlex.quote(vizdoom.exe_path)} "$@"\n'
-    )
+    text = _ENDS_WITH_US if shutil.which("setpriv") else _PLAIN
+    game = shlex.quote(vizdoom.exe_path)
+    path.write_text(text.format(folder=shlex.quote(str(folder)), game=game))
     path.chmod(0o700)
     return path

@@ -11,6 +11,8 @@ import numpy as np
 from gymnasium.vector import SyncVectorEnv
 from gymnasium.vector.utils import concatenate, iterate
 
+from savanna.envs.environment import each
+
 
 class ThreadedEnvs(SyncVectorEnv):
     """As `SyncVectorEnv`, in `threads` threads: while one waits for its simulator, others go on.
@@ -51,11 +53,7 @@ class ThreadedEnvs(SyncVectorEnv):
         self._observations = concatenate(
             self.single_observation_space, self._env_obs, self._observations
         )
-        if not self.copy:
-            return self._observations
-        if isinstance(self._observations, dict):
-            return {name: part.copy() for name, part in self._observations.items()}
-        return self._observations.copy()
+        return each(np.copy, self._observations) if self.copy else self._observations
 
 
 def _steps(
