@@ -69,11 +69,26 @@ def test_a_scenario_is_named_like_an_environment():
 
 def test_env_runners_have_two_cpus_and_the_learner_the_gpu():
     """A head with a GPU and two CPUs, and eight workers with two CPUs each."""
-    config = EXPERIMENTS["doom"].config("basic", Machine(cpus=18, gpus=1))
+    config = EXPERIMENTS["doom"].config("basic", Machine(18, 1, nodes=(2,) * 9))
     assert (config.num_env_runners, config.num_cpus_per_env_runner) == (8, 2)
     assert (config.num_learners, config.num_gpus_per_learner) == (0, 1)
     here = EXPERIMENTS["doom"].config("basic", Machine(cpus=2, gpus=0))
     assert (here.num_env_runners, here.num_cpus_per_env_runner) == (1, 1)
+
+
+def test_options_of_particle_worlds_are_refused():
+    for words in (("--num-agents", "4"), ("--scenario", "basic", "--good-policy", "ddpg")):
+        with pytest.raises(UsageError, match=f"^{words[-2]}: only for the experiment particle"):
+            plan_of("doom", *words)
+
+
+@pytest.mark.parametrize(
+    ("nodes", "runners"),
+    [((2, 1, 1), (3, 1)), ((2, *(3,) * 8), (8, 2)), ((16,), (7, 2)), ((3,), (1, 2))],
+)
+def test_env_runners_fit_on_the_nodes_that_there_are(nodes, runners):
+    config = EXPERIMENTS["doom"].config("basic", Machine(sum(nodes), 0, nodes=nodes))
+    assert (config.num_env_runners, config.num_cpus_per_env_runner) == runners
 
 
 @pytest.mark.soak

@@ -98,6 +98,17 @@ def test_a_kind_that_is_not_usual_does_not_choose_the_best(run):
     assert run.evaluated_returns() == {0: 1.0, 1: 2.0}
 
 
+def test_evaluations_of_earlier_versions_are_not_usual_where_actions_are_drawn_now(run):
+    old = {"checkpoint": 0, "mean": 9.0, "explore": False}
+    run.write_json("evaluations.json", [old, old | {"checkpoint": 1}])
+    drawn = summarize(1, [Played(3.0, 1)], seed=0, explore=True)
+    evaluations.store(run, drawn)
+    assert run.evaluated_returns() == {1: 3.0}
+    run.write_json("evaluations.json", [old])
+    evaluations.store(run, summarize(1, [Played(3.0, 1)], seed=0, explore=False))
+    assert run.evaluated_returns() == {0: 9.0, 1: 3.0}
+
+
 def test_statistics():
     values = [1.0, 2.0, 2.0, 5.0]
     played = [Played(*one) for one in zip(values, [10, 20, 30, 40], strict=True)]

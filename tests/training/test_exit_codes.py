@@ -91,7 +91,7 @@ def test_a_film_that_is_interrupted_leaves_nothing(tmp_path, monkeypatch, capsys
 
     run = make_run(tmp_path)
     monkeypatch.setattr(video, "_frames", frames)
-    monkeypatch.setattr(video, "load_team", lambda *_: type("Team", (), {"act": None}))
+    monkeypatch.setattr(video, "load_team", lambda *_: type("Team", (), {"act": print}))
     before = {*run.path.rglob("*")}
     assert main(["video", str(run.path)]) == 143
     assert capsys.readouterr().err == "savanna: Stopped: SIGTERM received.\n"

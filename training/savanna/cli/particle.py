@@ -74,8 +74,8 @@ class _Translation:
 def concerns(argv: Sequence[str]) -> bool:
     """Whether the arguments of `savanna train` are about a particle world."""
     given = options_of(argv)
-    if any(o.value == DOOM.name for o in given if not o.flag):
-        return False  # its scenarios are its own
+    if any(o.value == DOOM.name for o in given if not o.flag):  # its scenarios are its own
+        return any(o.flag in MARKS and o.flag != "--scenario" for o in given)
     if any(o.value in ALGORITHMS.values() for o in given if not o.flag):
         return True
     # PPO in capitals is the retired service's, for other experiments.
@@ -169,7 +169,8 @@ def _name(given: Sequence[Option], result: _Translation) -> str | None:
     if len(result.named) > 1:
         result.problems.append(f"{result.named[1]}: the experiment is already {first}.")
     if first is not None and first not in ALGORITHMS.values():
-        marks = ", ".join(sorted(flags & set(MARKS)))
+        own = {"--scenario"} if first == DOOM.name else set()
+        marks = ", ".join(sorted(flags & set(MARKS) - own))
         result.problems.append(f"{marks}: only for the experiment particle, not {first}.")
     elif result.experiment and first not in (None, "particle", result.experiment):
         result.problems.append(f"--algorithm and the experiment {first}: give only one.")

@@ -81,8 +81,6 @@ def add_options(parser: Parser) -> None:
     )
     what.add_argument(
         "--scenario",
-        dest="env",
-        default=argparse.SUPPRESS,  # --env has it
         metavar="NAME",
         help="the same as --env: a particle world, or with doom a scenario (default: basic)",
     )
@@ -232,6 +230,7 @@ def request_from(options: argparse.Namespace) -> TrainRequest:
         **given
         | {
             "experiment": options.experiment or (None if options.resume else "pong"),
+            "env": options.env or options.scenario,
             "overrides": {k: literal(v) for k, v in settings.items() if not is_search_space(v)},
             "search": {k: v for k, v in settings.items() if is_search_space(v)},
             "stop": rules,

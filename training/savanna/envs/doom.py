@@ -42,7 +42,7 @@ LIMITS = {"frame_skip": 35, "max_buttons": 2}
 """The game's settings. With three of a deathmatch's 19 buttons there would be 1160 actions."""
 THREADS = 4
 """Of each env runner; they wait for the games, which are processes."""
-MISSING = "ViZDoom is not installed: pip install 'savanna[doom]'"
+MISSING = "ViZDoom is not installed. Here: make setup; in images: make images EXTRAS=doom"
 
 
 class Doom(OneAgent):

@@ -5,10 +5,10 @@ Every environment is a ViZDoom process of its own, which this one waits for.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import shlex
 import shutil
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,8 @@ import numpy as np
 import vizdoom
 from gymnasium import spaces
 from numpy.typing import NDArray
+
+from savanna.files import temporary_folder
 
 SMALL = vizdoom.ScreenResolution.RES_160X120
 LARGE = vizdoom.ScreenResolution.RES_640X480
@@ -28,11 +30,13 @@ cd {folder} && exec {game} "$@"
 """
 _ENDS_WITH_US = """#!/bin/sh
 # The game would wait for ever for a process that was killed, and leave its shared memory behind.
-[ "$SAVANNA_TOLD" ] || SAVANNA_TOLD=1 exec setpriv --pdeathsig TERM "$0" "$@"
+# Not by SIGTERM: that is blocked in env runners, and what they start inherits it.
+[ "$SAVANNA_TOLD" ] || SAVANNA_TOLD=1 exec setpriv --pdeathsig USR1 "$0" "$@"
 for word; do [ "$last" != +viz_instance_id ] || id=$word; last=$word; done
-trap 'rm -f /dev/shm/ViZDoom*"$id"; exit' TERM
-trap "" INT
-cd {folder} || exit
+folder={folder}
+trap 'rm -rf /dev/shm/ViZDoom*"$id" "$folder"; exit' USR1
+trap "" INT TERM
+cd "$folder" || exit
 setpriv --pdeathsig KILL {game} "$@" &
 wait $!
 """
@@ -72,9 +76,10 @@ class DoomEnv(gym.Env[dict[str, NDArray[Any]], np.int64]):
         if self.variables:
             seen["variables"] = spaces.Box(-np.inf, np.inf, (self.variables,), np.float32)
         self.observation_space = spaces.Dict(seen)
-        self._own = tempfile.TemporaryDirectory(prefix="savanna-doom-")
-        game.set_doom_config_path(str(Path(self._own.name, "doom.ini")))
-        game.set_vizdoom_path(str(_starter(Path(self._own.name))))
+        self._own = contextlib.ExitStack()
+        folder = self._own.enter_context(temporary_folder("doom-"))
+        game.set_doom_config_path(str(folder / "doom.ini"))
+        game.set_vizdoom_path(str(_starter(folder)))
         self._seen: dict[str, NDArray[Any]] = {}
 
     def reset(
@@ -104,7 +109,7 @@ class DoomEnv(gym.Env[dict[str, NDArray[Any]], np.int64]):
 
     def close(self) -> None:
         self._game.close()
-        self._own.cleanup()
+        self._own.close()
 
     def _look(self) -> None:
         state = self._game.get_state()

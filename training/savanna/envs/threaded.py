@@ -46,8 +46,9 @@ class ThreadedEnvs(SyncVectorEnv):
         return self._joined(), rewards, terminated, truncated, {}
 
     def close_extras(self, **options: Any) -> None:
-        list(self._pool.map(lambda env: env.close(), self.envs))
-        self._pool.shutdown()
+        self._pool.shutdown()  # if a step was interrupted, its threads still play
+        with ThreadPoolExecutor(self.threads) as pool:
+            list(pool.map(lambda env: env.close(), self.envs))
 
     def _joined(self) -> Any:
         self._observations = concatenate(

@@ -152,8 +152,12 @@ def summarize(
 
 
 def store(run: RunDirectory, result: Evaluation) -> None:
-    """Add to the run's `evaluations.json`, in place of an earlier one of that kind."""
-    old = run.read_json("evaluations.json", [])
+    """Add to the run's `evaluations.json`, in place of an earlier one of that kind.
+
+    Those of earlier versions do not say what is usual: it is what this one says.
+    """
+    usual = result.explore == result.usual
+    old = [{"usual": e["explore"] == usual} | e for e in run.read_json("evaluations.json", [])]
     replaced = (result.checkpoint, result.explore)
     kept = [e for e in old if (e["checkpoint"], e["explore"]) != replaced]
     run.write_json("evaluations.json", [*kept, asdict(result)])

@@ -22,6 +22,13 @@ class Machine:
 
     cpus: int
     gpus: int
+    nodes: tuple[int, ...] = ()  # the CPUs of each node, where there are several
+
+    def runners_of(self, cpus: int) -> int:
+        """How many env runners with so many CPUs fit, whichever node the learner is on."""
+        room = [node // cpus for node in self.nodes or (self.cpus,)]
+        least = [(node - 1) // cpus for node in self.nodes or (self.cpus,)]
+        return sum(room) - max(a - b for a, b in zip(room, least, strict=True))
 
     @property
     def env_runners(self) -> int:

@@ -15,12 +15,12 @@ def build_config(env: str, machine: Machine) -> AlgorithmConfig:
     from savanna.algorithms.impala import GymImpala
 
     # An env runner has two CPUs where there are enough: its games are processes of their own.
-    cpus = 1 if machine.cpus <= 2 else 2
+    cpus = 2 if machine.runners_of(2) else 1
     return (
         GymImpala.get_default_config()
         .environment(env, env_config=dict(ENV_CONFIG))
         .env_runners(
-            num_env_runners=max(1, (machine.cpus - 1) // cpus),
+            num_env_runners=max(1, machine.runners_of(cpus)),
             num_cpus_per_env_runner=cpus,
             num_envs_per_env_runner=16,
             rollout_fragment_length=64,

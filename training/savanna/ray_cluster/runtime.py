@@ -161,7 +161,7 @@ def joined_machine() -> Machine:
     """What the joined cluster offers now."""
     import ray
 
-    return _machine([ray.cluster_resources()])
+    return _machine([node["Resources"] for node in ray.nodes() if node["Alive"]])
 
 
 def machine_at(address: str) -> Machine:
@@ -179,7 +179,8 @@ def machine_at(address: str) -> Machine:
 
 def _machine(resources: Sequence[Mapping[str, float]]) -> Machine:
     cpus, gpus = (sum(r.get(kind, 0) for r in resources) for kind in ("CPU", "GPU"))
-    return Machine(cpus=int(cpus), gpus=int(gpus))
+    nodes = tuple(int(each.get("CPU", 0)) for each in resources)
+    return Machine(cpus=int(cpus), gpus=int(gpus), nodes=nodes)
 
 
 def _not_joined(address: str, error: BaseException) -> UsageError:
