@@ -192,7 +192,9 @@ def whole(name: str, text: str, example: str) -> int:
 def look_for_problems(name: str, now: datetime) -> int:
     hint = ""
     try:
-        found = examine(read_stack(name, now))
+        stack = read_stack(name, now)
+        subscription.use_written(stack)
+        found = examine(stack)
     except SettingsError as error:
         found = examine_tools() + [Finding("problem", line) for line in error.problems]
         hint = error.hint

@@ -14,7 +14,10 @@ ADVICE = (
         "SkuNotAvailable|AllocationFailed|Overconstrained|capacity",
         "Azure has no such machine now: run it again later, or choose another size or location",
     ),
-    ("exist", "run make up again; if it says the same, make down removes what is there"),
+    (
+        "already exist|exists already|AlreadyExists",
+        "run make up again; if it says the same, make down removes what is there",
+    ),
     ("ScopeLocked|cannot perform delete|locked", "az lock list shows the lock; its owner lifts it"),
     ("AuthorizationFailed|Forbidden|does not have authorization", "make doctor shows your roles"),
     ("RequestDisallowedByPolicy", "ask who administers the subscription's policies"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from infra.components.names import prefix
+from infra.components.names import PROJECT_TAG, prefix
 from infra.facts import ROOT
 from infra.local import context
 from infra.operate.ask import confirm, confirm_by_name
@@ -14,7 +14,16 @@ from infra.operate.lock import unlocked
 from infra.operate.locks import forbids_all, locks
 from infra.operate.orphans import remove_orphans
 from infra.operate.remaining import priced
-from infra.operate.stack import FOUNDATION, Stack, destroy, leftovers, strangers
+from infra.operate.stack import (
+    EXPIRY_TAG,
+    FOREVER,
+    FOUNDATION,
+    STACK_TAG,
+    Stack,
+    destroy,
+    leftovers,
+    strangers,
+)
 from infra.operate.state import (
     PassphraseError,
     Record,
@@ -196,12 +205,14 @@ def purge(stack: Stack, *, yes: bool, name: str, verbose: bool = False) -> None:
     )
     if stack.foundation.registry:
         say(f"will stay: the registry {registry}, which existed before")
-    others = _other_clusters(stack)
-    if others:
+    same, others = _other_clusters(stack)
+    if same:
         raise OperateError(
-            f"clusters of other stacks exist: {', '.join(others)}. They may use this "
+            f"clusters of other stacks exist: {', '.join(same)}. They may use this "
             "foundation; destroy them first, with make down"
         )
+    if others:
+        say(f"other clusters exist; do they use this foundation? {', '.join(others)}")
     confirm(f"Destroy the foundation {label} and all results?", yes=yes)
     confirm_by_name("This cannot be undone.", label, name)
     home_stack = stack.foundation_name
@@ -218,14 +229,15 @@ def purge(stack: Stack, *, yes: bool, name: str, verbose: bool = False) -> None:
     say(f"{label} is gone. The vault's name stays reserved for 7 days, at no cost")
 
 
-def _other_clusters(stack: Stack) -> list[str]:
-    try:
-        found = az("resource", "list", "--tag", f"savanna-project={stack.cluster.name}") or []
-    except CommandError:
-        return []
-    names = {
-        (resource.get("tags") or {}).get("savanna-stack", "")
-        for resource in found
-        if (resource.get("tags") or {}).get("savanna-expires") != "never"
-    }
-    return sorted(names - {stack.name, ""})
+def _other_clusters(stack: Stack) -> tuple[list[str], list[str]]:
+    """Stacks with clusters in this subscription: of the same name, and of others."""
+    same, others = set(), set()
+    for one in az("resource", "list", "--tag", EXPIRY_TAG) or []:
+        tags = one.get("tags") or {}
+        project, name = tags.get(PROJECT_TAG, ""), tags.get(STACK_TAG, "")
+        if tags.get(EXPIRY_TAG) != FOREVER and name:
+            if project != stack.cluster.name:
+                others.add(f"{project}-{name}")
+            elif name != stack.name:
+                same.add(name)
+    return sorted(same), sorted(others)

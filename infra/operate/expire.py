@@ -35,7 +35,12 @@ def expire(now: datetime, *, yes: bool, verbose: bool = False, report: Path | No
             # The others expire all the same.
             failures += 1
             lines += [f"error: stack {name}: {line}" for line in str(error).splitlines()]
-    lines = [line for line in lines + _unknown(names) if line]
+    try:
+        lines += _unknown(names)
+    except OperateError as error:
+        failures += 1
+        lines.append(f"error: clusters without settings here: {error}")
+    lines = [line for line in lines if line]
     if lines:
         text = "\n".join(lines)
         print(text)
@@ -69,12 +74,12 @@ def _look_at(stack: Stack, now: datetime, *, yes: bool, verbose: bool) -> str:
 
 def expiry(resources: list[dict[str, Any]]) -> datetime | None:
     """The latest time on them: machines may have come before it was extended."""
-    times = [
-        datetime.fromisoformat(text).astimezone(UTC)
-        for one in resources
-        if (text := (one.get("tags") or {}).get(EXPIRY_TAG)) and text != FOREVER
-    ]
-    return max(times, default=None)
+    texts = {str((one.get("tags") or {}).get(EXPIRY_TAG) or FOREVER) for one in resources}
+    texts -= {FOREVER}
+    try:
+        return max((datetime.fromisoformat(t).astimezone(UTC) for t in texts), default=None)
+    except ValueError as error:
+        raise OperateError(f"the tag {EXPIRY_TAG} is not a time: {error}") from error
 
 
 def _unknown(names: list[str]) -> list[str]:

@@ -6,14 +6,16 @@ changes nothing, before anything is stopped, and whenever a real command meets a
 
 from __future__ import annotations
 
+import getpass
 import re
 import socket
-import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TypeVar
+
+import psutil
 
 from infra.operate.ask import confirm
 from infra.operate.tools import CommandError, OperateError, pulumi, say
@@ -78,13 +80,13 @@ def take_over(name: str, program: Path, said: str, *, yes: bool) -> None:
     """Remove the lock that Pulumi has `said` something about; `OperateError` if it is in use."""
     found = holders(said)
     for one in found:
-        if one.host == socket.gethostname() and runs(one.pid):
+        if _from_here(one) and runs(one.pid):
             raise OperateError(
                 f"the stack {name} is locked by {one}, and that process is running on this "
                 "machine: wait for it, or end it with Ctrl-C"
             )
     who = "; ".join(map(str, found)) or "another `pulumi`"
-    if found and all(one.host == socket.gethostname() for one in found):
+    if found and all(map(_from_here, found)):
         say(f"the stack {name} is locked by {who}. That process is gone: taking the lock over")
     else:
         young = [one for one in found if datetime.now(UTC) - one.since < LONGEST]
@@ -103,16 +105,18 @@ def take_over(name: str, program: Path, said: str, *, yes: bool) -> None:
     pulumi("cancel", "--yes", "--stack", name, cwd=program)
 
 
+def _from_here(holder: Holder) -> bool:
+    """Whether its process would be seen here. Machines may share a name, and their users one
+    state."""
+    return (holder.host, holder.user) == (socket.gethostname(), getpass.getuser())
+
+
 def runs(pid: int) -> bool:
     """Whether `pulumi` is running here as this process; another may have the number by now."""
-    done = subprocess.run(
-        ["ps", "-p", str(pid), "-o", "comm="],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return "pulumi" in done.stdout
+    try:
+        return "pulumi" in psutil.Process(pid).name()
+    except psutil.NoSuchProcess:
+        return False
 
 
 def _long(time: timedelta) -> str:

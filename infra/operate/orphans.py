@@ -10,7 +10,7 @@ import time
 from typing import Any
 
 from infra.facts import ROOT
-from infra.operate.stack import Stack, is_ours
+from infra.operate.stack import Stack, is_ours, strangers
 from infra.operate.state import Pending, Record, forget_pending
 from infra.operate.tools import CommandError, OperateError, az, say
 from infra.plan.fake_azure import arm_id
@@ -52,7 +52,7 @@ def remove_orphans(stack: Stack, record: Record) -> list[str]:
             f"{_name(id_)} was being made when an earlier command was interrupted. Azure has it, "
             "Pulumi has no record of it: removing it"
         )
-        _delete(id_, one)
+        _delete(id_, one, stack)
         removed.append(id_)
     forget_pending(stack.name, ROOT, record)
     return removed
@@ -104,10 +104,16 @@ def _may_go(there: dict[str, Any], one: Pending, stack: Stack) -> bool:
     )
 
 
-def _delete(id_: str, one: Pending) -> None:
+def _delete(id_: str, one: Pending, stack: Stack) -> None:
     if one.type.startswith(BY_REST):
         az("rest", "--method", "delete", "--url", f"{id_}?api-version={REST_VERSION}")
     elif one.type == "resources:ResourceGroup":
+        if others := strangers(stack):
+            raise OperateError(
+                f"{_name(id_)} was being made when an earlier command was interrupted, and others "
+                f"have put something into it since ({others[0]['name']}): move that, then run this "
+                "again"
+            )
         az("group", "delete", "--name", id_.rsplit("/", 1)[1], "--yes")
     else:
         az("resource", "delete", "--ids", id_)

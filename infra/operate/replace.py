@@ -45,7 +45,8 @@ def leave_before(stack: Stack, *, yes: bool) -> Prepared:
         if pool not in doomed
     }
     head = seen.head if head_runs(stack) else Effect.NOTHING
-    _ask(seen, head, doomed, {pool: some for pool, some in old.items() if some}, yes=yes)
+    asked = Effect.REPLACES if seen.head == Effect.REPLACES else head  # its disk goes in any case
+    _ask(seen, asked, doomed, {pool: some for pool, some in old.items() if some}, yes=yes)
     if head or doomed:
         make_sure(stack.name, ROOT, read_record(stack.name, ROOT), yes=yes)
     if head:
@@ -74,7 +75,7 @@ def _ask(
         lines.append("restarts head-machine; its disk stays")
     for pool, some in doomed.items():
         verb = "removes" if pool in seen.removed else "replaces"
-        lines.append(f"{verb} {pool}-set with {len(some)} machines, which drain first")
+        lines.append(f"{verb} {pool}-set and its {len(some)} machines, which drain first")
     for pool, some in old.items():
         names = ", ".join(sorted(one["name"] for one in some))
         lines.append(f"replaces machines of {pool}-set that started with something else: {names}")

@@ -53,6 +53,12 @@ def _outputs(stack: Stack) -> Mapping[str, Any]:
         return {}
 
 
+def use_written(stack: Stack) -> None:
+    """The one that the settings name, before anything is asked; `choose` then looks further."""
+    if written := stack.given.azure.get(ID, ""):
+        pin(written)
+
+
 def pin(subscription: str) -> None:
     """For every command of this process; empty: what `az account set` chose."""
     tools.SUBSCRIPTION = subscription

@@ -19,7 +19,7 @@ from infra.operate.roll import settle
 from infra.operate.stack import FOUNDATION, Stack, deploy, leftovers, read_stack
 from infra.operate.start import start_stopped
 from infra.operate.state import make_sure, read_record
-from infra.operate.subscription import choose, named, remember
+from infra.operate.subscription import choose, named, remember, use_written
 from infra.operate.tools import CommandError, OperateError, say
 from infra.operate.wait import wait_for_nodes
 from infra.plan.plan import Plan, make
@@ -38,7 +38,7 @@ def check(stack: Stack, now: datetime) -> Plan:
     problems = sum(finding.level == "problem" for finding in findings)
     if problems:
         raise OperateError(
-            f"{problems} problems; nothing was created. make doctor shows everything"
+            f"problems found: {problems}; nothing was changed. make doctor shows everything"
         )
     return plan
 
@@ -57,6 +57,7 @@ def up(
     `extend`: move its expiry. `verbose`: show all that Pulumi says.
     """
     stack = read_stack(name, now)
+    use_written(stack)
     exists = _existing(stack)
     expires = new_expiry(stack, now, extend=extend, exists=exists)
     account = choose(stack) if exists else {}

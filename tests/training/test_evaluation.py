@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import gymnasium as gym
 import numpy as np
@@ -12,10 +13,11 @@ from scipy import stats
 from savanna.cli import main
 from savanna.envs.environment import Played
 from savanna.envs.families import environment_of
-from savanna.envs.one_agent import first_episodes
+from savanna.envs.one_agent import OneAgent, first_episodes
 from savanna.errors import SavannaError, UsageError
 from savanna.evaluation import evaluate, evaluations, load_policy, pace
 from savanna.evaluation.evaluations import measure, summarize
+from savanna.evaluation.pace import Pace
 from savanna.evaluation.policy import MODULE
 from savanna.report import write_report
 from savanna.runs.directory import RunDirectory
@@ -51,9 +53,11 @@ def test_an_exploring_evaluation_is_kept_apart(run):
 
 
 def test_what_takes_too_long_is_cut_and_said(run, capsys):
-    assert main(["evaluate", str(run.path), "--episodes", "3", "--max-duration", "0s"]) == 0
+    assert main(["evaluate", str(run.path), "--max-duration", "0s"]) == 2
+    run.write_json("evaluations.json", [])
+    assert main(["evaluate", str(run.path), "--episodes", "3", "--max-duration", "0.001s"]) == 0
     [entry] = [e for e in run.read_json("evaluations.json") if e["cut"]]
-    assert (entry["cut"], entry["returns"]) == (3, [1.0, 1.0, 1.0]), "a step each"
+    assert entry["cut"] == 3 and entry["returns"] == [entry["length_mean"]] * 3
     assert "3 episodes, of which 3 ran out of time" in capsys.readouterr().err
     assert "(3 ran out of time)" in write_report(run).read_text()
 
@@ -77,6 +81,26 @@ def test_an_interrupted_evaluation_keeps_what_it_has(run, monkeypatch, capsys):
     shown = capsys.readouterr()
     assert shown.out.split("\n")[1].split()[0] == str(run.checkpoint("last").number)
     assert "interrupted: the other checkpoints were not evaluated" in shown.err
+
+
+def test_what_was_cut_decides_nothing_and_replaces_nothing_whole(run):
+    whole = summarize(0, [Played(1.0, 1)], seed=0, explore=False)
+    cut = summarize(0, [Played(9.0, 1, cut=True)], seed=0, explore=False)
+    run.write_json("evaluations.json", [])
+    evaluations.store(run, whole)
+    evaluations.store(run, cut)
+    assert run.evaluated_returns() == {0: 1.0}
+    evaluations.store(run, replace(cut, checkpoint=1))
+    assert run.evaluated_returns() == {}, "the returns of training decide"
+
+
+def test_where_few_can_play_at_once_the_same_episodes_are_played_in_turn(run, monkeypatch):
+    together = evaluate(run, "last", episodes=5)[0]
+    told = []
+    monkeypatch.setattr(Pace, "__call__", lambda self, ended, steps: told.append(ended) or True)
+    monkeypatch.setattr(OneAgent, "most_at_once", 2)
+    assert evaluate(run, "last", episodes=5)[0].returns == together.returns
+    assert told[-1] == 5 and told == sorted(told)
 
 
 def test_atari_is_evaluated_as_it_is_trained_and_others_greedily():

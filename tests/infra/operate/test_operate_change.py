@@ -156,7 +156,7 @@ def test_a_pool_that_is_renamed_is_asked_about_and_drains_first(
     terminal = {"isatty": lambda _: True, "readline": lambda _: answers.pop(0) + "\n"}
     monkeypatch.setattr("sys.stdin", type("Terminal", (), terminal)())
     code, _, err = operate("up")
-    assert code == 1 and "this removes cpu-set with 1 machines, which drain first" in err
+    assert code == 1 and "this removes cpu-set and its 1 machines, which drain first" in err
     assert "cluster" not in [c[1] for c in living.calls("pulumi", "up")]
     assert not living.calls("az", "vm", "run-command")
     code, _, err = operate("up")
@@ -185,7 +185,7 @@ def test_a_replaced_pool_gets_its_machines_back(operate, living, settings):
     )
     code, _, err = operate("up", "--yes", "--minutes", "0.2")
     assert code == 0, err
-    assert "replaces cpu-set with 2 machines" not in err  # it was not asked, but done
+    assert "replaces cpu-set and its 2 machines" not in err  # it was not asked, but done
     assert living.read()["scale_sets"][0]["sku"]["capacity"] == 2
     assert "all 3 nodes have joined" in err and living.read()["removed_running"] == []
 
@@ -315,6 +315,21 @@ def test_extend_gives_a_running_head_more_hours_and_nothing_else(operate, living
     # The machine that is about to stop comes first.
     first = living.calls("az", "tag", "update")[0]
     assert first[first.index("--resource-id") + 1] == HEAD["id"]
+
+
+def test_extend_never_shortens_what_another_checkout_has_extended(operate, living):
+    tags = {"savanna-limits": "JOIN_MINUTES=30 IDLE_MINUTES=60 MAX_HOURS=48"}
+    later = HEAD | {"tags": HEAD["tags"] | tags | {"savanna-expires": "2099-01-10T00:00Z"}}
+    living.state["machines"][0] = later
+    kind = {"type": "Microsoft.Compute/virtualMachines"}
+    living.state["resources"] = [one for one in living.state["resources"] if "Head" not in one]
+    living.state["resources"].append({**later, **kind})
+    living.save()
+    code, _, err = operate("extend", "--hours", "4")
+    assert code == 0, err
+    head = living.read()["machines"][0]["tags"]
+    assert "MAX_HOURS=52" in head["savanna-limits"]
+    assert head["savanna-expires"] == "2099-01-10T04:00Z"
 
 
 @pytest.mark.parametrize("hours", ["", "x", "0", "-1", "100000"])

@@ -1,5 +1,6 @@
 """After a `pulumi` that was killed: its lock, and what it was making."""
 
+import getpass
 import gzip
 import json
 import os
@@ -35,7 +36,8 @@ def gone_process() -> int:
 def held(host: str = "", pid: int = 0, hours: float = 3) -> str:
     """As in Pulumi's words about a lock."""
     since = (datetime.now(UTC) - timedelta(hours=hours)).strftime("%Y-%m-%dT%H:%M:%SZ")
-    return f"me@{host or socket.gethostname()} (pid {pid or gone_process()}) at {since}"
+    who = f"{getpass.getuser()}@{host or socket.gethostname()}"
+    return f"{who} (pid {pid or gone_process()}) at {since}"
 
 
 def saved(cloud) -> dict:
@@ -47,7 +49,7 @@ def test_the_lock_of_a_process_that_is_gone_is_taken_over(operate, cloud, by_dig
     cloud.running(locked_by=held())
     code, _, err = operate(verb, "--yes")
     assert code == 0, err
-    assert f"locked by me@{socket.gethostname()} (process" in err
+    assert f"locked by {getpass.getuser()}@{socket.gethostname()} (process" in err
     assert "3 h ago. That process is gone: taking the lock over" in err
     assert cloud.calls("pulumi", "cancel")
 
@@ -72,7 +74,7 @@ def test_the_lock_of_another_machine_is_asked_about(
     terminal = {"isatty": lambda _: True, "readline": lambda _: answers.pop(0) + "\n"}
     monkeypatch.setattr("sys.stdin", type("Terminal", (), terminal)())
     code, _, err = operate("down")
-    assert "locked by me@laptop (process 25199) since" in err and "may its lock be removed?" in err
+    assert "@laptop (process 25199) since" in err and "may its lock be removed?" in err
     assert code == (0 if goes_on else 1)
     # Nothing was stopped before it was sure that destruction can begin.
     assert bool(cloud.calls("ssh")) == goes_on == bool(cloud.calls("pulumi", "cancel"))

@@ -71,7 +71,7 @@ def test_a_problem_of_the_doctor_stops_before_any_cost(operate, cloud, by_digest
     cloud.save(usage=[])
     cloud.save(skus=[])
     code, _, err = operate("up", "--yes")
-    assert code == 1 and "2 problems; nothing was created" in err
+    assert code == 1 and "problems found: 2; nothing was changed" in err
     assert not cloud.calls("pulumi", "up")
 
 
@@ -313,14 +313,24 @@ def test_whether_machines_are_replaced_is_asked(
     assert cloud.read()["removed_running"] == []
 
 
-def test_what_is_only_updated_or_does_not_run_is_not_asked_about(operate, cloud, by_digest):
+def test_what_is_only_updated_is_not_asked_about(operate, cloud, by_digest):
     update = {**HEAD_STEP, "op": "update"}
     kind = "azure-native:authorization:RoleAssignment"
     address = {"op": "replace", "urn": f"urn:pulumi:dev::savanna::a${kind}::s"}
     cloud.running(preview_steps=[update, address])
     assert operate("up", "--yes")[0] == 0
+
+
+def test_a_stopped_head_is_not_replaced_unasked_and_takes_no_leave(
+    operate, cloud, by_digest, monkeypatch
+):
     stopped = [{**one, "powerState": "VM deallocated"} for one in RUNNING["machines"]]
     cloud.running(preview_steps=[HEAD_STEP], machines=stopped)
+    answers = ["y", "n"]
+    terminal = {"isatty": lambda _: True, "readline": lambda _: answers.pop(0) + "\n"}
+    monkeypatch.setattr("sys.stdin", type("Terminal", (), terminal)())
+    code, _, err = operate("up")
+    assert code == 1 and "this replaces head-machine; data that is only there is lost" in err
     assert operate("up", "--yes")[0] == 0
     assert not any("agent stop" in call[-1] for call in cloud.calls("ssh"))
 

@@ -58,6 +58,8 @@ def run_evaluate(options: argparse.Namespace) -> int:
 
     if options.episodes < 1:
         raise UsageError(f"--episodes {options.episodes}: must be at least 1.")
+    if not options.max_duration > 0:
+        raise UsageError(f"--max-duration {options.max_duration:g}: must be above 0.")
     run, found, unkept = RunDirectory.find(options.reference, options.runs_root), [], None
     measured = measure(
         run,

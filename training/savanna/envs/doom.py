@@ -47,6 +47,7 @@ MISSING = "ViZDoom is not installed. Here: make setup; in images: make images EX
 
 class Doom(OneAgent):
     what, train_words = "a Doom scenario", "doom --scenario"
+    most_at_once = 16  # processes
 
     @classmethod
     def recognises(cls, name: str) -> bool:

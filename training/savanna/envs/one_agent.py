@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from savanna.envs.environment import Act, Environment, Played, Watch, each
 
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 class OneAgent(Environment):
     """An environment with one agent."""
+
+    most_at_once: ClassVar[int] = 0
+    """How many may play at the same time; 0: any number."""
 
     @abstractmethod
     def vector(self, num_envs: int) -> VectorEnv[Any, Any, Any]:
@@ -46,12 +49,35 @@ class OneAgent(Environment):
     def play(
         self, players: Iterable[Act], episodes: int, seed: int, explore: bool, watch: Watch
     ) -> Iterator[list[Played]]:
+        most = self.most_at_once or episodes
+        if episodes > most:
+            for act in players:
+                yield self._in_turn(act, episodes, seed, explore, watch)
+            return
         envs = self.vector(episodes)
         try:
             for act in players:
                 yield first_episodes(act, envs, seed, explore, watch)
         finally:
             envs.close()
+
+    def _in_turn(
+        self, act: Act, episodes: int, seed: int, explore: bool, watch: Watch
+    ) -> list[Played]:
+        """The same where so many cannot be played at once."""
+        played: list[Played] = []
+        while len(played) < episodes:
+            done = len(played)
+            envs = self.vector(min(self.most_at_once, episodes - done))
+
+            def on(ended: int, steps: int, before: int = done) -> bool:
+                return watch(before + ended, steps)
+
+            try:
+                played += first_episodes(act, envs, seed + done, explore, on)
+            finally:
+                envs.close()
+        return played
 
     def observations(self, act: Act, count: int) -> list[Any]:
         """Mixes some random actions into the policy's: legal ones, where there is a mask."""

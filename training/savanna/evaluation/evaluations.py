@@ -154,10 +154,14 @@ def summarize(
 def store(run: RunDirectory, result: Evaluation) -> None:
     """Add to the run's `evaluations.json`, in place of an earlier one of that kind.
 
-    Those of earlier versions do not say what is usual: it is what this one says.
+    Those of earlier versions do not say what is usual: it is what this one says. One with
+    episodes that were cut does not replace one without.
     """
     usual = result.explore == result.usual
     old = [{"usual": e["explore"] == usual} | e for e in run.read_json("evaluations.json", [])]
     replaced = (result.checkpoint, result.explore)
+    whole = [(e["checkpoint"], e["explore"]) for e in old if not e.get("cut")]
+    if result.cut and replaced in whole:
+        return
     kept = [e for e in old if (e["checkpoint"], e["explore"]) != replaced]
     run.write_json("evaluations.json", [*kept, asdict(result)])

@@ -184,12 +184,12 @@ class RunDirectory:
         )
 
     def evaluated_returns(self) -> dict[int, float]:
-        """Checkpoint number -> mean evaluated return (the newest evaluation of each)."""
-        return {
-            int(e["checkpoint"]): float(e["mean"])
-            for e in self.read_json("evaluations.json", [])
-            if is_usual(e)
-        }
+        """Checkpoint number -> mean evaluated return (the newest evaluation of each). None if
+        episodes of one were cut: what they lack decides nothing."""
+        usual = [e for e in self.read_json("evaluations.json", []) if is_usual(e)]
+        if any(e.get("cut") for e in usual):
+            return {}
+        return {int(e["checkpoint"]): float(e["mean"]) for e in usual}
 
     def read_json(self, name: str, default: Any = None) -> Any:
         """Content of a JSON file; `default` (or an empty dict) where it does not exist.
